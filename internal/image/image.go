@@ -1,0 +1,147 @@
+// Package image holds the two values that every other room speaks of: a
+// reference to an image, as people write it in manifests and annotations, and a
+// tag as a registry tells of it. It parses and compares; it never does I/O.
+package image
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// DockerHub is the registry of a reference that names none.
+const DockerHub = "docker.io"
+
+// ErrInvalid is wrapped by every error of Parse.
+var ErrInvalid = errors.New("invalid image reference")
+
+// Ref is a reference to an image: [registry/]repository[:tag][@digest].
+// The zero value refers to nothing.
+type Ref struct {
+	// Name is the reference as it was written, without tag and digest. It is
+	// what is looked up in manifests and written back.
+	Name string
+	// Registry is the normalised host, DockerHub where none was written.
+	Registry string
+	// Repository is the normalised path within the registry; Docker Hub's
+	// official images have their "library/" in it.
+	Repository string
+	Tag        string // empty: none given
+	Digest     string // "sha256:…", empty: none given
+}
+
+// Tag is one tag of a repository as its registry tells of it.
+type Tag struct {
+	Name   string
+	Digest string // empty where the registry was not asked for it
+	// Created is when the image was built, from its config. Zero where it is
+	// unknown: an index has none of its own.
+	Created time.Time
+	// Uploaded is when the manifest reached the registry. Only Google's
+	// registries tell; zero elsewhere.
+	Uploaded time.Time
+}
+
+var (
+	// From the grammar of github.com/distribution/reference.
+	pathComponent = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	host          = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`)
+	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	digestPattern = regexp.MustCompile(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
+)
+
+// Parse reads a reference such as "ghcr.io/o/app:v1", "nginx" or
+// "nginx@sha256:…". Names are normalised as Docker's are: no registry means
+// Docker Hub, where "library/" is implied. The error wraps ErrInvalid.
+func Parse(s string) (Ref, error) {
+	name, digest, hasDigest := strings.Cut(s, "@")
+	if hasDigest && !digestPattern.MatchString(digest) {
+		return Ref{}, fmt.Errorf("%w %q: %q is no digest (sha256:… is expected)", ErrInvalid, s, digest)
+	}
+	name, tag, hasTag := CutTag(name)
+	if hasTag && !tagPattern.MatchString(tag) {
+		return Ref{}, fmt.Errorf("%w %q: %q is no tag", ErrInvalid, s, tag)
+	}
+	ref, err := ParseName(name)
+	if err != nil {
+		return Ref{}, err
+	}
+	ref.Tag, ref.Digest = tag, digest
+	return ref, nil
+}
+
+// ParseName reads a reference that carries neither tag nor digest. The error
+// wraps ErrInvalid.
+func ParseName(name string) (Ref, error) {
+	ref := Ref{Name: name, Registry: DockerHub, Repository: name}
+	if first, rest, ok := strings.Cut(name, "/"); ok && isHost(first) {
+		ref.Registry, ref.Repository = first, rest
+	}
+	if ref.Registry == "index.docker.io" || ref.Registry == "registry-1.docker.io" {
+		ref.Registry = DockerHub
+	}
+	if ref.Registry == DockerHub && !strings.Contains(ref.Repository, "/") {
+		ref.Repository = "library/" + ref.Repository
+	}
+	if !host.MatchString(ref.Registry) {
+		return Ref{}, fmt.Errorf("%w %q: %q is no registry host", ErrInvalid, name, ref.Registry)
+	}
+	for component := range strings.SplitSeq(ref.Repository, "/") {
+		if !pathComponent.MatchString(component) {
+			return Ref{}, fmt.Errorf("%w %q: %q may hold lower-case letters, digits, '.', '_' and '-' only", ErrInvalid, name, component)
+		}
+	}
+	return ref, nil
+}
+
+// isHost tells a registry from the first component of a path, as Docker does.
+func isHost(s string) bool {
+	return strings.ContainsAny(s, ".:") || s == "localhost"
+}
+
+// CutTag splits what stands behind the first colon after the last slash from
+// s; a port before a slash is no tag.
+func CutTag(s string) (name, tag string, found bool) {
+	slash := strings.LastIndex(s, "/") + 1
+	if i := strings.Index(s[slash:], ":"); i >= 0 {
+		return s[:slash+i], s[slash+i+1:], true
+	}
+	return s, "", false
+}
+
+// SameImage reports whether both refer to the same repository, whatever their
+// tags and spelling.
+func (r Ref) SameImage(other Ref) bool {
+	return r.Registry == other.Registry && r.Repository == other.Repository
+}
+
+// Version is what follows the name, as people say it: the tag, tag@digest, the
+// digest alone, or empty.
+func (r Ref) Version() string {
+	return Version(r.Tag, r.Digest)
+}
+
+// Version joins a tag and a digest as they follow a name; both may be empty.
+func Version(tag, digest string) string {
+	switch {
+	case digest == "":
+		return tag
+	case tag == "":
+		return digest
+	}
+	return tag + "@" + digest
+}
+
+// String is the reference as it would be pulled.
+func (r Ref) String() string {
+	s := r.Name
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.Digest != "" {
+		s += "@" + r.Digest
+	}
+	return s
+}

@@ -1,0 +1,22 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+)
+
+// validateDigest reports a missing constraint: there is no tag to follow.
+func validateDigest(p Policy) error {
+	if p.Constraint == "" {
+		return errors.New("the digest strategy needs the tag to follow, as in image-list: app=registry/app:latest")
+	}
+	return nil
+}
+
+// chooseDigest takes the tag that the constraint names, for what it points to now.
+func chooseDigest(p Policy, standing []image.Tag) Choice {
+	tag := standing[0] // Standing lets only this tag through.
+	return Choice{Found: true, Tag: tag, Reason: fmt.Sprintf("%s points to %s", tag.Name, tag.Digest)}
+}
