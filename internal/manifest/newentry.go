@@ -22,7 +22,8 @@ func (s *source) addEntries(entries []KustomizeImage) (splice, error) {
 	key, images := lookup(root, "images")
 	switch {
 	case key == nil && root.Style&yaml.FlowStyle != 0:
-		return s.appendToFlow(root, scalar("images", root.Content[0].Style, '"')+": ["+s.flowEntries(entries, root.Content[0].Style)+"]")
+		style := firstKeyStyle(root)
+		return s.appendToFlow(root, scalar("images", style, '"')+": ["+s.flowEntries(entries, style)+"]")
 	case key == nil:
 		return s.addList(root, entries), nil
 	case images.Kind == yaml.SequenceNode && len(images.Content) == 0, images.Tag == yaml.NodeTagNull:
@@ -161,10 +162,17 @@ func (s *source) appendToFlow(flow *yaml.Node, text string) (splice, error) {
 func innerStyle(list *yaml.Node) yaml.Style {
 	for _, item := range list.Content {
 		if item.Kind == yaml.MappingNode && len(item.Content) > 0 {
-			return item.Content[0].Style
+			return firstKeyStyle(item)
 		}
 	}
 	return 0
+}
+
+func firstKeyStyle(mapping *yaml.Node) yaml.Style {
+	if len(mapping.Content) == 0 {
+		return 0
+	}
+	return mapping.Content[0].Style
 }
 
 // lastByte is the offset behind the last byte of a node's own text.

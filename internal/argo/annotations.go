@@ -1,0 +1,304 @@
+package argo
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
+)
+
+// The annotations' names without prefix and, where they belong to one image,
+// without its alias.
+const (
+	imageList      = "image-list"
+	updateStrategy = "update-strategy"
+	allowTags      = "allow-tags"
+	tagMatch       = "tag-match" // old name of allow-tags
+	ignoreTags     = "ignore-tags"
+	pullSecret     = "pull-secret"
+	forceUpdate    = "force-update"
+	platforms      = "platforms"
+	kustomizeName  = "kustomize.image-name"
+
+	writeBackMethod   = "write-back-method"
+	writeBackTarget   = "write-back-target"
+	writeBackDelivery = "write-back-delivery"
+	gitBranch         = "git-branch"
+	gitRepository     = "git-repository"
+)
+
+var (
+	forApplication = []string{imageList, updateStrategy, allowTags, ignoreTags, pullSecret, forceUpdate,
+		writeBackMethod, writeBackTarget, writeBackDelivery, gitBranch, gitRepository}
+	forImage = []string{updateStrategy, allowTags, tagMatch, ignoreTags, pullSecret, forceUpdate, platforms,
+		kustomizeName, "helm.image-name", "helm.image-tag", "helm.image-spec"}
+)
+
+// reader collects what one Application asks for.
+type reader struct {
+	app      *v1alpha1.Application
+	out      *Application
+	defaults Defaults
+	lines    map[string]int // annotation → line of its file
+	file     string
+}
+
+// Annotated reports whether an Application asks for anything at all.
+func Annotated(app *v1alpha1.Application) bool {
+	return strings.TrimSpace(app.Annotations[Prefix+imageList]) != ""
+}
+
+// Read turns an annotated Application into what it asks for.
+func Read(app *v1alpha1.Application, defaults Defaults) Application {
+	return read(app, defaults, "", nil)
+}
+
+func read(app *v1alpha1.Application, defaults Defaults, file string, lines map[string]int) Application {
+	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, Labels: app.Labels}
+	if out.Project == "" {
+		out.Project = "default"
+	}
+	r := &reader{app: app, out: &out, defaults: defaults, file: file, lines: lines}
+	r.unknownNames()
+	r.readTarget()
+	r.readImages()
+	return out
+}
+
+// problem records what is wrong with an annotation; key is its name without prefix.
+func (r *reader) problem(key, image, expected, remedy string) Problem {
+	p := Problem{Application: r.out.String(), Image: image, Expected: expected, Remedy: remedy}
+	if key != "" {
+		p.Annotation = Prefix + key
+		p.Value = r.app.Annotations[p.Annotation]
+	}
+	if r.file != "" {
+		p.Where = r.file
+		if line := r.lines[p.Annotation]; line > 0 {
+			p.Where = fmt.Sprintf("%s:%d", r.file, line)
+		} else if line := r.lines[""]; line > 0 {
+			p.Where = fmt.Sprintf("%s:%d", r.file, line)
+		}
+	}
+	r.out.Problems = append(r.out.Problems, p)
+	return p
+}
+
+func (r *reader) value(key string) string { return strings.TrimSpace(r.app.Annotations[Prefix+key]) }
+
+// imageValue finds an image's setting: its own annotation, else the one for
+// the whole Application. It returns the annotation's name as well.
+func (r *reader) imageValue(alias string, keys ...string) (value, key string) {
+	for _, key := range keys {
+		if alias == "" {
+			break
+		}
+		if v := r.value(alias + "." + key); v != "" {
+			return v, alias + "." + key
+		}
+	}
+	if key := keys[0]; slices.Contains(forApplication, key) {
+		return r.value(key), key
+	}
+	return "", keys[0]
+}
+
+// readImages reads image-list, and what is asked for each of its images.
+func (r *reader) readImages() {
+	var live []image.Ref
+	for _, s := range r.app.Status.Summary.Images {
+		if ref, err := image.Parse(s); err == nil {
+			live = append(live, ref)
+		}
+	}
+	liveKnown := len(r.app.Status.Summary.Images) > 0 || r.file == ""
+	for item := range strings.SplitSeq(r.value(imageList), ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		alias, name, constraint := splitListItem(item)
+		ref, err := image.ParseName(name)
+		if err != nil {
+			r.problem(imageList, "", err.Error(), "write [alias=]registry/repository[:constraint], separated by commas")
+			continue
+		}
+		u := Update{Alias: alias, Image: ref, LiveKnown: liveKnown}
+		r.readUpdate(&u, constraint)
+		r.matchLive(&u, live)
+		r.out.Updates = append(r.out.Updates, u)
+	}
+	if len(r.out.Updates) == 0 && len(r.out.Problems) == 0 {
+		r.problem(imageList, "", "it names no image", "write [alias=]registry/repository[:constraint], separated by commas")
+	}
+}
+
+// splitListItem splits [alias=]image[:constraint]. A constraint may hold "=",
+// so that what stands before it is an alias only without a colon.
+func splitListItem(item string) (alias, name, constraint string) {
+	if left, right, ok := strings.Cut(item, "="); ok && !strings.Contains(left, ":") {
+		alias, item = strings.ReplaceAll(strings.TrimSpace(left), "/", "_"), strings.TrimSpace(right)
+	}
+	name, constraint, _ = image.CutTag(item)
+	return alias, strings.TrimSpace(name), strings.TrimSpace(constraint)
+}
+
+func (r *reader) readUpdate(u *Update, constraint string) {
+	add := func(key, expected, remedy string) {
+		u.Problems = append(u.Problems, r.problem(key, u.Key(), expected, remedy))
+	}
+	u.Policy = policy.Policy{Strategy: policy.SemVer, Constraint: constraint}
+	readable := true
+	if v, key := r.imageValue(u.Alias, updateStrategy); v != "" {
+		strategy, err := policy.ParseStrategy(v)
+		if err != nil {
+			add(key, err.Error(), "use one of "+strings.Join(policy.StrategyNames(), ", ")+nearest(v, policy.StrategyNames()))
+			readable = false
+		}
+		u.Policy.Strategy = strategy
+	}
+	v, key := r.imageValue(u.Alias, allowTags, tagMatch)
+	allow, err := policy.ParseAllow(v)
+	if err != nil {
+		add(key, err.Error(), "no tag is allowed until this is corrected")
+	}
+	v, key = r.imageValue(u.Alias, ignoreTags)
+	ignore, err := policy.ParseIgnore(v)
+	if err != nil {
+		add(key, err.Error(), `write globs separated by commas, such as "latest, *-rc*"`)
+	}
+	u.Policy.Allow, u.Policy.Ignore = allow, ignore
+	if readable {
+		if err := u.Policy.Validate(); err != nil {
+			add(imageList, err.Error(), "correct what follows ':' behind the image")
+		}
+	}
+	u.Credentials, key = r.imageValue(u.Alias, pullSecret)
+	if err := validCredentials(u.Credentials); err != nil {
+		add(key, err.Error(), "use secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME or env:VARIABLE")
+	}
+	u.KustomizeName, key = r.imageValue(u.Alias, kustomizeName)
+	if u.KustomizeName != "" {
+		if _, err := image.ParseName(u.KustomizeName); err != nil {
+			add(key, err.Error(), "write the name: of the image in the kustomization, without a tag")
+		}
+	}
+	list, key := r.imageValue(u.Alias, platforms)
+	for p := range strings.SplitSeq(list, ",") {
+		if p = strings.TrimSpace(p); p == "" {
+			continue
+		}
+		if n := strings.Count(p, "/"); n < 1 || n > 2 {
+			add(key, fmt.Sprintf("%q is no platform", p), "write os/arch[/variant], such as linux/amd64, separated by commas")
+		}
+		u.Platforms = append(u.Platforms, p)
+	}
+}
+
+func validCredentials(s string) error {
+	kind, rest, _ := strings.Cut(s, ":")
+	reference, field, hasField := strings.Cut(rest, "#")
+	namespace, name, named := strings.Cut(reference, "/")
+	complete := named && namespace != "" && name != ""
+	switch {
+	case s == "", s == "google",
+		kind == "secret" && complete && hasField && field != "",
+		kind == "pullsecret" && complete && !hasField,
+		kind == "env" && rest != "":
+		return nil
+	case kind == "ext":
+		return fmt.Errorf("scripts (ext:) are not supported by this version")
+	}
+	return fmt.Errorf("%q names no credentials", s)
+}
+
+// matchLive finds the running image of an update. kustomize.image-name is
+// tried first. Without the cluster's word, every image counts as live.
+func (r *reader) matchLive(u *Update, live []image.Ref) {
+	names := []image.Ref{u.Image}
+	if ref, err := image.ParseName(u.KustomizeName); u.KustomizeName != "" && err == nil {
+		names = []image.Ref{ref, u.Image}
+	}
+	for _, name := range names {
+		for _, l := range live {
+			if l.SameImage(name) {
+				u.Live = l
+				return
+			}
+		}
+	}
+	forced, _ := r.imageValue(u.Alias, forceUpdate)
+	if u.LiveKnown && !strings.EqualFold(forced, "true") {
+		key := forceUpdate
+		if u.Alias != "" {
+			key = u.Alias + "." + forceUpdate
+		}
+		u.NotLive = fmt.Sprintf("%s is not among the running images of the Application; deploy it first, or set %s%s to \"true\"", u.Image.Name, Prefix, key)
+	}
+}
+
+// unknownNames advises on annotations with our prefix that nobody reads.
+func (r *reader) unknownNames() {
+	aliases := map[string]bool{}
+	for item := range strings.SplitSeq(r.value(imageList), ",") {
+		if alias, _, _ := splitListItem(strings.TrimSpace(item)); alias != "" {
+			aliases[alias] = true
+		}
+	}
+	var names []string
+	for name := range r.app.Annotations {
+		if key, ok := strings.CutPrefix(name, Prefix); ok && !slices.Contains(forApplication, key) {
+			names = append(names, key)
+		}
+	}
+	slices.Sort(names)
+	for _, key := range names {
+		alias, setting, dotted := strings.Cut(key, ".")
+		switch {
+		case dotted && aliases[alias] && slices.Contains(forImage, setting):
+			continue
+		case dotted && aliases[alias]:
+			r.problem(key, "", "no such annotation", "remove it"+nearest(setting, forImage))
+		case dotted && slices.Contains(forImage, setting):
+			r.problem(key, "", fmt.Sprintf("image-list has no alias %q", alias), "add it as "+alias+"=… to image-list, or remove the annotation")
+		default:
+			r.problem(key, "", "no such annotation", "remove it"+nearest(key, forApplication))
+		}
+		r.out.Problems[len(r.out.Problems)-1].Advice = true
+	}
+}
+
+// nearest is a hint at the name that was probably meant.
+func nearest(name string, known []string) string {
+	best, distance := "", 1+len(name)/2
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// within resolves a path against a folder of the repository and refuses what
+// leads out of it. One that begins with a slash starts at the root.
+func within(folder, p string) (string, error) {
+	joined := path.Join(folder, p)
+	if strings.HasPrefix(p, "/") {
+		joined = path.Clean(strings.TrimLeft(p, "/"))
+	}
+	if joined == ".." || strings.HasPrefix(joined, "../") || strings.HasPrefix(joined, "/") {
+		return "", fmt.Errorf("the path %q leads out of the repository", p)
+	}
+	if joined == "" {
+		return ".", nil
+	}
+	return joined, nil
+}

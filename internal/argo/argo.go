@@ -1,0 +1,140 @@
+// Package argo reads Argo CD Applications, from a cluster or from files, and
+// turns their annotations into what the rest of the program works with: an
+// Application with one Update for each image, and a Problem for everything in
+// the annotations that cannot be followed. The annotations are those of Argo
+// CD Image Updater 0.18, and ours.
+package argo
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
+)
+
+// Prefix is what every annotation's name begins with.
+const Prefix = "argocd-image-updater.argoproj.io/"
+
+// Application is what the updater reads of an Argo CD Application.
+type Application struct {
+	Namespace string
+	Name      string
+	Project   string
+	Labels    map[string]string
+	// Origin is the file and line that the Application was read from; empty
+	// for one from a cluster.
+	Origin   string
+	Updates  []Update
+	Problems []Problem
+	Target   Target
+}
+
+// String is namespace/name, as kubectl writes it.
+func (a Application) String() string { return a.Namespace + "/" + a.Name }
+
+// Broken reports the problems that concern the Application as a whole, and so
+// each of its images.
+func (a Application) Broken() []Problem {
+	var broken []Problem
+	for _, p := range a.Problems {
+		if p.Image == "" && !p.Advice {
+			broken = append(broken, p)
+		}
+	}
+	return broken
+}
+
+// Update is what is asked for one image.
+type Update struct {
+	Alias string    // empty where image-list gives none
+	Image image.Ref // without tag or digest
+	// KustomizeName is the name: of the image in a kustomization, where it
+	// differs from the image itself.
+	KustomizeName string
+	Policy        policy.Policy
+	Platforms     []string // os/arch[/variant]; empty: the platform that we run on
+	Credentials   string   // pull-secret annotation; empty: as config.yaml says
+	// Live is the image as it runs. Where the Application has not told, Known
+	// is false and every image counts as live.
+	Live image.Ref
+	// LiveKnown tells whether the cluster's word on running images was there.
+	LiveKnown bool
+	// NotLive is why the image is to be skipped: it does not run and is not
+	// forced. Empty otherwise.
+	NotLive  string
+	Problems []Problem
+}
+
+// Key tells the images of one Application apart for people: the alias, or the
+// image where there is none.
+func (u Update) Key() string {
+	if u.Alias != "" {
+		return u.Alias
+	}
+	return u.Image.Name
+}
+
+// Target is where a change is written to.
+type Target struct {
+	Repository string // the URL as the Application gives it
+	BaseBranch string // empty: the remote's default branch
+	// WriteBranch is the branch to commit to, or the head of the pull request;
+	// empty where git-branch does not name one.
+	WriteBranch string
+	Delivery    string // write-back-delivery: commit or pull-request; empty: as config.yaml says
+	// Credentials is what follows "git:" in write-back-method: repocreds,
+	// secret:NAMESPACE/NAME, or empty.
+	Credentials string
+	// Folder holds the kustomization, from the repository's root, cleaned and
+	// without a leading slash; "." is the root.
+	Folder string
+	Type   SourceType
+}
+
+// SourceType is the type of an Application's source; empty where only what
+// lies in the repository can tell.
+type SourceType string
+
+// The types that are told apart.
+const (
+	Kustomize SourceType = "Kustomize"
+	Helm      SourceType = "Helm"
+)
+
+// Problem is something in an Application that its author must put right.
+type Problem struct {
+	Application string // namespace/name
+	Image       string // Update.Key, empty where it concerns all images
+	Where       string // file:line, empty for an Application from a cluster
+	Annotation  string // with prefix, empty where it is not about one
+	Value       string
+	Expected    string // what is wrong with it
+	Remedy      string // what to do
+	// Advice is something that stops nothing, such as an annotation whose
+	// name is not known.
+	Advice bool
+}
+
+// Error says it all in one line.
+func (p Problem) Error() string {
+	var b strings.Builder
+	if p.Annotation != "" {
+		fmt.Fprintf(&b, "annotation %s", p.Annotation)
+		if p.Value != "" {
+			fmt.Fprintf(&b, " = %q", p.Value)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(p.Expected)
+	if p.Remedy != "" {
+		b.WriteString("; " + p.Remedy)
+	}
+	return b.String()
+}
+
+// Defaults are the settings of config.yaml that annotations leave open.
+type Defaults struct {
+	WriteBackMethod string // git
+	WriteBackTarget string // kustomization
+}

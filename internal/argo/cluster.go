@@ -1,0 +1,215 @@
+package argo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
+
+// Cluster is a source of Applications, and of the Secrets that they name, from
+// the Kubernetes API.
+type Cluster struct {
+	Selection Selection
+	Defaults  Defaults
+
+	namespace string
+	dynamic   dynamic.Interface
+	core      kubernetes.Interface
+}
+
+// NewCluster connects through a kubeconfig and context, both as kubectl finds
+// them where they are empty, or with the pod's own credentials.
+func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults Defaults) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubecontext})
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, or --applications to read Applications from files", err)
+	}
+	config.QPS, config.Burst = 50, 100
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	c := &Cluster{Selection: selection, Defaults: defaults, namespace: namespace}
+	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	if c.core, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	return c, nil
+}
+
+// Namespace is the kubeconfig context's or the pod's own.
+func (c *Cluster) Namespace() string { return c.namespace }
+
+// namespaces to ask for; the empty one is all of them.
+func (c *Cluster) namespaces() []string {
+	if len(c.Selection.Namespaces) > 0 {
+		return c.Selection.Namespaces
+	}
+	return []string{metav1.NamespaceAll}
+}
+
+func (c *Cluster) selector() string {
+	if c.Selection.Labels == nil {
+		return ""
+	}
+	return c.Selection.Labels.String()
+}
+
+// List asks the API server for the selected Applications, in pages. What
+// cannot be read of one Application is a Problem.
+func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
+	var apps []Application
+	var problems []Problem
+	for _, namespace := range c.namespaces() {
+		options := metav1.ListOptions{LabelSelector: c.selector(), Limit: 500}
+		for {
+			list, err := c.dynamic.Resource(applications).Namespace(namespace).List(ctx, options)
+			if err != nil {
+				return nil, nil, listError(namespace, err)
+			}
+			for i := range list.Items {
+				app, err := fromUnstructured(&list.Items[i])
+				if err != nil {
+					problems = append(problems, Problem{Application: list.Items[i].GetNamespace() + "/" + list.Items[i].GetName(), Expected: err.Error(), Remedy: "correct the Application"})
+					continue
+				}
+				if c.Selection.Match(app) {
+					apps = append(apps, Read(app, c.Defaults))
+				}
+			}
+			if options.Continue = list.GetContinue(); options.Continue == "" {
+				break
+			}
+		}
+	}
+	slices.SortFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
+	return apps, problems, nil
+}
+
+func listError(namespace string, err error) error {
+	where := "in all namespaces"
+	if namespace != "" {
+		where = "in namespace " + namespace
+	}
+	remedy := ""
+	switch {
+	case apierrors.IsNotFound(err):
+		remedy = "; is Argo CD installed? Its Application resource is not there"
+	case apierrors.IsForbidden(err):
+		remedy = "; grant list and watch on applications.argoproj.io to this account"
+	case apierrors.IsUnauthorized(err):
+		remedy = "; the credentials of the kubeconfig are not accepted"
+	}
+	return fmt.Errorf("listing Applications %s: %w%s", where, err, remedy)
+}
+
+func fromUnstructured(object *unstructured.Unstructured) (*v1alpha1.Application, error) {
+	var app v1alpha1.Application
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &app); err != nil {
+		return nil, fmt.Errorf("it is no Application that Argo CD 2.14 knows: %w", err)
+	}
+	return &app, nil
+}
+
+// Watch calls changed whenever a selected Application appears, or its
+// annotations, its spec or its running images change. It returns when ctx
+// ends.
+func (c *Cluster) Watch(ctx context.Context, changed func()) {
+	for _, namespace := range c.namespaces() {
+		factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, func(o *metav1.ListOptions) { o.LabelSelector = c.selector() })
+		informer := factory.ForResource(applications).Informer()
+		// Added before the start, when neither can fail.
+		_ = informer.SetTransform(trim)
+		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+			AddFunc: func(object any, initial bool) {
+				if app, ok := object.(*watched); ok && app.annotated && !initial {
+					changed()
+				}
+			},
+			UpdateFunc: func(before, after any) {
+				a, okA := before.(*watched)
+				b, okB := after.(*watched)
+				if okA && okB && (a.annotated || b.annotated) && !a.same(b) {
+					changed()
+				}
+			},
+		})
+		factory.Start(ctx.Done())
+		defer factory.Shutdown()
+	}
+	<-ctx.Done()
+}
+
+// watched is what Watch keeps of an Application.
+type watched struct {
+	metav1.ObjectMeta
+	annotated bool
+	ours      map[string]string
+	spec      string // as JSON; metadata.generation moves with the status as well
+	images    []string
+}
+
+func (w *watched) same(o *watched) bool {
+	return maps.Equal(w.ours, o.ours) && w.spec == o.spec && slices.Equal(w.images, o.images)
+}
+
+// trim keeps memory to what is compared.
+func trim(object any) (any, error) {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return object, nil
+	}
+	w := &watched{ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion()},
+		ours: map[string]string{}}
+	if spec, err := json.Marshal(u.Object["spec"]); err == nil {
+		w.spec = string(spec)
+	}
+	for key, value := range u.GetAnnotations() {
+		if strings.HasPrefix(key, Prefix) {
+			w.ours[key] = value
+		}
+	}
+	w.annotated = w.ours[Prefix+imageList] != ""
+	w.images, _, _ = unstructured.NestedStringSlice(u.Object, "status", "summary", "images")
+	return w, nil
+}
+
+// Secret returns the data of a Secret. The error names the Secret and what to
+// do, never its content.
+func (c *Cluster) Secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	secret, err := c.core.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("the Secret %s/%s does not exist; create it", namespace, name)
+	case apierrors.IsForbidden(err):
+		return nil, fmt.Errorf("the Secret %s/%s may not be read; grant get on it to this account", namespace, name)
+	case err != nil:
+		return nil, fmt.Errorf("reading the Secret %s/%s: %w", namespace, name, err)
+	}
+	return secret.Data, nil
+}

@@ -1,0 +1,185 @@
+package argo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// Files is a source of Applications from manifests: files and folders, YAML or
+// JSON, several documents to a file, and lists. Other kinds in them are passed
+// over, so that the folder that Argo CD reads can be given as it is.
+type Files struct {
+	Paths     []string
+	Selection Selection
+	Defaults  Defaults
+	// Namespace is for Applications that name none.
+	Namespace string
+}
+
+// List reads all files anew. What is wrong with one is a Problem and does not
+// keep the others from being read; the error is for a path that cannot be
+// read at all.
+func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
+	var apps []Application
+	var problems []Problem
+	for _, path := range f.Paths {
+		files, err := manifests(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading Applications: %w", err)
+		}
+		for _, file := range files {
+			found, broken := f.readFile(file)
+			apps, problems = append(apps, found...), append(problems, broken...)
+		}
+	}
+	slices.SortStableFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
+	for i := 1; i < len(apps); i++ {
+		if apps[i].String() == apps[i-1].String() {
+			problems = append(problems, Problem{Application: apps[i].String(), Where: apps[i].Origin,
+				Expected: "the Application was read before, from " + apps[i-1].Origin, Remedy: "give each Application once"})
+			apps = slices.Delete(apps, i, i+1)
+			i--
+		}
+	}
+	return apps, problems, nil
+}
+
+// manifests lists the files below path that can hold manifests, in order.
+func manifests(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var files []string
+	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		switch filepath.Ext(p) {
+		case ".yaml", ".yml", ".json":
+			if !d.IsDir() {
+				files = append(files, p)
+			}
+		}
+		return nil
+	})
+	return files, err
+}
+
+func (f *Files) readFile(file string) ([]Application, []Problem) {
+	unreadable := func(err error) []Problem {
+		return []Problem{{Where: file, Expected: "the file cannot be read: " + err.Error(), Remedy: "correct it; its Applications are left alone until then"}}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	var apps []Application
+	var problems []Problem
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return apps, problems
+		}
+		if err != nil {
+			return apps, append(problems, unreadable(errors.New(strings.TrimPrefix(err.Error(), "yaml: ")))...)
+		}
+		if len(doc.Content) == 1 {
+			f.readManifest(file, doc.Content[0], &apps, &problems)
+		}
+	}
+}
+
+// readManifest reads one object, or the items of a list.
+func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, problems *[]Problem) {
+	get := func(n *yaml.Node, key string) *yaml.Node {
+		if n != nil && n.Kind == yaml.MappingNode {
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == key {
+					return n.Content[i+1]
+				}
+			}
+		}
+		return nil
+	}
+	text := func(n *yaml.Node) string {
+		if n == nil {
+			return ""
+		}
+		return n.Value
+	}
+	kind, version := text(get(node, "kind")), text(get(node, "apiVersion"))
+	if items := get(node, "items"); items != nil && strings.HasSuffix(kind, "List") {
+		for _, item := range items.Content {
+			f.readManifest(file, item, apps, problems)
+		}
+		return
+	}
+	if kind != "Application" || !strings.HasPrefix(version, "argoproj.io/") {
+		return
+	}
+	lines := map[string]int{"": node.Line}
+	name := text(get(get(node, "metadata"), "name"))
+	if annotations := get(get(node, "metadata"), "annotations"); annotations != nil && annotations.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(annotations.Content); i += 2 {
+			key, value := annotations.Content[i], annotations.Content[i+1]
+			lines[key.Value] = key.Line
+			if value.Kind == yaml.ScalarNode && value.Tag != yaml.NodeTagString {
+				*problems = append(*problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, value.Line), Annotation: key.Value, Value: value.Value,
+					Expected: "annotations are strings, and YAML reads this as something else", Remedy: "put quotes around the value"})
+				value.Tag = yaml.NodeTagString
+			}
+		}
+	}
+	app, err := convert(node)
+	if err != nil || name == "" {
+		if err == nil {
+			err = errors.New("metadata.name is missing")
+		}
+		*problems = append(*problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, node.Line), Expected: "it is no Application: " + err.Error(), Remedy: "correct it; it is left alone until then"})
+		return
+	}
+	if app.Namespace == "" {
+		app.Namespace = f.Namespace
+	}
+	if !f.Selection.Match(app) {
+		return
+	}
+	out := read(app, f.Defaults, file, lines)
+	out.Origin = fmt.Sprintf("%s:%d", file, node.Line)
+	*apps = append(*apps, out)
+}
+
+// convert goes through JSON, whose field names Argo CD's types carry.
+func convert(node *yaml.Node) (*v1alpha1.Application, error) {
+	var fields map[string]any
+	if err := node.Decode(&fields); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	var app v1alpha1.Application
+	if err := json.Unmarshal(data, &app); err != nil {
+		return nil, err
+	}
+	return &app, nil
+}
