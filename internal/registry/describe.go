@@ -1,0 +1,240 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+)
+
+// Wanted is what Describe shall find out beyond names.
+type Wanted struct {
+	Digest  bool
+	Created bool
+	// Platforms keeps only tags that have an image for one of them, as
+	// os/arch[/variant]. Empty: Default, where a manifest is read anyway.
+	Platforms []string
+	Default   string
+}
+
+// Missing is a tag that Describe left out.
+type Missing struct {
+	Tag image.Tag
+	Why string
+}
+
+// concurrency is how many tags of one repository are described at a time; the
+// registry's limit of requests per second holds besides.
+const concurrency = 8
+
+// Describe completes the tags that the rules left standing. What the listing
+// told already costs nothing; the rest is one manifest for each tag, and one
+// config for each digest in the life of the Client. The error is an *Error.
+func (r *Repository) Describe(ctx context.Context, complete bool, tags []image.Tag, want Wanted) ([]image.Tag, []Missing, error) {
+	if len(want.Platforms) == 0 && (complete || !want.Digest && !want.Created) {
+		return tags, nil, nil
+	}
+	tr, err := r.connect(ctx)
+	if err != nil {
+		return nil, nil, r.failed("reading manifests", err)
+	}
+	described := make([]image.Tag, len(tags))
+	missing := make([]string, len(tags))
+	group, ctx := errgroup.WithContext(r.with(ctx))
+	group.SetLimit(concurrency)
+	for i, tag := range tags {
+		group.Go(func() error {
+			var err error
+			described[i], missing[i], err = r.describe(ctx, tr, tag, want)
+			if err != nil {
+				return r.failed("reading the manifest of tag "+tag.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	var kept []image.Tag
+	var left []Missing
+	for i := range tags {
+		if missing[i] != "" {
+			left = append(left, Missing{tags[i], missing[i]})
+			continue
+		}
+		kept = append(kept, described[i])
+	}
+	return kept, left, nil
+}
+
+// describe reads one tag; missing says why it does not count.
+func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag image.Tag, want Wanted) (_ image.Tag, missing string, _ error) {
+	platforms := want.Platforms
+	if len(platforms) == 0 {
+		platforms = []string{want.Default}
+	}
+	reference := r.repo.Tag(tag.Name).Name()
+	content, known := r.client.known.get(tag.Digest)
+	if !known {
+		descriptor, err := remote.Get(r.repo.Tag(tag.Name), remote.WithContext(ctx), remote.WithTransport(tr))
+		if err != nil {
+			return tag, "", err
+		}
+		tag.Digest = descriptor.Digest.String()
+		if content, known = r.client.known.get(tag.Digest); !known {
+			if content, err = readContent(descriptor); err != nil {
+				return tag, "", fmt.Errorf("%s: %w", reference, err)
+			}
+			r.client.known.put(tag.Digest, content)
+		}
+	}
+	// A single image's platform is only in its config, which is read where
+	// its creation time or its platform is asked for.
+	if content.index == nil {
+		if !want.Created && len(want.Platforms) == 0 {
+			return tag, "", nil
+		}
+		return r.describeImage(ctx, tr, tag, tag.Digest, want, platforms)
+	}
+	for _, platform := range platforms {
+		for _, child := range content.index {
+			if !matches(child.platform, platform) {
+				continue
+			}
+			if !want.Created || !tag.Created.IsZero() {
+				return tag, "", nil
+			}
+			created, err := r.config(ctx, tr, child.digest)
+			if err != nil {
+				return tag, "", err
+			}
+			tag.Created = created.created
+			return tag, "", nil
+		}
+	}
+	return tag, "has no image for " + strings.Join(platforms, " or "), nil
+}
+
+func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, digest string, want Wanted, platforms []string) (image.Tag, string, error) {
+	config, err := r.config(ctx, tr, digest)
+	if err != nil {
+		return tag, "", err
+	}
+	if tag.Created.IsZero() {
+		tag.Created = config.created
+	}
+	// A config may leave its platform out, as that of an artifact does.
+	if config.platform != "" && !slices.ContainsFunc(platforms, func(p string) bool { return matches(config.platform, p) }) {
+		return tag, fmt.Sprintf("is built for %s, not for %s", config.platform, strings.Join(platforms, " or ")), nil
+	}
+	return tag, "", nil
+}
+
+// config reads what the config of a single image says, once for its digest.
+func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest string) (content, error) {
+	if c, ok := r.client.known.get(digest); ok && c.hasConfig {
+		return c, nil
+	}
+	img, err := remote.Image(r.repo.Digest(digest), remote.WithContext(ctx), remote.WithTransport(tr))
+	if err != nil {
+		return content{}, err
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		return content{}, err
+	}
+	c := content{hasConfig: true, created: file.Created.Time}
+	if p := file.Platform(); p != nil && p.Architecture != "" {
+		c.platform = platformOf(p)
+	}
+	r.client.known.put(digest, c)
+	return c, nil
+}
+
+// matches compares a platform with the one asked for; a variant counts where
+// one is asked for.
+func matches(have, want string) bool {
+	return have == want || strings.Count(want, "/") == 1 && strings.HasPrefix(have, want+"/")
+}
+
+// content is what lies behind a digest, which never changes.
+type content struct {
+	index     []child // nil for a single image
+	hasConfig bool
+	created   time.Time
+	platform  string
+}
+
+type child struct{ digest, platform string }
+
+func readContent(descriptor *remote.Descriptor) (content, error) {
+	if !descriptor.MediaType.IsIndex() {
+		if !descriptor.MediaType.IsImage() {
+			return content{}, errors.New("the manifest has the unknown type " + string(descriptor.MediaType))
+		}
+		return content{}, nil
+	}
+	index, err := descriptor.ImageIndex()
+	if err != nil {
+		return content{}, err
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return content{}, err
+	}
+	c := content{index: []child{}}
+	for _, m := range manifest.Manifests {
+		if m.Platform != nil {
+			c.index = append(c.index, child{m.Digest.String(), platformOf(m.Platform)})
+		}
+	}
+	return c, nil
+}
+
+func platformOf(p *v1.Platform) string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// contents remembers digests, up to a number that bounds memory.
+type contents struct {
+	mu       sync.Mutex
+	byDigest map[string]content
+}
+
+const maxContents = 100_000
+
+func newContents() *contents { return &contents{byDigest: map[string]content{}} }
+
+func (c *contents) get(digest string) (content, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok := c.byDigest[digest]
+	return found, ok
+}
+
+func (c *contents) put(digest string, what content) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.byDigest) >= maxContents {
+		clear(c.byDigest) // it is asked for again, no more
+	}
+	c.byDigest[digest] = what
+}
+
+func sortTags(tags []image.Tag) {
+	slices.SortFunc(tags, func(a, b image.Tag) int { return strings.Compare(a.Name, b.Name) })
+}

@@ -1,0 +1,110 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// tries counts what a repository may still repeat in this cycle.
+type tries struct{ left atomic.Int32 }
+
+func newTries() *tries {
+	t := &tries{}
+	t.left.Store(maxTries - 1)
+	return t
+}
+
+// again takes one try, if there is one left.
+func (t *tries) again() bool { return t != nil && t.left.Add(-1) >= 0 }
+
+type triesKey struct{}
+
+// firstWait is the wait before the first repetition; each further one doubles.
+const firstWait = 250 * time.Millisecond
+
+// retrying sends requests at the registry's limit and repeats what may go
+// through later: 429, 5xx and broken connections. It honours Retry-After, and
+// gives up at once where that lies beyond the request's deadline.
+type retrying struct{ host *host }
+
+func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx := request.Context()
+	budget, _ := ctx.Value(triesKey{}).(*tries)
+	for wait := firstWait; ; wait *= 2 {
+		if err := t.host.limiter.Wait(ctx); err != nil {
+			return nil, fmt.Errorf("waiting for the registry's request limit: %w", context.DeadlineExceeded)
+		}
+		response, err := t.host.base.RoundTrip(request)
+		if err == nil && !transient(response.StatusCode) || ctx.Err() != nil {
+			return response, err
+		}
+		pause := wait
+		if err == nil {
+			pause = max(pause, retryAfter(response.Header.Get("Retry-After"), time.Now()))
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return response, err
+		}
+		// Requests for reading have no body that would need to be rewound.
+		if !budget.again() || request.Body != nil && request.Body != http.NoBody {
+			return response, err
+		}
+		if err == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16))
+			_ = response.Body.Close()
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+func transient(status int) bool {
+	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+}
+
+// retryAfter reads the header of RFC 9110, 10.2.3: seconds or a date.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isGarbage(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, strconv.ErrSyntax) || strings.Contains(err.Error(), "malformed HTTP")
+}
+
+// withoutURL drops the address of a failed request, whose query may hold a token.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
