@@ -1,0 +1,102 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// finding is a value that cannot stand, under its key.
+type finding struct{ key, message string }
+
+// problems reports every value that is wrong or asks for what this version
+// does not do.
+func (c Config) problems() []finding {
+	var found []finding
+	add := func(key, format string, args ...any) {
+		found = append(found, finding{key, fmt.Sprintf(format, args...)})
+	}
+	c.notBuiltYet(add)
+	if c.Interval <= 0 {
+		add("interval", "it must be more than nothing, such as 2m")
+	}
+	for i, r := range c.Registries {
+		key := fmt.Sprintf("registries[%d]", i)
+		if r.Prefix == "" {
+			add(key, "prefix is missing: the host of the images, such as ghcr.io")
+		}
+		if strings.HasPrefix(r.Credentials, "ext:") {
+			add(key+".credentials", "scripts are not supported by this version; use google, env:, secret: or pullsecret:")
+		}
+		if r.Limit < 0 {
+			add(key+".limit", "it is a number of requests per second")
+		}
+		if r.CAFile != "" && r.Insecure {
+			add(key, "set caFile or insecure, not both")
+		}
+	}
+	delivery(c.Git.Delivery, add)
+	if c.GitHub.App.ID != 0 && c.GitHub.App.PrivateKeyFile == "" {
+		add("github.app", "privateKeyFile is missing: the App's private key")
+	}
+	if c.GitHub.App.ID == 0 && (c.GitHub.App.PrivateKeyFile != "" || c.GitHub.App.InstallationID != 0) {
+		add("github.app", "id is missing: the App's number, from its settings")
+	}
+	if c.GitHub.App.ID != 0 && c.GitHub.TokenFile != "" {
+		add("github", "set app or tokenFile, not both")
+	}
+	return found
+}
+
+func delivery(d Delivery, add func(key, format string, args ...any)) {
+	valid := func(key, value string) {
+		if value != "commit" && value != "pull-request" {
+			add(key, "%q is no way of delivery; use commit or pull-request", value)
+		}
+	}
+	valid("git.delivery.default", d.Default)
+	for i, rule := range d.Rules {
+		key := fmt.Sprintf("git.delivery.rules[%d]", i)
+		valid(key+".use", rule.Use)
+		for name, glob := range map[string]string{"path": rule.When.Path, "application": rule.When.Application, "namespace": rule.When.Namespace,
+			"project": rule.When.Project, "repository": rule.When.Repository} {
+			if !doublestar.ValidatePattern(glob) {
+				add(key+".when."+name, "%q is no glob", glob)
+			}
+		}
+	}
+}
+
+// notBuiltYet refuses every value that would ask for a capability which this
+// version lacks.
+func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
+	only := func(key string, wrong bool, allowed string) {
+		if wrong {
+			add(key, "this is not supported by this version; %s", allowed)
+		}
+	}
+	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod != "git", "use git")
+	only("defaults.writeBackTarget", c.Defaults.WriteBackTarget != "kustomization", "use kustomization")
+	for i, r := range c.Registries {
+		key := fmt.Sprintf("registries[%d].", i)
+		only(key+"credsexpire", r.CredsExpire != "", "leave it out")
+		only(key+"tagsortmode", r.TagSortMode != "" && r.TagSortMode != "none", "leave it out")
+		only(key+"defaultns", r.DefaultNS != "", "leave it out; Docker Hub's library/ is known")
+		only(key+"default", r.Default, "leave it out; images without a registry are Docker Hub's")
+	}
+	only("git.commits", c.Git.Commits != "per-application", "use per-application")
+	only("git.signing", c.Git.Signing != (Signing{}), "leave it empty")
+	only("git.commitVia", c.Git.CommitVia != "push", "use push")
+	pr := c.GitHub.PullRequest
+	only("github.pullRequest.title", pr.Title != "", "leave it empty")
+	only("github.pullRequest.branch", pr.Branch != "", "leave it empty")
+	only("github.pullRequest.reviewers", len(pr.Reviewers) > 0, "leave it empty")
+	only("github.pullRequest.assignees", len(pr.Assignees) > 0, "leave it empty")
+	only("github.pullRequest.autoMerge", pr.AutoMerge, "use false")
+	only("gitlab", c.GitLab.TokenFile != "" || c.GitLab.URL != Default().GitLab.URL, "leave it out")
+	only("web.listen", c.Web.Listen != "" && c.Web.Listen != Default().Web.Listen, `use ""`)
+	only("web.metricsListen", c.Web.MetricsListen != "", `use ""`)
+	only("events", c.Events.Listen != "" || len(c.Events.SecretFiles) > 0 || c.Events.PubSub != (PubSub{}) || c.Events.PubSubPush != (PubSubPush{}), "leave it empty")
+	only("leaderElection", c.LeaderElection.Enabled || c.LeaderElection.Namespace != "", "use enabled: false, and run one replica")
+}
