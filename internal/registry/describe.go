@@ -84,6 +84,9 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 		platforms = []string{want.Default}
 	}
 	reference := r.repo.Tag(tag.Name).Name()
+	if tag.Digest == "" {
+		tag.Digest = r.digestOf(tag.Name)
+	}
 	content, known := r.client.known.get(tag.Digest)
 	if !known {
 		descriptor, err := remote.Get(r.repo.Tag(tag.Name), remote.WithContext(ctx), remote.WithTransport(tr))
@@ -97,6 +100,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 			}
 			r.client.known.put(tag.Digest, content)
 		}
+		r.resolve(tag.Name, tag.Digest)
 	}
 	// A single image's platform is only in its config, which is read where
 	// its creation time or its platform is asked for.
@@ -140,6 +144,18 @@ func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, ta
 	return tag, "", nil
 }
 
+func (r *Repository) digestOf(tag string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resolved[tag]
+}
+
+func (r *Repository) resolve(tag, digest string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resolved[tag] = digest
+}
+
 // config reads what the config of a single image says, once for its digest.
 func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest string) (content, error) {
 	if c, ok := r.client.known.get(digest); ok && c.hasConfig {
@@ -153,6 +169,7 @@ func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest st
 	if err != nil {
 		return content{}, err
 	}
+	// A single image: its manifest need not be read again for its kind.
 	c := content{hasConfig: true, created: file.Created.Time}
 	if p := file.Platform(); p != nil && p.Architecture != "" {
 		c.platform = platformOf(p)

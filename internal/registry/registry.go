@@ -166,7 +166,13 @@ type Repository struct {
 	registry Registry
 	creds    string
 	tries    *tries
+
+	mu       sync.Mutex
+	resolved map[string]string // tag → digest, asked for once in a cycle
 }
+
+// Host is the registry that is asked, for grouping.
+func (r *Repository) Host() string { return r.repo.RegistryStr() }
 
 // Repository returns the repository of an image. credentials are those of the
 // annotation, empty for those of the configuration. The error is for a name
@@ -194,7 +200,7 @@ func (c *Client) Repository(ref image.Ref, credentials string) (*Repository, err
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", ref.Name, err)
 	}
-	return &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, tries: newTries()}, nil
+	return &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, tries: newTries(), resolved: map[string]string{}}, nil
 }
 
 // List asks for the tags, with one request where the registry answers as

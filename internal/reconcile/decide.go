@@ -1,0 +1,238 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/policy"
+)
+
+// Settings are what config.yaml says of decisions.
+type Settings struct {
+	DefaultDelivery string
+	Rules           []DeliveryRule
+	Labels          []string // of pull requests
+	Draft           bool
+}
+
+// DeliveryRule is one rule of git.delivery.rules: all globs that are not empty
+// must match.
+type DeliveryRule struct {
+	Path, Application, Namespace, Project, Repository string
+	Labels                                            map[string]string
+	Use                                               string
+}
+
+// answer is what the registry and the policy said of one update.
+type answer struct {
+	choice policy.Choice
+	err    error
+}
+
+// place is what the repository said of one Application's file.
+type place struct {
+	repository string // the URL without credentials
+	base       gitwrite.File
+	baseErr    error
+	// head is the file on the branch to write to, where that is another one
+	// and exists.
+	head       *gitwrite.File
+	headBranch string
+	writes     bool // git-branch names the head branch
+	pulls      bool // pull requests can be opened there
+	delivery   string
+	err        error // the repository could not be read at all
+}
+
+// decide makes the plan of one Application from what is known. It is pure.
+func decide(app argo.Application, answers []answer, at place, settings Settings) (Application, *gitwrite.Work, []FileDiff) {
+	out := Application{Namespace: app.Namespace, Name: app.Name, Problems: []string{}, Images: []Image{}}
+	for _, p := range app.Problems {
+		out.Problems = append(out.Problems, p.Error())
+		out.broken = out.broken || !p.Advice
+	}
+	at.delivery = app.Target.Delivery
+	if at.delivery == "" {
+		at.delivery = settings.delivery(app, at.repository, at.base.Path)
+	}
+	for i, u := range app.Updates {
+		out.Images = append(out.Images, decideImage(app, u, answers[i], at))
+	}
+	deliver(app, &out, at)
+	work, diff := edit(app, &out, at, settings)
+	return out, work, diff
+}
+
+// decideImage compares what the policy chose with what git holds.
+func decideImage(app argo.Application, u argo.Update, a answer, at place) Image {
+	i := Image{Alias: u.Alias, Image: u.Image.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
+		Method: "git", Repository: at.repository, choice: a.choice}
+	fail := func(format string, args ...any) Image {
+		i.Action, i.Reason = ActionError, fmt.Sprintf(format, args...)
+		return i
+	}
+	if broken := app.Broken(); len(broken) > 0 {
+		return fail("%s", broken[0].Error())
+	}
+	for _, p := range u.Problems {
+		if !p.Advice {
+			return fail("%s", p.Error())
+		}
+	}
+	file, err := at.current()
+	i.Branch, i.File = at.base.Branch, file.Path
+	var entry manifest.KustomizeImage
+	found := false
+	if err == nil {
+		entry, found, err = manifest.ReadKustomizeImage(file.Data, kustomizeName(u))
+		if err != nil {
+			err = fmt.Errorf("%s on %s: %w; correct the file", file.Path, file.Branch, err)
+		}
+	}
+	i.Current = u.Live.Version()
+	if found {
+		i.Current = image.Version(entry.NewTag, entry.Digest)
+	}
+	switch {
+	case u.NotLive != "":
+		i.Action, i.Reason = ActionSkip, u.NotLive
+		return i
+	case err != nil:
+		return fail("%s", err.Error())
+	case a.err != nil:
+		return fail("%s", a.err.Error())
+	case !a.choice.Found:
+		i.Action, i.Reason = ActionSkip, "no tag was chosen: "+a.choice.Reason
+		return i
+	}
+	want := imageEdit{kustomize: manifest.KustomizeImage{Name: kustomizeName(u), NewTag: a.choice.Tag.Name}, image: u.Image.Name, alias: label(u), old: i.Current, hadEntry: found}
+	if u.Policy.Strategy == policy.Digest {
+		want.kustomize.Digest = a.choice.Tag.Digest
+	}
+	if want.kustomize.Name != u.Image.Name {
+		want.kustomize.NewName = u.Image.Name
+	}
+	i.Candidate = want.version()
+	if due(u, entry, found, want) {
+		i.Action, i.Reason, i.edit = ActionUpdate, a.choice.Reason, &want
+		return i
+	}
+	i.Action, i.Reason = ActionUpToDate, a.choice.Reason
+	return i
+}
+
+// due compares with git, or with what runs where git does not say.
+func due(u argo.Update, entry manifest.KustomizeImage, found bool, want imageEdit) bool {
+	tag, digest := entry.NewTag, entry.Digest
+	if !found {
+		tag, digest = u.Live.Tag, u.Live.Digest
+	}
+	if u.Policy.Strategy == policy.Digest {
+		return tag != want.kustomize.NewTag && found || digest != want.kustomize.Digest
+	}
+	return tag != want.kustomize.NewTag
+}
+
+func kustomizeName(u argo.Update) string {
+	if u.KustomizeName != "" {
+		return u.KustomizeName
+	}
+	return u.Image.Name
+}
+
+// label is what people call an image: its alias, else the last part of its name.
+func label(u argo.Update) string {
+	if u.Alias != "" {
+		return u.Alias
+	}
+	return u.Image.Repository[strings.LastIndex(u.Image.Repository, "/")+1:]
+}
+
+// current is the file whose content counts, with an error that says what to do.
+func (p place) current() (gitwrite.File, error) {
+	if p.err != nil {
+		return gitwrite.File{}, p.err
+	}
+	if p.head != nil && p.writes && p.delivery != argo.DeliverPullRequest {
+		return *p.head, nil
+	}
+	err := p.baseErr
+	switch {
+	case errors.Is(err, gitwrite.ErrNoBranch):
+		err = fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision", p.repository, err, argo.Prefix)
+	case errors.Is(err, gitwrite.ErrNoFile) && slices.Contains(p.base.Others, "Chart.yaml"):
+		err = fmt.Errorf("repository %s, branch %s: %w, but a Helm chart, which this version cannot write to; name a kustomization in %swrite-back-target", p.repository, p.base.Branch, err, argo.Prefix)
+	case errors.Is(err, gitwrite.ErrNoFile):
+		err = fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in %swrite-back-target: kustomization:FOLDER", p.repository, p.base.Branch, err, has(p.base.Others), argo.Prefix)
+	case err != nil:
+		err = fmt.Errorf("repository %s, branch %s: %w", p.repository, p.base.Branch, err)
+	}
+	return p.base, err
+}
+
+func has(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	shown := strings.Join(names[:min(len(names), 5)], ", ")
+	if len(names) > 5 {
+		shown += ", …"
+	}
+	return " (the folder has " + shown + ")"
+}
+
+// headPrefix begins the heads of our pull requests. They are found again by
+// this name, so it must not change between versions.
+const headPrefix = "image-writeback/"
+
+// deliver fills in how and by which branch changes reach the base.
+func deliver(app argo.Application, out *Application, at place) {
+	for i := range out.Images {
+		img := &out.Images[i]
+		img.Delivery = at.delivery
+		if at.delivery != argo.DeliverPullRequest {
+			if app.Target.WriteBranch != "" {
+				img.Branch = app.Target.WriteBranch
+			}
+			continue
+		}
+		img.HeadBranch = at.headBranch
+		if img.Action == ActionUpdate && !at.pulls {
+			img.Action = ActionError
+			img.Reason = fmt.Sprintf("a pull request is asked for, but %s is not GitHub's or no GitHub App or token is configured; set github.app or github.tokenFile in config.yaml, or annotate %swrite-back-delivery: commit", at.repository, argo.Prefix)
+		}
+	}
+}
+
+// delivery is that of the first rule that matches, else the default.
+func (s Settings) delivery(app argo.Application, repository, file string) string {
+	for _, rule := range s.Rules {
+		if rule.matches(app, repository, file) {
+			return rule.Use
+		}
+	}
+	return s.DefaultDelivery
+}
+
+func (r DeliveryRule) matches(app argo.Application, repository, file string) bool {
+	for _, pair := range [][2]string{{r.Path, file}, {r.Application, app.Name}, {r.Namespace, app.Namespace}, {r.Project, app.Project}, {r.Repository, repository}} {
+		// config has seen to it that globs are valid.
+		if ok, _ := doublestar.Match(pair[0], pair[1]); pair[0] != "" && !ok {
+			return false
+		}
+	}
+	for key, value := range r.Labels {
+		if ok, _ := doublestar.Match(value, app.Labels[key]); !ok {
+			return false
+		}
+	}
+	return true
+}

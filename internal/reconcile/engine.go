@@ -1,0 +1,177 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/registry"
+)
+
+// Source is where Applications come from: a cluster, or files.
+type Source interface {
+	// List returns the annotated Applications, and the problems of what could
+	// not be read. An error means that there is nothing to go by.
+	List(ctx context.Context) ([]argo.Application, []argo.Problem, error)
+}
+
+// Engine runs cycles. Set all fields but Progress.
+type Engine struct {
+	Source     Source
+	Registries *registry.Client
+	Git        *gitwrite.Service
+	Settings   Settings
+	Log        *slog.Logger
+	// Progress is told how far a stage is; nil: nobody is.
+	Progress func(stage string, done, total int)
+
+	seen map[string]string // what was logged last, by Application and image
+}
+
+// stage announces a stage; each call of the function it returns is one step.
+func (e *Engine) stage(name string, total int) func() {
+	if e.Progress == nil || total == 0 {
+		return func() {}
+	}
+	e.Progress(name, 0, total)
+	var done atomic.Int64
+	return func() { e.Progress(name, int(done.Add(1)), total) }
+}
+
+// Plan finds out what a cycle would do. It writes nothing. The error is for
+// Applications that cannot be listed; everything else is in the plan.
+func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
+	apps, problems, err := e.Source.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.plan(ctx, apps, problems)
+}
+
+func (e *Engine) plan(ctx context.Context, apps []argo.Application, problems []argo.Problem) (*Plan, error) {
+	var answers [][]answer
+	var places []place
+	var readings []*reading
+	var both sync.WaitGroup
+	both.Go(func() { answers = e.resolve(ctx, apps) })
+	both.Go(func() { places, readings = e.locate(ctx, apps) })
+	both.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err // interrupted: half a plan is none
+	}
+	plan := &Plan{Applications: make([]Application, len(apps)), Files: []FileDiff{}}
+	for _, p := range problems {
+		plan.Problems = append(plan.Problems, located(p))
+	}
+	works := make([]*gitwrite.Work, len(apps))
+	for i, app := range apps {
+		var diffs []FileDiff
+		plan.Applications[i], works[i], diffs = decide(app, answers[i], places[i], e.Settings)
+		plan.Files = append(plan.Files, diffs...)
+	}
+	for _, r := range readings {
+		work := repositoryWork{repository: r.repository, snapshot: r.snapshot}
+		for _, i := range r.apps {
+			if works[i] != nil {
+				work.works = append(work.works, *works[i])
+			}
+		}
+		if len(work.works) > 0 {
+			plan.works = append(plan.works, work)
+		}
+	}
+	return plan, nil
+}
+
+// located is a problem with the place that it was found at.
+func located(p argo.Problem) string {
+	text := p.Error()
+	if p.Application != "" {
+		text = p.Application + ": " + text
+	}
+	if p.Where != "" {
+		text = p.Where + ": " + text
+	}
+	return text
+}
+
+// Apply writes a plan. Once begun it is not interrupted half-way: a push that
+// is under way is finished, within a time limit.
+func (e *Engine) Apply(ctx context.Context, plan *Plan) []gitwrite.Outcome {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
+	outcomes := make([][]gitwrite.Outcome, len(plan.works))
+	progress := e.stage("writing", len(plan.works))
+	var group sync.WaitGroup
+	for i, w := range plan.works {
+		group.Go(func() {
+			defer progress()
+			outcomes[i] = w.repository.Write(ctx, w.snapshot, w.works)
+		})
+	}
+	group.Wait()
+	var all []gitwrite.Outcome
+	for _, o := range outcomes {
+		all = append(all, o...)
+	}
+	return all
+}
+
+const applyTimeout = 10 * time.Minute
+
+// Result is one cycle that has ended.
+type Result struct {
+	Plan     *Plan
+	Outcomes []gitwrite.Outcome
+	Took     time.Duration
+}
+
+// Failed tells whether anything went wrong; the rest was still done.
+func (r *Result) Failed() bool {
+	for _, o := range r.Outcomes {
+		if o.Err != nil {
+			return true
+		}
+	}
+	return r.Plan.Failed()
+}
+
+// Cycle plans and, unless dryRun, applies. It logs what happened, and why
+// nothing happened where that is new.
+func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
+	start := time.Now()
+	plan, err := e.Plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Plan: plan}
+	if !dryRun {
+		result.Outcomes = e.Apply(ctx, plan)
+	}
+	result.Took = time.Since(start)
+	e.report(result, dryRun)
+	return result, nil
+}
+
+// Run runs a cycle at once, then one every interval and whenever wake says so,
+// until ctx ends. A cycle that fails as a whole is logged and tried again.
+func (e *Engine) Run(ctx context.Context, interval time.Duration, wake <-chan struct{}, dryRun bool) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-timer.C:
+		}
+		if _, err := e.Cycle(ctx, dryRun); err != nil && ctx.Err() == nil {
+			e.Log.Error("the cycle failed; it is tried again in the next", "error", err, "next", interval)
+		}
+		timer.Reset(interval)
+	}
+}

@@ -1,0 +1,178 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/registry"
+)
+
+// perRegistry is how many repositories of one registry are asked at a time.
+const perRegistry = 16
+
+// question is one image repository as seen with one set of credentials, and
+// everyone who asks for it.
+type question struct {
+	repository *registry.Repository
+	asks       []ask
+}
+
+type ask struct {
+	update argo.Update
+	to     *answer
+}
+
+// resolve asks registries for all updates, each repository once, and has the
+// policies decide. answers are parallel to apps and their updates.
+func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answer {
+	answers := make([][]answer, len(apps))
+	questions := map[string]*question{}
+	var order []string
+	for i, app := range apps {
+		answers[i] = make([]answer, len(app.Updates))
+		for j, u := range app.Updates {
+			if len(app.Broken()) > 0 || len(u.Problems) > 0 || u.NotLive != "" {
+				continue // the plan says why; nobody needs to be asked
+			}
+			key := u.Image.Registry + "/" + u.Image.Repository + " " + u.Credentials
+			q := questions[key]
+			if q == nil {
+				repository, err := e.Registries.Repository(u.Image, u.Credentials)
+				if err != nil {
+					answers[i][j].err = err
+					continue
+				}
+				q = &question{repository: repository}
+				questions[key] = q
+				order = append(order, key)
+			}
+			q.asks = append(q.asks, ask{u, &answers[i][j]})
+		}
+	}
+	progress := e.stage("asking registries", len(order))
+	hosts := map[string]*gate{}
+	var group sync.WaitGroup
+	for _, key := range order {
+		q := questions[key]
+		host := q.repository.Host()
+		if hosts[host] == nil {
+			hosts[host] = &gate{slots: make(chan struct{}, perRegistry)}
+		}
+		group.Go(func() {
+			defer progress()
+			hosts[host].pass(ctx, q)
+		})
+	}
+	group.Wait()
+	return answers
+}
+
+// gate lets so many repositories of a registry through at a time, and none
+// any more in this cycle once the registry has not answered at all: one that
+// is dead must not cost its time limit for each of its repositories.
+type gate struct {
+	slots chan struct{}
+	mu    sync.Mutex
+	dead  error
+}
+
+func (g *gate) pass(ctx context.Context, q *question) {
+	g.slots <- struct{}{}
+	defer func() { <-g.slots }()
+	g.mu.Lock()
+	dead := g.dead
+	g.mu.Unlock()
+	if dead != nil {
+		q.fail(fmt.Errorf("%s has not answered in this cycle, for another image; it is asked again in the next: %w", q.repository.Host(), dead))
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, registry.Budget)
+	defer cancel()
+	q.answer(ctx)
+	var failed *registry.Error
+	if errors.As(q.asks[0].to.err, &failed) && failed.Timeout {
+		g.mu.Lock()
+		g.dead = failed.Err
+		g.mu.Unlock()
+	}
+}
+
+func (q *question) fail(err error) {
+	for _, a := range q.asks {
+		a.to.err = err
+	}
+}
+
+// answer lists the repository and decides for everyone who asked. The same
+// policy is decided once.
+func (q *question) answer(ctx context.Context) {
+	listing, err := q.repository.List(ctx)
+	if err != nil {
+		q.fail(err)
+		return
+	}
+	decided := map[string]answer{}
+	for _, a := range q.asks {
+		key := policyKey(a.update)
+		found, ok := decided[key]
+		if !ok {
+			found.choice, found.err = choose(ctx, q.repository, listing, a.update)
+			decided[key] = found
+		}
+		*a.to = found
+	}
+}
+
+func policyKey(u argo.Update) string {
+	allow := ""
+	if u.Policy.Allow != nil {
+		allow = u.Policy.Allow.String()
+	}
+	return fmt.Sprintf("%s\n%s\n%s\n%q\n%q", u.Policy.Strategy, u.Policy.Constraint, allow, u.Policy.Ignore, u.Platforms)
+}
+
+// choose completes the tags that the rules leave standing and lets the policy
+// pick among them.
+func choose(ctx context.Context, repository *registry.Repository, listing registry.Listing, u argo.Update) (policy.Choice, error) {
+	needs := u.Policy.Metadata()
+	wanted := registry.Wanted{Digest: needs.Digest, Created: needs.Created, Platforms: u.Platforms, Default: defaultPlatform()}
+	standing, dropped := u.Policy.Standing(listing.Tags)
+	if len(standing) == 0 {
+		return u.Policy.Choose(listing.Tags), nil
+	}
+	described, missing, err := repository.Describe(ctx, listing.Complete, standing, wanted)
+	if err != nil {
+		return policy.Choice{}, err
+	}
+	for _, m := range missing {
+		dropped = append(dropped, policy.Dropped{Tag: m.Tag, Rule: "platforms", Why: m.Why})
+	}
+	if len(described) == 0 {
+		platforms := u.Platforms
+		if len(platforms) == 0 {
+			platforms = []string{defaultPlatform()}
+		}
+		return policy.Choice{Reason: fmt.Sprintf("none of %d allowed tags has an image for %s", len(standing), strings.Join(platforms, " or ")), Dropped: dropped}, nil
+	}
+	choice := u.Policy.Choose(described)
+	choice.Dropped = append(dropped, choice.Dropped...)
+	return choice, nil
+}
+
+// defaultPlatform is the one that we run on, in the registry's words.
+func defaultPlatform() string { return "linux/" + runtime.GOARCH }
+
+// Resolve decides for a single image, without an Application.
+func (e *Engine) Resolve(ctx context.Context, ref image.Ref, p policy.Policy, platforms []string, credentials string) (policy.Choice, error) {
+	u := argo.Update{Image: ref, Policy: p, Platforms: platforms, Credentials: credentials}
+	apps := []argo.Application{{Updates: []argo.Update{u}}}
+	answers := e.resolve(ctx, apps)
+	return answers[0][0].choice, answers[0][0].err
+}
