@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 type Credentials struct {
 	Username, Password string
 	SSHPrivateKey      []byte
-	// KnownHosts is a known_hosts file; empty: the user's and the system's.
+	// KnownHosts is the content of a known_hosts file; empty: the user's and
+	// the system's files.
 	KnownHosts string
 }
 
@@ -97,11 +99,7 @@ func sshAuth(c Credentials, user string) (gitssh.AuthMethod, error) {
 	if user == "" {
 		user = gitssh.DefaultUsername
 	}
-	var files []string
-	if c.KnownHosts != "" {
-		files = []string{c.KnownHosts}
-	}
-	known, err := gitssh.NewKnownHostsCallback(files...)
+	known, err := knownHosts(c.KnownHosts)
 	if err != nil {
 		return nil, fmt.Errorf("known hosts: %w", err)
 	}
@@ -120,6 +118,26 @@ func sshAuth(c Credentials, user string) (gitssh.AuthMethod, error) {
 	key := &gitssh.PublicKeys{User: user, Signer: signer}
 	key.HostKeyCallback = known
 	return key, nil
+}
+
+// knownHosts checks host keys against a file's content; the library reads
+// files only.
+func knownHosts(content string) (ssh.HostKeyCallback, error) {
+	if content == "" {
+		return gitssh.NewKnownHostsCallback()
+	}
+	file, err := os.CreateTemp("", "known_hosts")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	if _, err := file.WriteString(content); err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	return gitssh.NewKnownHostsCallback(file.Name())
 }
 
 // public is an address without credentials.

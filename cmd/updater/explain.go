@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
+)
+
+func newExplain() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "explain [NAMESPACE/]APPLICATION",
+		Short: "Tell why an Application gets the tags that it gets",
+		Long: `For each image of one Application: the tags that the registry has, which rule
+dropped which, the winner, what git holds, and what happens next.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			program, err := o.wire(cmd.ErrOrStderr(), nil)
+			if err != nil {
+				return err
+			}
+			defer program.close()
+			program.engine.Source = &oneApplication{program.engine.Source, args[0]}
+			progress := newProgress(cmd.ErrOrStderr())
+			program.engine.Progress = progress.step
+			plan, err := program.engine.Plan(cmd.Context())
+			progress.done()
+			if err != nil {
+				return verdict(cmd.Context(), err, true)
+			}
+			if len(plan.Applications) == 0 {
+				return &exitError{exitFailed, fmt.Errorf("there is no Application %s with the annotation %simage-list that config.yaml selects", args[0], argo.Prefix)}
+			}
+			for _, app := range plan.Applications {
+				explain(cmd.OutOrStdout(), app)
+			}
+			return verdict(cmd.Context(), nil, plan.Failed())
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// oneApplication is a source of just the Applications of one name.
+type oneApplication struct {
+	reconcile.Source
+	name string
+}
+
+func (s *oneApplication) List(ctx context.Context) ([]argo.Application, []argo.Problem, error) {
+	apps, problems, err := s.Source.List(ctx)
+	apps = slices.DeleteFunc(apps, func(a argo.Application) bool { return a.String() != s.name && a.Name != s.name })
+	problems = slices.DeleteFunc(problems, func(p argo.Problem) bool {
+		return p.Application != "" && p.Application != s.name && !strings.HasSuffix(p.Application, "/"+s.name)
+	})
+	return apps, problems, err
+}
+
+func explain(w io.Writer, app reconcile.Application) {
+	_, _ = fmt.Fprintf(w, "Application %s\n", app)
+	for _, problem := range app.Problems {
+		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
+	}
+	for _, img := range app.Images {
+		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", name(img), img.Image)
+		facts := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		strategy := img.Strategy
+		if img.Constraint != "" {
+			strategy += " " + img.Constraint
+		}
+		_, _ = fmt.Fprintf(facts, "  strategy\t%s\n", strategy)
+		if img.File != "" {
+			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n", orDash(img.Current), img.File, img.Branch, img.Repository)
+		}
+		_, _ = fmt.Fprintf(facts, "  winner\t%s\n", orDash(img.Candidate))
+		_, _ = fmt.Fprintf(facts, "  because\t%s\n", img.Reason)
+		_, _ = fmt.Fprintf(facts, "  next\t%s\n", next(img))
+		_ = facts.Flush()
+		tags(w, img)
+	}
+}
+
+func next(img reconcile.Image) string {
+	switch img.Action {
+	case reconcile.ActionUpdate:
+		if img.Delivery == argo.DeliverPullRequest {
+			return fmt.Sprintf("a pull request from %s to %s", img.HeadBranch, img.Branch)
+		}
+		return "a commit to " + img.Branch
+	case reconcile.ActionUpToDate:
+		return "nothing: git holds the winner"
+	case reconcile.ActionSkip:
+		return "nothing, until that changes"
+	}
+	return "nothing, until the error is put right"
+}
+
+// tags lists what the registry has, the winner first, then by rule.
+func tags(w io.Writer, img reconcile.Image) {
+	choice := img.Choice()
+	total := len(choice.Dropped)
+	if choice.Found {
+		total++
+	}
+	if total == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(w, "\n  %d tags seen, %d dropped\n", total, len(choice.Dropped))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "  TAG\tBUILT\tRULE\tWHY")
+	if choice.Found {
+		_, _ = fmt.Fprintf(table, "  %s\t%s\twinner\t%s\n", choice.Tag.Name, built(choice.Tag), choice.Reason)
+	}
+	for _, d := range choice.Dropped {
+		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", d.Tag.Name, built(d.Tag), d.Rule, d.Why)
+	}
+	_ = table.Flush()
+}
+
+func built(tag image.Tag) string {
+	if tag.Created.IsZero() {
+		return "-"
+	}
+	return tag.Created.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/registry"
+)
+
+// options are the flags that commands share.
+type options struct {
+	config          string
+	applications    []string
+	kubeconfig      string
+	context         string
+	argocdNamespace string
+	logLevel        string
+	logFormat       string
+}
+
+const envPrefix = "IMAGE_WRITEBACK_"
+
+// add defines the shared flags, each of which can come from the environment.
+func (o *options) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", "", "configuration file (default ./config.yaml where it exists)")
+	flags.StringSliceVar(&o.applications, "applications", nil, "read Applications from this file or folder instead of a cluster; may be repeated")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default as kubectl finds it, else the pod's own credentials)")
+	flags.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "", "namespace that Argo CD runs in")
+	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
+}
+
+// fromEnvironment sets each flag that was not given from IMAGE_WRITEBACK_NAME.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || value == "" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("environment variable %s: %w", name, err))
+		}
+	})
+	return failed
+}
+
+// logger writes to stderr in the chosen format.
+func (o *options) logger(stderr io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", o.logLevel)
+	}
+	handler := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(stderr, handler)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(stderr, handler)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: use text or json", o.logFormat)
+}
+
+// readConfig reads the configuration file, or the default one, or none.
+func (o *options) readConfig() (config.Config, error) {
+	file := o.config
+	if file == "" {
+		file = "config.yaml"
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			return config.Default(), nil
+		}
+	}
+	c, problems, err := config.ReadFile(file)
+	if err != nil {
+		return c, err
+	}
+	var failed error
+	for _, p := range problems {
+		failed = errors.Join(failed, p)
+	}
+	return c, failed
+}
+
+// program is everything that a command needs, wired together.
+type program struct {
+	config  config.Config
+	log     *slog.Logger
+	engine  *reconcile.Engine
+	cluster *argo.Cluster // nil where Applications come from files
+	close   func()
+}
+
+func usage(err error) error { return &exitError{exitUsage, err} }
+
+// wire builds the program from flags and configuration. Every error is one of
+// usage: nothing has been touched yet.
+func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program, error) {
+	log, err := o.logger(stderr)
+	if err != nil {
+		return nil, usage(err)
+	}
+	c, err := o.readConfig()
+	if err != nil {
+		return nil, usage(err)
+	}
+	if change != nil {
+		change(&c)
+	}
+	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
+	if err != nil {
+		return nil, usage(fmt.Errorf("applications: %w", err))
+	}
+	defaults := argo.Defaults{WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget}
+	connect := sync.OnceValues(func() (*argo.Cluster, error) {
+		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults)
+	})
+	p := &program{config: c, log: log}
+	var source reconcile.Source
+	if len(o.applications) > 0 {
+		source = &argo.Files{Paths: o.applications, Selection: selection, Defaults: defaults, Namespace: o.namespace(c, "")}
+	} else {
+		if p.cluster, err = connect(); err != nil {
+			return nil, usage(err)
+		}
+		source = p.cluster
+	}
+	secrets := func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+		cluster, err := connect()
+		if err != nil {
+			return nil, err
+		}
+		return cluster.Secret(ctx, namespace, name)
+	}
+	registries, err := newRegistries(c, secrets)
+	if err != nil {
+		return nil, usage(err)
+	}
+	git, err := o.newGit(c, p.cluster, secrets)
+	if err != nil {
+		return nil, usage(err)
+	}
+	p.close = git.Close
+	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log}
+	return p, nil
+}
+
+// namespace is where Argo CD runs: the flag, else config.yaml, else what the
+// cluster's context says, else argocd.
+func (o *options) namespace(c config.Config, context string) string {
+	for _, n := range []string{o.argocdNamespace, c.ArgoCD.Namespace, context} {
+		if n != "" && n != "default" {
+			return n
+		}
+	}
+	return "argocd"
+}
+
+func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Client, error) {
+	var registries []registry.Registry
+	for _, r := range c.Registries {
+		registries = append(registries, registry.Registry{Name: r.Name, Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure})
+	}
+	return registry.New(registries, secrets, userAgent())
+}
+
+func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {
+	message, err := gitwrite.ParseMessage(c.Git.Message)
+	if err != nil {
+		return nil, fmt.Errorf("git.message: %w", err)
+	}
+	var hub *gitwrite.GitHub
+	switch {
+	case c.GitHub.App.ID != 0:
+		hub, err = gitwrite.NewGitHubApp(c.GitHub.APIURL, c.GitHub.App.ID, c.GitHub.App.InstallationID, c.GitHub.App.PrivateKeyFile, userAgent())
+	case c.GitHub.TokenFile != "":
+		hub, err = gitwrite.NewGitHubToken(c.GitHub.APIURL, c.GitHub.TokenFile, userAgent())
+	}
+	if err != nil {
+		return nil, err
+	}
+	credentials := &argo.GitCredentials{Secret: secrets}
+	if cluster != nil {
+		credentials.Repositories = func(ctx context.Context) ([]map[string][]byte, error) {
+			return cluster.RepositorySecrets(ctx, o.namespace(c, cluster.Namespace()))
+		}
+		credentials.KnownHosts = func(ctx context.Context) string {
+			return cluster.KnownHosts(ctx, o.namespace(c, cluster.Namespace()))
+		}
+	}
+	return gitwrite.New(gitwrite.Options{
+		CacheDir: c.Git.CacheDir,
+		Author:   gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},
+		SignOff:  c.Git.SignOff,
+		Message:  message,
+		GitHub:   hub,
+		Credentials: func(ctx context.Context, url, from string) (gitwrite.Credentials, error) {
+			found, err := credentials.Find(ctx, url, from)
+			return gitwrite.Credentials(found), err
+		},
+		UserAgent: userAgent(),
+		Now:       time.Now,
+	}), nil
+}
+
+func settings(c config.Config) reconcile.Settings {
+	s := reconcile.Settings{DefaultDelivery: c.Git.Delivery.Default, Labels: c.GitHub.PullRequest.Labels, Draft: c.GitHub.PullRequest.Draft}
+	for _, r := range c.Git.Delivery.Rules {
+		s.Rules = append(s.Rules, reconcile.DeliveryRule{Path: r.When.Path, Application: r.When.Application, Namespace: r.When.Namespace,
+			Project: r.When.Project, Repository: r.When.Repository, Labels: r.When.Labels, Use: r.Use})
+	}
+	return s
+}

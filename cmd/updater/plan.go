@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
+)
+
+func newPlan() *cobra.Command {
+	var o options
+	var output string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what would change, where and why; write nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			show, ok := map[string]func(io.Writer, *reconcile.Plan) error{"table": planTable, "json": planJSON, "yaml": planYAML}[output]
+			if !ok {
+				return usage(fmt.Errorf("--output %q: use table, json or yaml", output))
+			}
+			program, err := o.wire(cmd.ErrOrStderr(), nil)
+			if err != nil {
+				return err
+			}
+			defer program.close()
+			progress := newProgress(cmd.ErrOrStderr())
+			program.engine.Progress = progress.step
+			plan, err := program.engine.Plan(cmd.Context())
+			progress.done()
+			if err != nil {
+				return verdict(cmd.Context(), err, true)
+			}
+			if err := show(cmd.OutOrStdout(), plan); err != nil {
+				return &exitError{exitFailed, err}
+			}
+			return verdict(cmd.Context(), nil, plan.Failed())
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", true, "a plan never writes")
+	_ = cmd.Flags().MarkHidden("dry-run")
+	return cmd
+}
+
+func planJSON(w io.Writer, plan *reconcile.Plan) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(plan)
+}
+
+func planYAML(w io.Writer, plan *reconcile.Plan) error {
+	data, err := yaml.Marshal(plan)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	return err
+}
+
+// planTable is for people: one line an image, the reasons, then the diffs.
+func planTable(w io.Writer, plan *reconcile.Plan) error {
+	for _, problem := range plan.Problems {
+		_, _ = fmt.Fprintf(w, "problem: %s\n", problem)
+	}
+	if len(plan.Applications) == 0 {
+		_, err := fmt.Fprintf(w, "No Application has the annotation %simage-list.\n", argo.Prefix)
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "APPLICATION\tIMAGE\tACTION\tCURRENT\tNEW\tDELIVERY")
+	for _, app := range plan.Applications {
+		if len(app.Images) == 0 {
+			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, reconcile.ActionError)
+		}
+		for _, img := range app.Images {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", app, name(img), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w, "\nWhy:")
+	for _, app := range plan.Applications {
+		for _, problem := range app.Problems {
+			_, _ = fmt.Fprintf(w, "  %s: %s\n", app, problem)
+		}
+		for _, img := range app.Images {
+			if !contains(app.Problems, img.Reason) {
+				_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, name(img), img.Reason)
+			}
+		}
+	}
+	for _, file := range plan.Files {
+		_, _ = fmt.Fprintf(w, "\n%s, branch %s:\n%s", file.Repository, file.Branch, file.Diff)
+	}
+	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n", plan.Count(reconcile.ActionUpdate),
+		plan.Count(reconcile.ActionUpToDate), plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
+	return err
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+// name is what people call an image: its alias, else the end of its name.
+func name(img reconcile.Image) string {
+	if img.Alias != "" {
+		return img.Alias
+	}
+	return img.Image[strings.LastIndex(img.Image, "/")+1:]
+}
+
+// delivery says how an update travels.
+func delivery(img reconcile.Image) string {
+	switch {
+	case img.Action != reconcile.ActionUpdate && img.Action != reconcile.ActionSkip || img.Branch == "":
+		return "-"
+	case img.Delivery == argo.DeliverPullRequest:
+		return fmt.Sprintf("pull request to %s", img.Branch)
+	}
+	return "commit to " + img.Branch
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liverty-music/image-writeback/internal/config"
+)
+
+func newRun() *cobra.Command {
+	var o options
+	var once, dryRun bool
+	var interval time.Duration
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Find newer images and write them into git, again and again",
+		Long: `Run cycles: read the annotated Applications, ask the registries, write what is
+newer into git. Without --once it goes on until it is stopped (SIGTERM or
+Ctrl-C); a push that is under way is finished first.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			program, err := o.wire(cmd.ErrOrStderr(), func(c *config.Config) {
+				if interval > 0 {
+					c.Interval = config.Duration(interval)
+				}
+			})
+			if err != nil {
+				return err
+			}
+			defer program.close()
+			if once {
+				return program.once(cmd, dryRun)
+			}
+			program.serve(cmd.Context(), dryRun)
+			return nil
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().BoolVar(&once, "once", false, "run one cycle, then exit")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "write nothing; log what would be written")
+	cmd.Flags().DurationVar(&interval, "interval", 0, "time between cycles (default as config.yaml says, 2m)")
+	return cmd
+}
+
+func (p *program) once(cmd *cobra.Command, dryRun bool) error {
+	progress := newProgress(cmd.ErrOrStderr())
+	p.engine.Progress = progress.step
+	result, err := p.engine.Cycle(cmd.Context(), dryRun)
+	progress.done()
+	return verdict(cmd.Context(), err, result != nil && result.Failed())
+}
+
+// verdict turns the end of a one-shot command into its exit status.
+func verdict(ctx context.Context, err error, failed bool) error {
+	switch {
+	case ctx.Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted")}
+	case err != nil:
+		return &exitError{exitFailed, err}
+	case failed:
+		return &exitError{status: exitFailed}
+	}
+	return nil
+}
+
+// serve runs until ctx ends. A change of an Application asks for a cycle at
+// once; several that come together ask for one.
+func (p *program) serve(ctx context.Context, dryRun bool) {
+	wake := make(chan struct{}, 1)
+	if p.cluster != nil {
+		go p.cluster.Watch(ctx, func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		})
+	}
+	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
+	p.engine.Run(ctx, time.Duration(p.config.Interval), wake, dryRun)
+	p.log.Info("stopped")
+}

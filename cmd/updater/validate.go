@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+)
+
+func newValidate() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "validate [PATH…]",
+		Short: "Check config.yaml and the annotations of Applications",
+		Long: `Check files, without any connection: configuration files, and manifests of
+Applications in files or folders. Without a PATH it checks what --config and
+--applications name. Every problem is printed with its file and line.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v := &validation{print: func(format string, a ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", a...) }}
+			if len(args) == 0 {
+				args = o.applications
+				switch _, err := os.Stat("config.yaml"); {
+				case o.config != "":
+					args = append(args, o.config)
+				case err == nil:
+					args = append(args, "config.yaml")
+				}
+			}
+			if len(args) == 0 {
+				return usage(errors.New("there is nothing to check; name files or folders"))
+			}
+			v.files(args)
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d configuration files and %d Applications checked, %d problems\n", v.configs, v.applications, v.inConfig+v.inApplications)
+			switch {
+			case v.inConfig > 0:
+				return &exitError{status: exitUsage}
+			case v.inApplications > 0:
+				return &exitError{status: exitFailed}
+			}
+			return nil
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// validation counts and prints what it finds.
+type validation struct {
+	print                    func(format string, a ...any)
+	configs, applications    int
+	inConfig, inApplications int
+}
+
+func (v *validation) files(paths []string) {
+	defaults := config.Default().Defaults
+	for _, path := range paths {
+		if isConfig(path) {
+			v.config(path)
+			continue
+		}
+		files := &argo.Files{Paths: []string{path}, Defaults: argo.Defaults(defaults), Namespace: "argocd"}
+		apps, problems, err := files.List(context.Background())
+		if err != nil {
+			v.inConfig++
+			v.print("%v", err)
+			continue
+		}
+		v.applications += len(apps)
+		for _, app := range apps {
+			problems = append(problems, app.Problems...)
+		}
+		for _, p := range problems {
+			v.inApplications++
+			v.print("%s: %s: %s", p.Where, p.Application, p.Error())
+		}
+	}
+}
+
+func (v *validation) config(path string) {
+	v.configs++
+	c, problems, err := config.ReadFile(path)
+	if err == nil {
+		if _, failed := gitwrite.ParseMessage(c.Git.Message); failed != nil {
+			problems = append(problems, config.Problem{File: path, Message: "git.message: " + failed.Error()})
+		}
+		if _, failed := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names); failed != nil {
+			problems = append(problems, config.Problem{File: path, Message: "applications: " + failed.Error()})
+		}
+	} else {
+		v.inConfig++
+		v.print("%v", err)
+	}
+	for _, p := range problems {
+		v.inConfig++
+		v.print("%s", p.Error())
+	}
+}
+
+// isConfig tells a configuration file from manifests, which have a kind.
+func isConfig(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
+		return false
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var object struct {
+		Kind string `yaml:"kind"`
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&object); err == nil {
+		return object.Kind == ""
+	}
+	return filepath.Base(path) == "config.yaml"
+}
