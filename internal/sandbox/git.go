@@ -1,0 +1,185 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/cgi" //nolint:gosec // Go's CGI has not had the Proxy header problem since 1.6
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// Git is a git server over smart HTTP: git's own http-backend.
+type Git struct {
+	*httptest.Server
+	Root string // the folder of the bare repositories
+	// Allow decides who may come in; nil: everyone.
+	Allow func(user, password string) bool
+	// BeforePush runs before each push reaches git, such as to win a race.
+	BeforePush func(repository string)
+	// Fault may answer a request in git's stead; it then returns true.
+	Fault func(w http.ResponseWriter, r *http.Request) bool
+
+	handler http.Handler
+	mu      sync.Mutex
+	count   map[string]int
+}
+
+// NewGit starts a server of the repositories below root.
+func NewGit(root string) (*Git, error) {
+	execPath, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		return nil, fmt.Errorf("git is needed: %w", err)
+	}
+	backend := filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend")
+	if _, err := os.Stat(backend); err != nil {
+		return nil, fmt.Errorf("git http-backend is needed: %w", err)
+	}
+	g := &Git{Root: root, count: map[string]int{}, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
+		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: &bytes.Buffer{}}}
+	g.Server = httptest.NewServer(g)
+	return g, nil
+}
+
+// gitEnvironment keeps the machine's own settings out.
+func gitEnvironment() []string {
+	return []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "HOME=" + os.DevNull, "PATH=" + os.Getenv("PATH"), "LC_ALL=C",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com"}
+}
+
+// Count is how many requests of a kind were served: "advertise", "fetch" or "push".
+func (g *Git) Count(kind string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.count[kind]
+}
+
+// ServeHTTP serves git.
+func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind := "advertise"
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/git-upload-pack"):
+		kind = "fetch"
+	case strings.HasSuffix(r.URL.Path, "/git-receive-pack"):
+		kind = "push"
+	}
+	g.mu.Lock()
+	g.count[kind]++
+	g.mu.Unlock()
+	if g.Fault != nil && g.Fault(w, r) {
+		return
+	}
+	if user, password, _ := r.BasicAuth(); g.Allow != nil && !g.Allow(user, password) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+		return
+	}
+	if kind == "push" && g.BeforePush != nil {
+		g.BeforePush(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/git-receive-pack"))
+	}
+	g.handler.ServeHTTP(w, r)
+}
+
+// URLOf is the address of a repository such as "owner/name".
+func (g *Git) URLOf(repository string) string { return g.URL + "/" + repository + ".git" }
+
+// Create makes a bare repository whose branch main has files. partial lets
+// clients leave blobs out and ask for single ones, as GitHub does.
+func (g *Git) Create(repository string, partial bool, files map[string]string) error {
+	dir := g.dir(repository)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"}, {"config", "http.receivepack", "true"}}
+	if partial {
+		settings = append(settings, []string{"config", "uploadpack.allowFilter", "true"}, []string{"config", "uploadpack.allowAnySHA1InWant", "true"})
+	}
+	for _, args := range settings {
+		if _, err := g.Run(repository, args...); err != nil {
+			return err
+		}
+	}
+	return g.Commit(repository, "main", "Begin", files)
+}
+
+func (g *Git) dir(repository string) string {
+	return filepath.Join(g.Root, filepath.FromSlash(strings.TrimSuffix(repository, ".git"))+".git")
+}
+
+// Run runs git in a repository and returns what it printed.
+func (g *Git) Run(repository string, args ...string) (string, error) {
+	return g.run(repository, nil, args...)
+}
+
+func (g *Git) run(repository string, stdin []byte, args ...string) (string, error) {
+	command := exec.Command("git", args...)
+	command.Dir, command.Env, command.Stdin = g.dir(repository), gitEnvironment(), bytes.NewReader(stdin)
+	var out, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &out, &stderr
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return out.String(), nil
+}
+
+// Commit makes a commit by a person on a branch, which it makes where it is
+// missing. A file whose content begins with "link:" is a symbolic link.
+func (g *Git) Commit(repository, branch, message string, files map[string]string) error {
+	var stream bytes.Buffer
+	fmt.Fprintf(&stream, "commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata %d\n%s\n", branch, len(message), message)
+	if _, err := g.Run(repository, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch); err == nil {
+		fmt.Fprintf(&stream, "from refs/heads/%s^0\n", branch)
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		mode, content := "100644", files[name]
+		if target, ok := strings.CutPrefix(content, "link:"); ok {
+			mode, content = "120000", target
+		}
+		fmt.Fprintf(&stream, "M %s inline %s\ndata %d\n%s\n", mode, name, len(content), content)
+	}
+	stream.WriteString("done\n")
+	_, err := g.run(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+	return err
+}
+
+// Show is the content of a file at a branch.
+func (g *Git) Show(repository, branch, file string) (string, error) {
+	return g.Run(repository, "show", "refs/heads/"+branch+":"+file)
+}
+
+// Head is the commit that a branch is at; empty where there is no such branch.
+func (g *Git) Head(repository, branch string) (string, error) {
+	out, err := g.Run(repository, "for-each-ref", "--format=%(objectname)", "refs/heads/"+branch)
+	return strings.TrimSpace(out), err
+}
+
+// Subjects are the first lines of a branch's commits, newest first.
+func (g *Git) Subjects(repository, branch string) ([]string, error) {
+	out, err := g.Run(repository, "log", "--format=%s", "refs/heads/"+branch)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(out), "\n"), nil
+}
+
+// ErrNoRepository is returned for a repository that was not created.
+var ErrNoRepository = errors.New("no such repository")
+
+// Exists reports whether a repository was created.
+func (g *Git) Exists(repository string) error {
+	if _, err := os.Stat(g.dir(repository)); err != nil {
+		return fmt.Errorf("%w: %s", ErrNoRepository, repository)
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+// Package sandbox is the world around the updater, on loopback and made of
+// real parts: a container registry that lists as Google's do, a git server
+// over smart HTTP, GitHub's REST API with Apps and pull requests, and a
+// Kubernetes API server. The demo, the tests and the benchmarks run in it.
+//
+// Every part counts the requests that it serves, so that a test can hold what
+// a cycle costs, and can be told to misbehave.
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"io"
+	"log"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// Registry is a container registry. Its list of tags is Google's, with
+// manifests and times, unless Plain is set.
+type Registry struct {
+	*httptest.Server
+	// Plain lists as the OCI distribution specification has it: names alone,
+	// PageSize at a time.
+	Plain    bool
+	PageSize int
+	// User and Password are asked for where they are set.
+	User, Password string
+	// Fault may answer a request in the registry's stead; it then returns true.
+	Fault func(w http.ResponseWriter, r *http.Request) bool
+
+	inner http.Handler
+	mu    sync.Mutex
+	repos map[string]map[string]pushed // repository → tag → image
+	count map[string]int
+}
+
+type pushed struct {
+	digest            string
+	created, uploaded time.Time
+	mediaType         string
+}
+
+// NewRegistry starts a registry; close it with Close.
+func NewRegistry() *Registry {
+	r := &Registry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), repos: map[string]map[string]pushed{}, count: map[string]int{}}
+	r.Server = httptest.NewServer(r)
+	return r
+}
+
+// Host is the registry's address as images name it.
+func (r *Registry) Host() string { return strings.TrimPrefix(r.URL, "http://") }
+
+// Count is how many requests of a kind were served: "list", "manifest",
+// "blob" or "ping".
+func (r *Registry) Count(kind string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count[kind]
+}
+
+// Build is an image to push.
+type Build struct {
+	Created   time.Time
+	Uploaded  time.Time // zero: as Created
+	Platforms []string  // none: linux/amd64; several: an index
+	Labels    map[string]string
+}
+
+// Push builds an image and pushes it under tags. It returns its digest.
+func (r *Registry) Push(repository string, b Build, tags ...string) string {
+	if b.Uploaded.IsZero() {
+		b.Uploaded = b.Created
+	}
+	var digest, mediaType string
+	created := b.Created
+	if len(b.Platforms) > 1 {
+		index := v1.ImageIndex(empty.Index)
+		for _, p := range b.Platforms {
+			platform := must(v1.ParsePlatform(p))
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: r.image(b, p), Descriptor: v1.Descriptor{Platform: platform}})
+		}
+		for _, tag := range tags {
+			check(remote.WriteIndex(r.reference(repository, tag), index, remote.WithTransport(direct{r.inner})))
+		}
+		digest, mediaType = must(index.Digest()).String(), string(must(index.MediaType()))
+		created = time.Time{} // an index has none of its own
+	} else {
+		platform := "linux/amd64"
+		if len(b.Platforms) == 1 {
+			platform = b.Platforms[0]
+		}
+		img := r.image(b, platform)
+		for _, tag := range tags {
+			check(remote.Write(r.reference(repository, tag), img, remote.WithTransport(direct{r.inner})))
+		}
+		digest, mediaType = must(img.Digest()).String(), string(must(img.MediaType()))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.repos[repository] == nil {
+		r.repos[repository] = map[string]pushed{}
+	}
+	for _, tag := range tags {
+		r.repos[repository][tag] = pushed{digest, created, b.Uploaded, mediaType}
+	}
+	return digest
+}
+
+func (r *Registry) image(b Build, platform string) v1.Image {
+	p := must(v1.ParsePlatform(platform))
+	labels := map[string]string{"uploaded": b.Uploaded.Format(time.RFC3339Nano)}
+	for k, v := range b.Labels {
+		labels[k] = v
+	}
+	return must(mutate.ConfigFile(empty.Image, &v1.ConfigFile{Created: v1.Time{Time: b.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
+		Config: v1.Config{Labels: labels}, RootFS: v1.RootFS{Type: "layers"}}))
+}
+
+func (r *Registry) reference(repository, tag string) name.Reference {
+	return must(name.ParseReference("sandbox.localhost/" + repository + ":" + tag))
+}
+
+// direct calls a handler without a network, so that pushes are not counted.
+type direct struct{ handler http.Handler }
+
+func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	if request.Body == nil { // a server always has one
+		request = request.Clone(request.Context())
+		request.Body = http.NoBody
+	}
+	d.handler.ServeHTTP(recorder, request)
+	response := recorder.Result()
+	response.Request = request
+	return response, nil
+}
+
+// ServeHTTP serves the registry API.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	kind := "blob"
+	switch {
+	case request.URL.Path == "/v2/":
+		kind = "ping"
+	case strings.HasSuffix(request.URL.Path, "/tags/list"):
+		kind = "list"
+	case strings.Contains(request.URL.Path, "/manifests/"):
+		kind = "manifest"
+	}
+	r.mu.Lock()
+	r.count[kind]++
+	r.mu.Unlock()
+	if r.Fault != nil && r.Fault(w, request) {
+		return
+	}
+	if user, password, _ := request.BasicAuth(); r.User != "" && (user != r.User || password != r.Password) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+		return
+	}
+	if kind == "list" {
+		r.list(w, request)
+		return
+	}
+	r.inner.ServeHTTP(w, request)
+}
+
+// list answers as Artifact Registry does, or with plain pages.
+func (r *Registry) list(w http.ResponseWriter, request *http.Request) {
+	repository := strings.TrimSuffix(strings.TrimPrefix(request.URL.Path, "/v2/"), "/tags/list")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tags, ok := r.repos[repository]
+	if !ok {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = fmt.Fprint(w, `{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}`)
+		return
+	}
+	names := make([]string, 0, len(tags))
+	for tag := range tags {
+		names = append(names, tag)
+	}
+	sort.Strings(names)
+	answer := map[string]any{"name": repository, "tags": names}
+	if r.Plain {
+		answer["tags"] = r.page(w, request, names)
+	} else {
+		answer["child"] = []string{}
+		answer["manifest"] = manifests(tags, names)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	check(json.NewEncoder(w).Encode(answer))
+}
+
+func (r *Registry) page(w http.ResponseWriter, request *http.Request, names []string) []string {
+	if last := request.URL.Query().Get("last"); last != "" {
+		names = names[sort.SearchStrings(names, last+"\x00"):]
+	}
+	if r.PageSize > 0 && len(names) > r.PageSize {
+		names = names[:r.PageSize]
+		w.Header().Set("Link", fmt.Sprintf("<%s?last=%s&n=%d>; rel=\"next\"", request.URL.Path, names[len(names)-1], r.PageSize))
+	}
+	return names
+}
+
+func manifests(tags map[string]pushed, names []string) map[string]any {
+	out := map[string]any{}
+	for _, tag := range names {
+		p := tags[tag]
+		if m, ok := out[p.digest].(map[string]any); ok {
+			m["tag"] = append(m["tag"].([]string), tag)
+			continue
+		}
+		out[p.digest] = map[string]any{"imageSizeBytes": "1", "layerId": "", "mediaType": p.mediaType, "tag": []string{tag},
+			"timeCreatedMs": milliseconds(p.created), "timeUploadedMs": milliseconds(p.uploaded)}
+	}
+	return out
+}
+
+func milliseconds(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+// Tags lists the tags of a repository.
+func (r *Registry) Tags(repository string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var names []string
+	for tag := range r.repos[repository] {
+		names = append(names, tag)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// must and check end the program: the sandbox is broken, not what runs in it.
+func must[T any](value T, err error) T {
+	check(err)
+	return value
+}
+
+func check(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("sandbox: %v", err))
+	}
+}

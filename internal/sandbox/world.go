@@ -1,0 +1,199 @@
+package sandbox
+
+import (
+	"crypto/sha1" //nolint:gosec // commit hashes
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The names of the example: one service of a team that keeps its manifests in
+// cloud-provisioning and its images in Google Artifact Registry.
+const (
+	ExampleRepository = "liverty-music/cloud-provisioning"
+	ExampleImage      = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/server"
+	exampleImagePath  = "liverty-music-dev/backend/server"
+	DevFile           = "k8s/namespaces/backend/overlays/dev/kustomization.yaml"
+	ProdFile          = "k8s/namespaces/backend/overlays/prod/kustomization.yaml"
+)
+
+// World is the example with everything that it needs running.
+type World struct {
+	Registry *Registry
+	Git      *Git
+	GitHub   *GitHub
+	// Applications and Config are the files to give the updater.
+	Applications string
+	Config       string
+
+	builds int
+}
+
+// NewWorld starts the example below dir.
+func NewWorld(dir string) (*World, error) {
+	git, err := NewGit(filepath.Join(dir, "git"))
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Registry: NewRegistry(), Git: git, Applications: filepath.Join(dir, "applications.yaml"), Config: filepath.Join(dir, "config.yaml")}
+	if w.GitHub, err = NewGitHub(git); err != nil {
+		return nil, err
+	}
+	if err := git.Create(ExampleRepository, true, exampleFiles()); err != nil {
+		return nil, err
+	}
+	w.Build("v1.2.3")
+	w.Build()
+	w.Build("v1.3.0")
+	w.Build()
+	key := filepath.Join(dir, "app.pem")
+	for file, content := range map[string]string{
+		key:            string(w.GitHub.PrivateKey),
+		w.Applications: applications(git.URLOf(ExampleRepository)),
+		w.Config:       w.configuration(key),
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Close stops all servers.
+func (w *World) Close() {
+	w.Registry.Close()
+	w.GitHub.Close()
+	w.Git.Close()
+}
+
+// Build does what CI does on a merge: it pushes an image under the commit's
+// hash and latest, and on a release under its version too. It returns the hash.
+func (w *World) Build(releases ...string) string {
+	w.builds++
+	sum := sha1.Sum(fmt.Append(nil, "commit ", w.builds)) //nolint:gosec // a commit hash
+	commit := hex.EncodeToString(sum[:])
+	created := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(w.builds) * time.Hour)
+	w.Registry.Push(exampleImagePath, Build{Created: created, Labels: map[string]string{"org.opencontainers.image.revision": commit}}, append([]string{commit, "latest"}, releases...)...)
+	return commit
+}
+
+func (w *World) configuration(key string) string {
+	return fmt.Sprintf(`interval: 1s
+registries:
+- name: GAR Osaka
+  prefix: asia-northeast2-docker.pkg.dev
+  api_url: %s
+git:
+  delivery:
+    rules:
+    - when: {path: "**/overlays/prod*/**"}
+      use: pull-request
+github:
+  apiURL: %s/
+  app: {id: %d, privateKeyFile: %s}
+  pullRequest: {labels: [deploy]}
+`, w.Registry.URL, w.GitHub.URL, AppID, key)
+}
+
+func applications(repoURL string) string {
+	return strings.ReplaceAll(`apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: backend-dev
+  namespace: argocd
+  annotations:
+    argocd-image-updater.argoproj.io/image-list: server=`+ExampleImage+`
+    argocd-image-updater.argoproj.io/server.update-strategy: newest-build
+    argocd-image-updater.argoproj.io/server.allow-tags: regexp:^[0-9a-f]{40}$
+spec:
+  project: default
+  source:
+    repoURL: REPOSITORY
+    targetRevision: main
+    path: k8s/namespaces/backend/overlays/dev
+  destination: {server: https://kubernetes.default.svc, namespace: backend}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: backend-prod
+  namespace: argocd
+  annotations:
+    argocd-image-updater.argoproj.io/image-list: server=`+ExampleImage+`:^1.0
+    argocd-image-updater.argoproj.io/server.update-strategy: semver
+spec:
+  project: default
+  source:
+    repoURL: REPOSITORY
+    targetRevision: main
+    path: k8s/namespaces/backend/overlays/prod
+  destination: {server: https://kubernetes.default.svc, namespace: backend}
+`, "REPOSITORY", repoURL)
+}
+
+func exampleFiles() map[string]string {
+	return map[string]string{
+		"README.md": "# cloud-provisioning\n\nWhat runs, and where. Argo CD applies it.\n",
+		"k8s/namespaces/backend/base/kustomization.yaml": `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+- deployment.yaml
+- service.yaml
+`,
+		"k8s/namespaces/backend/base/deployment.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: server
+spec:
+  selector:
+    matchLabels: {app: server}
+  template:
+    metadata:
+      labels: {app: server}
+    spec:
+      containers:
+      - name: server
+        image: ` + ExampleImage + `
+        ports:
+        - containerPort: 8080
+`,
+		"k8s/namespaces/backend/base/service.yaml": `apiVersion: v1
+kind: Service
+metadata:
+  name: server
+spec:
+  selector: {app: server}
+  ports:
+  - port: 80
+    targetPort: 8080
+`,
+		DevFile: `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: backend
+resources:
+- ../../base
+
+images:
+- name: ` + ExampleImage + `
+  newTag: latest # the newest build of main
+`,
+		ProdFile: `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: backend
+resources:
+- ../../base
+
+replicas:
+- name: server
+  count: 3
+
+images:
+# What customers use. Ask #backend before you change this by hand.
+- name: ` + ExampleImage + `
+  newTag: v1.2.3
+`,
+	}
+}
