@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -28,10 +30,11 @@ func main() {
 	once := flag.Bool("once", false, "end when the story has been told")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	log.SetFlags(0)
 	err := run(ctx, *updater, *once)
-	if err != nil && ctx.Err() == nil {
+	interrupted := ctx.Err() != nil
+	stop()
+	if err != nil && !interrupted {
 		log.Fatalf("demo: %v", err)
 	}
 }
@@ -76,8 +79,12 @@ func run(ctx context.Context, updater string, once bool) error {
 	return stopped()
 }
 
-func heading(format string, args ...any) {
-	fmt.Printf("\n\033[1m%s\033[0m\n", fmt.Sprintf(format, args...))
+// heading stands out on a terminal, and is plain text elsewhere.
+func heading(text string) {
+	if term.IsTerminal(int(os.Stdout.Fd())) { //nolint:gosec // a file descriptor fits
+		text = "\033[1m" + text + "\033[0m"
+	}
+	fmt.Printf("\n%s\n", text)
 }
 
 func (d *demo) introduce() {

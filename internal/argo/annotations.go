@@ -72,7 +72,7 @@ func read(app *v1alpha1.Application, defaults Defaults, file string, lines map[s
 }
 
 // problem records what is wrong with an annotation; key is its name without prefix.
-func (r *reader) problem(key, image, expected, remedy string) Problem {
+func (r *reader) problem(key, image, expected, remedy string) {
 	p := Problem{Application: r.out.String(), Image: image, Expected: expected, Remedy: remedy}
 	if key != "" {
 		p.Annotation = Prefix + key
@@ -87,7 +87,6 @@ func (r *reader) problem(key, image, expected, remedy string) Problem {
 		}
 	}
 	r.out.Problems = append(r.out.Problems, p)
-	return p
 }
 
 func (r *reader) value(key string) string { return strings.TrimSpace(r.app.Annotations[Prefix+key]) }
@@ -150,7 +149,8 @@ func splitListItem(item string) (alias, name, constraint string) {
 
 func (r *reader) readUpdate(u *Update, constraint string) {
 	add := func(key, expected, remedy string) {
-		u.Problems = append(u.Problems, r.problem(key, u.Key(), expected, remedy))
+		r.problem(key, u.Key(), expected, remedy)
+		u.Problems = append(u.Problems, r.out.Problems[len(r.out.Problems)-1])
 	}
 	u.Policy = policy.Policy{Strategy: policy.SemVer, Constraint: constraint}
 	readable := true

@@ -74,7 +74,7 @@ func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work
 // wait lets competing writers out of step.
 func (w *writing) wait(ctx context.Context, attempt int) {
 	longest := min(25*time.Millisecond<<attempt, 2*time.Second)
-	timer := time.NewTimer(rand.N(longest))
+	timer := time.NewTimer(rand.N(longest)) //nolint:gosec // a pause is no secret
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -16,7 +16,7 @@ func validateDigest(p Policy) error {
 }
 
 // chooseDigest takes the tag that the constraint names, for what it points to now.
-func chooseDigest(p Policy, standing []image.Tag) Choice {
+func chooseDigest(_ Policy, standing []image.Tag) Choice {
 	tag := standing[0] // Standing lets only this tag through.
 	return Choice{Found: true, Tag: tag, Reason: fmt.Sprintf("%s points to %s", tag.Name, tag.Digest)}
 }

@@ -75,16 +75,16 @@ func decide(app argo.Application, answers []answer, at place, settings Settings)
 func decideImage(app argo.Application, u argo.Update, a answer, at place) Image {
 	i := Image{Alias: u.Alias, Image: u.Image.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
 		Method: "git", Repository: at.repository, choice: a.choice}
-	fail := func(format string, args ...any) Image {
-		i.Action, i.Reason = ActionError, fmt.Sprintf(format, args...)
+	fail := func(reason string) Image {
+		i.Action, i.Reason = ActionError, reason
 		return i
 	}
 	if broken := app.Broken(); len(broken) > 0 {
-		return fail("%s", broken[0].Error())
+		return fail(broken[0].Error())
 	}
 	for _, p := range u.Problems {
 		if !p.Advice {
-			return fail("%s", p.Error())
+			return fail(p.Error())
 		}
 	}
 	file, err := at.current()
@@ -106,9 +106,9 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 		i.Action, i.Reason = ActionSkip, u.NotLive
 		return i
 	case err != nil:
-		return fail("%s", err.Error())
+		return fail(err.Error())
 	case a.err != nil:
-		return fail("%s", a.err.Error())
+		return fail(a.err.Error())
 	case !a.choice.Found:
 		i.Action, i.Reason = ActionSkip, "no tag was chosen: "+a.choice.Reason
 		return i

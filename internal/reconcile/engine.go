@@ -153,7 +153,7 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 		result.Outcomes = e.Apply(ctx, plan)
 	}
 	result.Took = time.Since(start)
-	e.report(result, dryRun)
+	e.report(ctx, result, dryRun)
 	return result, nil
 }
 

@@ -10,7 +10,7 @@ import (
 // report logs a cycle for the person who runs the service: each commit and
 // pull request, each failure, and the reason why nothing happened when it is
 // not the one of the cycle before.
-func (e *Engine) report(result *Result, dryRun bool) {
+func (e *Engine) report(ctx context.Context, result *Result, dryRun bool) {
 	seen := map[string]string{}
 	once := func(level slog.Level, key, message string, attrs ...any) {
 		seen[key] = message
@@ -20,7 +20,7 @@ func (e *Engine) report(result *Result, dryRun bool) {
 			}
 		}
 		if e.seen[key] != seen[key] {
-			e.Log.Log(context.Background(), level, message, attrs...)
+			e.Log.Log(ctx, level, message, attrs...)
 		}
 	}
 	for _, problem := range result.Plan.Problems {

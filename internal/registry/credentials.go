@@ -44,7 +44,7 @@ func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authen
 	case "":
 		auth, err := authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain).Resolve(r.named())
 		if err != nil {
-			return nil, &CredentialsError{Err: fmt.Errorf("Docker's configuration cannot be read: %w", err), Remedy: "correct ~/.docker/config.json or DOCKER_CONFIG"}
+			return nil, &CredentialsError{Err: fmt.Errorf("the Docker configuration cannot be read: %w", err), Remedy: "correct ~/.docker/config.json or DOCKER_CONFIG"}
 		}
 		return auth, nil
 	case "google":

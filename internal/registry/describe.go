@@ -108,7 +108,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 		if !want.Created && len(want.Platforms) == 0 {
 			return tag, "", nil
 		}
-		return r.describeImage(ctx, tr, tag, tag.Digest, want, platforms)
+		return r.describeImage(ctx, tr, tag, tag.Digest, platforms)
 	}
 	for _, platform := range platforms {
 		for _, child := range content.index {
@@ -129,7 +129,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	return tag, "has no image for " + strings.Join(platforms, " or "), nil
 }
 
-func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, digest string, want Wanted, platforms []string) (image.Tag, string, error) {
+func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, digest string, platforms []string) (image.Tag, string, error) {
 	config, err := r.config(ctx, tr, digest)
 	if err != nil {
 		return tag, "", err

@@ -93,7 +93,7 @@ func (g *Git) URLOf(repository string) string { return g.URL + "/" + repository 
 // clients leave blobs out and ask for single ones, as GitHub does.
 func (g *Git) Create(repository string, partial bool, files map[string]string) error {
 	dir := g.dir(repository)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"}, {"config", "http.receivepack", "true"}}

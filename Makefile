@@ -1,0 +1,44 @@
+# Everything that the project needs beyond Go, git and make is built here, from
+# pinned versions, into bin/.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.PHONY: help build run test check lint tools clean
+
+help: ## show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+build: ## build the updater into bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
+
+run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
+	go build -trimpath -o bin/demo ./cmd/demo
+	@bin/demo --updater bin/updater $(if $(ONCE),--once)
+
+test: tools check lint ## install what the tests need, then run everything
+	go test ./...
+
+check: ## vet, formatting, and a tidy go.mod
+	go vet ./...
+	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; echo 'run gofmt -w on these'; exit 1; }
+	go mod tidy -diff
+
+lint: bin/golangci-lint ## run the linter
+	bin/golangci-lint run ./...
+
+tools: bin/kube-apiserver bin/etcd bin/golangci-lint ## build the programs that tests and linting need
+
+bin/kube-apiserver: tools/go.mod
+	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+
+bin/etcd: tools/go.mod
+	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/etcd go.etcd.io/etcd/server/v3
+
+bin/golangci-lint: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,220 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+)
+
+// Kubernetes is a Kubernetes API server with its etcd, and Argo CD's
+// Application resource. Nothing runs in it: it stores and serves.
+type Kubernetes struct {
+	Kubeconfig string // of an administrator
+	Dynamic    dynamic.Interface
+	Config     *rest.Config
+
+	etcd, server *exec.Cmd
+	log          *bytes.Buffer
+}
+
+const adminToken = "sandbox-admin" //nolint:gosec // of a server on loopback that lives as long as a test
+
+// NewKubernetes starts an API server below dir. bin holds kube-apiserver and
+// etcd, as "make tools" builds them.
+func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
+	for _, program := range []string{"etcd", "kube-apiserver"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			return nil, fmt.Errorf("%s is not built; run make tools: %w", program, err)
+		}
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	keyFile, tokenFile := filepath.Join(dir, "sa.key"), filepath.Join(dir, "tokens.csv")
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	for file, content := range map[string]string{keyFile: string(private), tokenFile: adminToken + ",admin,admin,system:masters\n"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	ports := freePorts(3)
+	client, peer, secure := ports[0], ports[1], ports[2]
+	k := &Kubernetes{log: &bytes.Buffer{}}
+	if k.etcd, err = k.start(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
+		return nil, err
+	}
+	certs := filepath.Join(dir, "certs")
+	if k.server, err = k.start(filepath.Join(bin, "kube-apiserver"), "--etcd-servers", client, "--cert-dir", certs, "--bind-address", "127.0.0.1",
+		"--secure-port", secure[strings.LastIndex(secure, ":")+1:], "--service-account-issuer", "https://sandbox.localhost",
+		"--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile, "--authorization-mode", "RBAC",
+		"--token-auth-file", tokenFile, "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount"); err != nil {
+		k.Close()
+		return nil, err
+	}
+	address := "https" + strings.TrimPrefix(secure, "http")
+	if err := k.ready(ctx, address); err != nil {
+		k.Close()
+		return nil, fmt.Errorf("%w; it said:\n%s", err, k.log)
+	}
+	return k, k.connect(ctx, dir, address, filepath.Join(certs, "apiserver.crt"))
+}
+
+func (k *Kubernetes) start(program string, args ...string) (*exec.Cmd, error) {
+	command := exec.Command(program, args...)
+	command.Stdout, command.Stderr = k.log, k.log
+	return command, command.Start()
+}
+
+func (k *Kubernetes) ready(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	// Its certificate is only just being made.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+adminToken)
+		response, err := client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("the API server did not become ready")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (k *Kubernetes) connect(ctx context.Context, dir, address, ca string) error {
+	k.Kubeconfig = filepath.Join(dir, "kubeconfig")
+	config := clientcmdapi.NewConfig()
+	config.Clusters["sandbox"] = &clientcmdapi.Cluster{Server: address, CertificateAuthority: ca}
+	config.AuthInfos["admin"] = &clientcmdapi.AuthInfo{Token: adminToken}
+	config.Contexts["sandbox"] = &clientcmdapi.Context{Cluster: "sandbox", AuthInfo: "admin"}
+	config.CurrentContext = "sandbox"
+	if err := clientcmd.WriteToFile(*config, k.Kubeconfig); err != nil {
+		return err
+	}
+	var err error
+	if k.Config, err = clientcmd.BuildConfigFromFlags("", k.Kubeconfig); err != nil {
+		return err
+	}
+	k.Config.QPS, k.Config.Burst = 200, 400
+	if k.Dynamic, err = dynamic.NewForConfig(k.Config); err != nil {
+		return err
+	}
+	return k.installApplications(ctx)
+}
+
+// installApplications makes Argo CD's own definition of the Application known.
+func (k *Kubernetes) installApplications(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
+	if err != nil {
+		return fmt.Errorf("finding Argo CD's module: %w", err)
+	}
+	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "manifests", "crds", "application-crd.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := k.Create(ctx, "", string(data)); err != nil {
+		return err
+	}
+	applications := k.Dynamic.Resource(resourceOf("Application"))
+	for {
+		if _, err := applications.List(ctx, metav1.ListOptions{}); err == nil {
+			return k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// resourceOf maps the few kinds that tests create to their resources.
+func resourceOf(kind string) schema.GroupVersionResource {
+	return map[string]schema.GroupVersionResource{
+		"Application":              {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
+		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+		"Namespace":                {Version: "v1", Resource: "namespaces"},
+		"Secret":                   {Version: "v1", Resource: "secrets"},
+		"ConfigMap":                {Version: "v1", Resource: "configmaps"},
+	}[kind]
+}
+
+// Create creates the objects of a manifest, in a namespace where they need one.
+func (k *Kubernetes) Create(ctx context.Context, namespace, manifest string) error {
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		var object unstructured.Unstructured
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+			return err
+		}
+		resource := k.Dynamic.Resource(resourceOf(object.GetKind()))
+		var err error
+		if where := object.GetNamespace(); where != "" || namespace != "" {
+			if where == "" {
+				where = namespace
+			}
+			_, err = resource.Namespace(where).Create(ctx, &object, metav1.CreateOptions{})
+		} else {
+			_, err = resource.Create(ctx, &object, metav1.CreateOptions{})
+		}
+		if err != nil {
+			return fmt.Errorf("creating %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// Close stops both programs.
+func (k *Kubernetes) Close() {
+	for _, command := range []*exec.Cmd{k.server, k.etcd} {
+		if command != nil && command.Process != nil {
+			_ = command.Process.Kill()
+			_ = command.Wait()
+		}
+	}
+}
+
+// freePorts returns addresses on loopback that nothing listens on now.
+func freePorts(n int) []string {
+	var addresses []string
+	for range n {
+		listener := must(net.Listen("tcp", "127.0.0.1:0"))
+		defer func() { _ = listener.Close() }()
+		addresses = append(addresses, "http://"+listener.Addr().String())
+	}
+	return addresses
+}
