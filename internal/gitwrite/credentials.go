@@ -143,7 +143,14 @@ func knownHosts(content string) (ssh.HostKeyCallback, error) {
 // public is an address without credentials.
 func public(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
+	if err != nil { // cut by hand what may be credentials
+		scheme, rest, found := strings.Cut(address, "://")
+		if at := strings.LastIndex(rest, "@"); found && at >= 0 {
+			return scheme + "://" + rest[at+1:]
+		}
+		return address
+	}
+	if u.User == nil {
 		return address
 	}
 	if u.Scheme == "ssh" {

@@ -60,6 +60,8 @@ func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work
 		}
 		if attempt > 1 {
 			w.wait(ctx, attempt)
+		}
+		if attempt > 1 || !w.headsKnown() {
 			if err := w.bringForward(ctx); err != nil {
 				w.failAll(err)
 				break
@@ -91,6 +93,18 @@ func (w *writing) fail(err error, which func(Work) bool) {
 }
 
 func (w *writing) failAll(err error) { w.fail(err, func(work Work) bool { return !work.Proposed }) }
+
+// headsKnown tells whether the heads that works build on were all read.
+func (w *writing) headsKnown() bool {
+	for i, work := range w.works {
+		for _, branch := range []string{work.Base, work.Write} {
+			if head, ok := w.heads.branches[branch]; ok && w.pending[i] && !w.repo.mirror.has(head) {
+				return false
+			}
+		}
+	}
+	return true
+}
 
 // bringForward asks for the heads again and fetches what is new, with the
 // blobs that are to be edited.

@@ -1,0 +1,231 @@
+package gitwrite
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// startHub serves a repository with GitHub in front of it.
+func startHub(t *testing.T, n int) (*sandbox.Git, *sandbox.GitHub, *GitHub) {
+	t.Helper()
+	git := startGit(t, true, n)
+	hub, err := sandbox.NewGitHub(git)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
+	key := filepath.Join(t.TempDir(), "app.pem")
+	if err := os.WriteFile(key, hub.PrivateKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewGitHubApp(hub.URL, sandbox.AppID, 0, key, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return git, hub, client
+}
+
+// propose is setTag by pull request.
+func propose(file, from, to string) Work {
+	w := setTag(file, from, to)
+	w.Write = "image-writeback/argocd/" + filepath.Dir(file)
+	w.Planned = []Change{{File: file, Old: from, New: to}}
+	w.PullRequest = &PullRequest{
+		Title:  func(c []Change) string { return fmt.Sprintf("%s: %s → %s", file, c[0].Old, c[0].New) },
+		Body:   func(c []Change) string { return "now " + c[0].New },
+		Labels: []string{"deploy"},
+	}
+	return w
+}
+
+func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	service := newService(t, Options{GitHub: client})
+	r := open(t, service, git.URLOf(repo))
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v1"))
+	noErrors(t, outcomes)
+	pulls := hub.Pulls(repo)
+	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v1" || pulls[0].Base != "main" || pulls[0].Labels[0] != "deploy" || outcomes[0].PullRequestURL != pulls[0].URL {
+		t.Fatalf("pull requests: %+v, outcome %+v", pulls, outcomes[0])
+	}
+	author, err := git.Run(repo, "log", "-1", "--format=%an <%ae>", pulls[0].Head)
+	if err != nil || strings.TrimSpace(author) != "image-writeback[bot] <90210+image-writeback[bot]@users.noreply.127.0.0.1>" {
+		t.Errorf("author %q, %v", author, err)
+	}
+	// A newer candidate takes the same pull request, on the newest base.
+	if err := git.Commit(repo, "main", "By hand", map[string]string{"other": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v2")))
+	pulls = hub.Pulls(repo)
+	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v2" || pulls[0].Body != "now v2" {
+		t.Errorf("pull requests: %+v", pulls)
+	}
+	if got := subjects(t, git, pulls[0].Head); len(got) != 3 || got[1] != "By hand" {
+		t.Errorf("commits of the head: %q", got)
+	}
+	if show(t, git, "main", "f0/k.yaml") != "tag: v0\n" {
+		t.Error("the base was changed")
+	}
+}
+
+func TestAPullRequestThatWasNotOpenedYetIs(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	// Killed between the push and the pull request.
+	hub.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/pulls") {
+			return false
+		}
+		http.Error(w, `{"message":"down"}`, http.StatusBadGateway)
+		return true
+	}
+	outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1"))
+	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "502") {
+		t.Fatalf("outcome %+v", outcomes[0])
+	}
+	hub.Fault = nil
+	proposed := propose("f0/k.yaml", "v0", "v1")
+	proposed.Proposed = true // as a plan finds it
+	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo))
+	pushes := git.Count("push")
+	for range 3 {
+		noErrors(t, writeAll(t, r, proposed))
+	}
+	if len(hub.Pulls(repo)) != 1 || git.Count("push") != pushes {
+		t.Errorf("%d pull requests, %d pushes", len(hub.Pulls(repo)), git.Count("push")-pushes)
+	}
+}
+
+func TestAClosedPullRequestIsNotOpenedAgain(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	noErrors(t, writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1")))
+	if err := hub.ClosePull(repo, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := git.Run(repo, "update-ref", "-d", "refs/heads/image-writeback/argocd/f0"); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)) // after a restart
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v1"))
+	noErrors(t, outcomes)
+	if len(hub.Pulls(repo)) != 1 || !strings.Contains(outcomes[0].Note, "closed without merging") {
+		t.Errorf("%d pull requests, outcome %+v", len(hub.Pulls(repo)), outcomes[0])
+	}
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v2")))
+	if pulls := hub.Pulls(repo); len(pulls) != 2 || pulls[1].Title != "f0/k.yaml: v0 → v2" {
+		t.Errorf("pull requests: %+v", pulls)
+	}
+}
+
+func TestAPersonsCommitOnTheHeadIsLeftAlone(t *testing.T) {
+	git, _, client := startHub(t, 1)
+	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v1")))
+	head := "image-writeback/argocd/f0"
+	if err := git.Commit(repo, head, "Mine", map[string]string{"mine": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := git.Head(repo, head)
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v2"))
+	after, _ := git.Head(repo, head)
+	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "left alone") || before != after {
+		t.Errorf("outcome %+v, head %s → %s", outcomes[0], before, after)
+	}
+}
+
+func TestPullRequestsAndCommitsGoInOnePush(t *testing.T) {
+	git, hub, client := startHub(t, 20)
+	var works []Work
+	for i := range 20 {
+		file := fmt.Sprintf("f%d/k.yaml", i)
+		if i%2 == 0 {
+			works = append(works, setTag(file, "v0", "v1"))
+		} else {
+			works = append(works, propose(file, "v0", "v1"))
+		}
+	}
+	noErrors(t, writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), works...))
+	if git.Count("push") != 1 || len(hub.Pulls(repo)) != 10 || len(subjects(t, git, "main")) != 11 {
+		t.Errorf("%d pushes, %d pull requests, %d commits", git.Count("push"), len(hub.Pulls(repo)), len(subjects(t, git, "main")))
+	}
+}
+
+func TestGitHubErrorsSayWhatToDo(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	for status, want := range map[int]string{401: "private key", 403: "Pull requests, read and write", 404: "install the App", 422: "GitHub's message", 503: "next cycle"} {
+		hub.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/pulls") {
+				return false
+			}
+			w.WriteHeader(status)
+			_, _ = fmt.Fprint(w, `{"message":"no"}`)
+			return true
+		}
+		outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1"), setTag("f0/k.yaml", "v9", "v9"))
+		err := outcomes[0].Err
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
+			t.Errorf("%d: %v; want %q", status, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), hub.Token()) {
+			t.Errorf("%d: the error holds the token", status)
+		}
+		if outcomes[1].Err != nil {
+			t.Errorf("%d: the commit failed too: %v", status, outcomes[1].Err)
+		}
+	}
+}
+
+func TestGitHubRepositoriesAreTold(t *testing.T) {
+	hub, err := newGitHub("https://api.github.com/", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"https://github.com/o/r.git":          "https://github.com/o/r.git",
+		"https://github.com/o/r":              "https://github.com/o/r",
+		"git@github.com:o/r.git":              "https://github.com/o/r.git",
+		"ssh://git@github.com/o/r.git":        "https://github.com/o/r.git",
+		"ssh://git@ssh.github.com:443/o/r":    "",
+		"https://gitlab.com/o/r.git":          "",
+		"https://github.com.evil.org/o/r.git": "",
+		"https://github.com/o":                "",
+	} {
+		got := ""
+		if r := hub.repository(address); r != nil {
+			got = r.https(address)
+			if r.owner != "o" || r.name != "r" {
+				t.Errorf("%s is %s/%s", address, r.owner, r.name)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestAToken(t *testing.T) {
+	git, hub, _ := startHub(t, 1)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(hub.Token()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewGitHubToken(hub.URL, file, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newService(t, Options{GitHub: client}).Open(context.Background(), git.URLOf(repo), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v1")))
+	if len(hub.Pulls(repo)) != 1 {
+		t.Errorf("pull requests: %+v", hub.Pulls(repo))
+	}
+}

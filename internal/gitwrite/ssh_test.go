@@ -1,0 +1,62 @@
+package gitwrite
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+func TestSSHWithKnownHosts(t *testing.T) {
+	git := startGit(t, true, 1)
+	server, err := sandbox.NewSSH(git)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	write := func(c Credentials) error {
+		service := newService(t, Options{Credentials: func(context.Context, string, string) (Credentials, error) { return c, nil }})
+		r, err := service.Open(context.Background(), server.URLOf(repo), "secret:argocd/git")
+		if err != nil {
+			return err
+		}
+		work := setTag("f0/k.yaml", "v0", "v1")
+		snapshot, err := r.Read(context.Background(), []Want{wantFile(work.File)})
+		if err != nil {
+			return err
+		}
+		return r.Write(context.Background(), snapshot, []Work{work})[0].Err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		credentials Credentials
+		want        string
+	}{
+		"a host that is not known": {Credentials{SSHPrivateKey: server.PrivateKey, KnownHosts: "example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAkSCtxhbLrF5XTaXa2M9ZuF0zNnuGZbHIjx1aI4QwX6\n"}, "knownhosts"},
+		"a key that is refused":    {Credentials{SSHPrivateKey: pem.EncodeToMemory(other), KnownHosts: server.KnownHosts}, "unable to authenticate"},
+		"a key that is none":       {Credentials{SSHPrivateKey: []byte("s3cret"), KnownHosts: server.KnownHosts}, "cannot be read"},
+	} {
+		if err := write(c.credentials); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
+	}
+	if err := write(Credentials{SSHPrivateKey: server.PrivateKey, KnownHosts: server.KnownHosts}); err != nil {
+		t.Fatal(err)
+	}
+	if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v1\n" {
+		t.Errorf("file: %q", got)
+	}
+}
