@@ -275,7 +275,7 @@ func (r *reader) unknownNames() {
 
 // nearest is a hint at the name that was probably meant.
 func nearest(name string, known []string) string {
-	best, distance := "", 1+len(name)/2
+	best, distance := "", 2+len(name)/2
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < distance {
 			best, distance = k, d

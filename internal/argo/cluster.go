@@ -9,11 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
@@ -91,9 +89,9 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 				return nil, nil, listError(namespace, err)
 			}
 			for i := range list.Items {
-				app, err := fromUnstructured(&list.Items[i])
+				app, err := fromFields(list.Items[i].Object)
 				if err != nil {
-					problems = append(problems, Problem{Application: list.Items[i].GetNamespace() + "/" + list.Items[i].GetName(), Expected: err.Error(), Remedy: "correct the Application"})
+					problems = append(problems, Problem{Application: list.Items[i].GetNamespace() + "/" + list.Items[i].GetName(), Expected: "it is no Application that Argo CD 2.14 knows: " + err.Error(), Remedy: "correct the Application"})
 					continue
 				}
 				if c.Selection.Match(app) {
@@ -124,14 +122,6 @@ func listError(namespace string, err error) error {
 		remedy = "; the credentials of the kubeconfig are not accepted"
 	}
 	return fmt.Errorf("listing Applications %s: %w%s", where, err, remedy)
-}
-
-func fromUnstructured(object *unstructured.Unstructured) (*v1alpha1.Application, error) {
-	var app v1alpha1.Application
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &app); err != nil {
-		return nil, fmt.Errorf("it is no Application that Argo CD 2.14 knows: %w", err)
-	}
-	return &app, nil
 }
 
 // Watch calls changed whenever a selected Application appears, or its

@@ -167,12 +167,17 @@ func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, 
 	*apps = append(*apps, out)
 }
 
-// convert goes through JSON, whose field names Argo CD's types carry.
 func convert(node *yaml.Node) (*v1alpha1.Application, error) {
 	var fields map[string]any
 	if err := node.Decode(&fields); err != nil {
 		return nil, err
 	}
+	return fromFields(fields)
+}
+
+// fromFields goes through JSON, whose field names Argo CD's types carry. The
+// converter of apimachinery panics on the private fields that they have too.
+func fromFields(fields map[string]any) (*v1alpha1.Application, error) {
 	data, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ func publicPart(s string) string {
 	case "google", "env", "secret", "pullsecret":
 		return s
 	}
-	return kind + ":…"
+	return "(not shown)"
 }
 
 // named is the registry by the name that images carry, by which Docker's

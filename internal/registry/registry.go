@@ -68,6 +68,7 @@ type Client struct {
 type host struct {
 	base    http.RoundTripper
 	limiter *rate.Limiter
+	scheme  string // of api_url; empty: as the library finds out
 }
 
 // tunnel is an authenticated way to one repository.
@@ -99,16 +100,21 @@ func New(registries []Registry, secrets SecretReader, userAgent string) (*Client
 			}
 		}
 		registries[i].Prefix = strings.TrimSuffix(r.Prefix, "/")
-		c.hosts[registries[i].Prefix] = newHost(base, r.Limit)
+		c.hosts[registries[i].Prefix] = newHost(base, r)
 	}
 	return c, nil
 }
 
-func newHost(base http.RoundTripper, limit int) *host {
+func newHost(base http.RoundTripper, r Registry) *host {
+	limit := r.Limit
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
-	return &host{base: base, limiter: rate.NewLimiter(rate.Limit(limit), limit)}
+	h := &host{base: base, limiter: rate.NewLimiter(rate.Limit(limit), limit)}
+	if u, err := url.Parse(r.APIURL); err == nil {
+		h.scheme = u.Scheme
+	}
+	return h
 }
 
 func baseTransport(r Registry) (http.RoundTripper, error) {
@@ -261,7 +267,7 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 			c.mu.Unlock()
 			return nil, err
 		}
-		h = newHost(base, r.registry.Limit)
+		h = newHost(base, r.registry)
 		c.hosts[r.registry.Prefix] = h
 	}
 	t := c.tunnels[key]

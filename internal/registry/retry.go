@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,10 @@ const firstWait = 250 * time.Millisecond
 type retrying struct{ host *host }
 
 func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.URL.Path == "/v2/" && t.host.scheme != "" && request.URL.Scheme != t.host.scheme {
+		// The library's ping tries both for hosts that it takes for local.
+		return nil, fmt.Errorf("api_url says %s", t.host.scheme)
+	}
 	ctx := request.Context()
 	budget, _ := ctx.Value(triesKey{}).(*tries)
 	for wait := firstWait; ; wait *= 2 {
@@ -45,7 +50,7 @@ func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("waiting for the registry's request limit: %w", context.DeadlineExceeded)
 		}
 		response, err := t.host.base.RoundTrip(request)
-		if err == nil && !transient(response.StatusCode) || ctx.Err() != nil {
+		if err == nil && !transient(response.StatusCode) || lasting(err) || ctx.Err() != nil {
 			return response, err
 		}
 		pause := wait
@@ -75,6 +80,14 @@ func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func transient(status int) bool {
 	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+}
+
+// lasting tells of an error that a second try would meet again: the server is
+// not who it should be, or does not speak TLS.
+func lasting(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &certificate) || errors.As(err, &record) || err != nil && strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
 // retryAfter reads the header of RFC 9110, 10.2.3: seconds or a date.

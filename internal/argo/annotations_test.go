@@ -1,0 +1,148 @@
+package argo
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+var defaults = Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"}
+
+// vector is one row of testdata/annotations; its README tells what the fields mean.
+type vector struct {
+	Name        string            `yaml:"name"`
+	Annotations map[string]string `yaml:"annotations"`
+	Live        []string          `yaml:"live"`
+	Source      map[string]any    `yaml:"source"`
+	Updates     []string          `yaml:"updates"`
+	Target      string            `yaml:"target"`
+	Problems    []string          `yaml:"problems"`
+	Skipped     string            `yaml:"skipped"`
+}
+
+func TestVectors(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/annotations/vectors.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&vectors); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vectors {
+		t.Run(v.Name, func(t *testing.T) { checkVector(t, v) })
+	}
+}
+
+func checkVector(t *testing.T, v vector) {
+	var app v1alpha1.Application
+	app.Namespace, app.Name = "argocd", "backend"
+	app.Annotations = map[string]string{}
+	for key, value := range v.Annotations {
+		app.Annotations[Prefix+key] = value
+	}
+	app.Status.Summary.Images = v.Live
+	app.Spec.Source = &v1alpha1.ApplicationSource{RepoURL: "https://example.com/o/r.git", Path: "apps/backend"}
+	fields, err := json.Marshal(v.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(fields, app.Spec.Source); err != nil {
+		t.Fatal(err)
+	}
+	file := ""
+	if v.Live == nil {
+		file = "backend.yaml"
+	}
+	got := read(&app, defaults, file, nil)
+	var updates []string
+	for _, u := range got.Updates {
+		updates = append(updates, describe(u))
+	}
+	if strings.Join(updates, "\n") != strings.Join(v.Updates, "\n") {
+		t.Errorf("updates:\n%s\nwant:\n%s", strings.Join(updates, "\n"), strings.Join(v.Updates, "\n"))
+	}
+	if target := describeTarget(got.Target); target != v.Target {
+		t.Errorf("target %q, want %q", target, v.Target)
+	}
+	if len(got.Problems) != len(v.Problems) {
+		t.Errorf("problems %v", got.Problems)
+	}
+	for i, want := range v.Problems {
+		if i < len(got.Problems) && !strings.Contains(got.Problems[i].Error(), want) {
+			t.Errorf("problem %q, want %q", got.Problems[i].Error(), want)
+		}
+	}
+	if skipped := len(got.Updates) > 0 && got.Updates[0].NotLive != ""; skipped != (v.Skipped != "") || skipped && !strings.Contains(got.Updates[0].NotLive, v.Skipped) {
+		t.Errorf("skipped: %q", got.Updates[0].NotLive)
+	}
+}
+
+func describe(u Update) string {
+	dash := func(s string) string {
+		if s == "" {
+			return "-"
+		}
+		return s
+	}
+	s := strings.Join([]string{dash(u.Alias), u.Image.Name, string(u.Policy.Strategy), dash(u.Policy.Constraint)}, " ")
+	allow := ""
+	if u.Policy.Allow != nil {
+		allow = u.Policy.Allow.String()
+	}
+	for _, pair := range [][2]string{{"allow", allow}, {"ignore", strings.Join(u.Policy.Ignore, ",")}, {"platforms", strings.Join(u.Platforms, ",")},
+		{"credentials", u.Credentials}, {"kustomize", u.KustomizeName}, {"live", u.Live.Version()}} {
+		if pair[1] != "" {
+			s += " " + pair[0] + "=" + pair[1]
+		}
+	}
+	return s
+}
+
+func describeTarget(target Target) string {
+	var parts []string
+	for _, pair := range [][2]string{{"branch", target.BaseBranch}, {"write", target.WriteBranch}, {"folder", target.Folder}, {"delivery", target.Delivery}, {"credentials", target.Credentials}} {
+		if pair[1] != "" {
+			parts = append(parts, pair[0]+"="+pair[1])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func TestSources(t *testing.T) {
+	kustomize := v1alpha1.ApplicationSource{RepoURL: "https://example.com/k.git", Path: "k", Kustomize: &v1alpha1.ApplicationSourceKustomize{NamePrefix: "x-"}}
+	chart := v1alpha1.ApplicationSource{RepoURL: "https://charts.example.com", Chart: "c"}
+	plain := v1alpha1.ApplicationSource{RepoURL: "https://example.com/p.git", Path: "p"}
+	for name, c := range map[string]struct {
+		sources     v1alpha1.ApplicationSources
+		types       []v1alpha1.ApplicationSourceType
+		annotations map[string]string
+		repository  string
+		problem     string
+	}{
+		"by its fields":       {v1alpha1.ApplicationSources{plain, kustomize}, nil, nil, kustomize.RepoURL, ""},
+		"by the status":       {v1alpha1.ApplicationSources{plain, plain, kustomize}, []v1alpha1.ApplicationSourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
+		"the only one":        {v1alpha1.ApplicationSources{plain}, nil, nil, plain.RepoURL, ""},
+		"by git-repository":   {v1alpha1.ApplicationSources{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
+		"none":                {v1alpha1.ApplicationSources{chart}, nil, nil, chart.RepoURL, "Helm chart"},
+		"the target says how": {v1alpha1.ApplicationSources{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
+	} {
+		var app v1alpha1.Application
+		app.Annotations = map[string]string{Prefix + imageList: "nginx"}
+		for key, value := range c.annotations {
+			app.Annotations[Prefix+key] = value
+		}
+		app.Spec.Sources, app.Status.SourceTypes = c.sources, c.types
+		got := Read(&app, defaults)
+		if got.Target.Repository != c.repository || (len(got.Problems) > 0) != (c.problem != "") || c.problem != "" && !strings.Contains(got.Problems[0].Error(), c.problem) {
+			t.Errorf("%s: %q, problems %v", name, got.Target.Repository, got.Problems)
+		}
+	}
+}

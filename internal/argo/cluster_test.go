@@ -1,0 +1,183 @@
+package argo
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// TestCluster reads Applications and Secrets from a real API server.
+func TestCluster(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	if err := k.Create(ctx, "argocd", applicationAnnotated+"\n---\n"+strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")+"\n---\n"+secrets); err != nil {
+		t.Fatal(err)
+	}
+	selection, err := NewSelection([]string{"argocd"}, "", []string{"a*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apps, problems, err := cluster.List(ctx)
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	if len(apps) != 1 || apps[0].String() != "argocd/a" || apps[0].Target.Repository != "https://github.com/o/r.git" {
+		t.Fatalf("Applications %+v", apps)
+	}
+	if apps[0].Updates[0].NotLive == "" {
+		t.Error("an image that does not run counts as live")
+	}
+	t.Run("watch", func(t *testing.T) { watch(ctx, t, k, cluster) })
+	t.Run("secrets", func(t *testing.T) { findSecrets(ctx, t, cluster) })
+	t.Run("errors", func(t *testing.T) { clusterErrors(ctx, t, k) })
+}
+
+const applicationAnnotated = `apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: a
+  annotations: {argocd-image-updater.argoproj.io/image-list: nginx}
+spec:
+  project: default
+  destination: {server: https://kubernetes.default.svc}
+  source: {repoURL: https://github.com/o/r.git, path: a}`
+
+const secrets = `apiVersion: v1
+kind: Secret
+metadata: {name: git, namespace: argocd}
+stringData: {username: ada, password: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: repo-exact, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
+stringData: {url: "git@example.com:O/exact.git", sshPrivateKey: key}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: creds-host, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repo-creds}}
+stringData: {url: "https://example.com", username: host, password: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: creds-team, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repo-creds}}
+stringData: {url: "https://example.com/team/", username: team, password: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: empty, namespace: argocd}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-ssh-known-hosts-cm, namespace: argocd}
+data: {ssh_known_hosts: "example.com ssh-ed25519 AAAA"}`
+
+func watch(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes := make(chan struct{}, 100)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		cluster.Watch(ctx, func() { changes <- struct{}{} })
+	}()
+	applications := k.Dynamic.Resource(applications).Namespace("argocd")
+	patch := func(body string) {
+		t.Helper()
+		if _, err := applications.Patch(ctx, "a", types.MergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Each round says something new, so that the first one which the watch
+	// sees after its start is a change.
+	for n := 0; ; n++ {
+		patch(`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/image-list":"nginx:` + strings.Repeat("1", n+1) + `"}}}`)
+		select {
+		case <-changes:
+		case <-time.After(200 * time.Millisecond):
+			if ctx.Err() != nil {
+				t.Fatal("no change was seen")
+			}
+			continue
+		}
+		break
+	}
+	for len(changes) > 0 {
+		<-changes
+	}
+	// Argo CD's own bookkeeping is no change; running images are.
+	patch(`{"status":{"reconciledAt":"2026-11-23T00:00:00Z"}}`)
+	patch(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`)
+	patch(`{"status":{"summary":{"images":["nginx:1.25"]}}}`)
+	select {
+	case <-changes:
+	case <-ctx.Done():
+		t.Fatal("the change of the running images was not seen")
+	}
+	if len(changes) != 0 {
+		t.Errorf("%d changes too many", len(changes))
+	}
+	apps, _, err := cluster.List(ctx)
+	if err != nil || apps[0].Updates[0].Live.Tag != "1.25" || apps[0].Updates[0].NotLive != "" {
+		t.Errorf("Applications %+v, %v", apps, err)
+	}
+	cancel()
+	<-stopped
+}
+
+func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
+	credentials := &GitCredentials{Secret: cluster.Secret,
+		Repositories: func(ctx context.Context) ([]map[string][]byte, error) { return cluster.RepositorySecrets(ctx, "argocd") },
+		KnownHosts:   func(ctx context.Context) string { return cluster.KnownHosts(ctx, "argocd") }}
+	for _, c := range []struct{ url, from, user, key, problem string }{
+		{"https://example.com/x", "secret:argocd/git", "ada", "", ""},
+		{"ssh://git@example.com/O/exact", "", "", "key", ""},
+		{"https://example.com/team/r.git", "repocreds", "team", "", ""},
+		{"https://EXAMPLE.com/other/r.git", "", "host", "", ""},
+		{"https://elsewhere.com/r.git", "", "", "", ""},
+		{"https://example.com/x", "secret:argocd/none", "", "", "does not exist"},
+		{"https://example.com/x", "secret:argocd/empty", "", "", "neither username"},
+	} {
+		got, err := credentials.Find(ctx, c.url, c.from)
+		if c.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), c.problem) {
+				t.Errorf("%s %s: %v, want %q", c.url, c.from, err, c.problem)
+			}
+			continue
+		}
+		if err != nil || got.Username != c.user || string(got.SSHPrivateKey) != c.key || got.KnownHosts == "" {
+			t.Errorf("%s %s: %q %q %v", c.url, c.from, got.Username, got.SSHPrivateKey, err)
+		}
+	}
+}
+
+func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
+	if _, err := NewCluster("/none", "", Selection{}, defaults); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
+		t.Errorf("no kubeconfig: %v", err)
+	}
+	if _, err := NewCluster(k.Kubeconfig, "none", Selection{}, defaults); err == nil {
+		t.Error("a context that is not there is accepted")
+	}
+	cluster, err := NewCluster(k.Kubeconfig, "", Selection{}, defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Close()
+	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "listing Applications in all namespaces") {
+		t.Errorf("a dead API server: %v", err)
+	}
+}

@@ -1,0 +1,117 @@
+package argo
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const applicationA = `apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: a
+  labels: {team: x}
+  annotations:
+    argocd-image-updater.argoproj.io/image-list: nginx
+    argocd-image-updater.argoproj.io/force-update: true
+spec:
+  source: {repoURL: https://example.com/o/r.git, path: a}
+`
+
+func writeFiles(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestFilesOfAllKinds(t *testing.T) {
+	annotated := func(name, namespace string) string {
+		return `{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"` + name + `","namespace":"` + namespace +
+			`","annotations":{"argocd-image-updater.argoproj.io/image-list":"nginx"}},"spec":{"source":{"repoURL":"https://example.com/o/r.git","path":"x"}}}`
+	}
+	dir := writeFiles(t, map[string]string{
+		"a.yaml":        "# first\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n" + applicationA + "---\n",
+		"deep/b.json":   annotated("b", "teams"),
+		"deep/list.yml": `{"apiVersion":"v1","kind":"List","items":[` + annotated("c", "argocd") + `,` + annotated("d", "argocd") + `]}`,
+		"none.yaml":     "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: quiet}\nspec: {}\n",
+		"broken.yaml":   "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: [\n",
+		"typed.yaml":    "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: e}\nspec: {source: {path: [1]}}\n",
+		"twice.yaml":    annotated("b", "teams"),
+		"notes.txt":     "kind: Application\n",
+	})
+	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
+	apps, problems, err := files.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, app := range apps {
+		names = append(names, app.String())
+	}
+	if got := strings.Join(names, " "); got != "argocd/a argocd/c argocd/d teams/b" {
+		t.Errorf("Applications %s", got)
+	}
+	if !strings.HasSuffix(apps[0].Origin, "a.yaml:7") {
+		t.Errorf("origin %s", apps[0].Origin)
+	}
+	var said []string
+	for _, p := range problems {
+		said = append(said, strings.TrimPrefix(p.Where, dir+"/")+": "+p.Error())
+	}
+	all := strings.Join(said, "\n")
+	for _, want := range []string{"a.yaml:14: annotation argocd-image-updater.argoproj.io/force-update = \"true\": annotations are strings", "broken.yaml: the file cannot be read: line",
+		"typed.yaml:1: it is no Application", "twice.yaml:1: the Application was read before"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no problem %q in:\n%s", want, all)
+		}
+	}
+	if len(problems) != 4 {
+		t.Errorf("problems:\n%s", all)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"a.yaml": applicationA})
+	for name, c := range map[string]struct {
+		namespaces []string
+		selector   string
+		names      []string
+		want       int
+	}{
+		"all":             {nil, "", nil, 1},
+		"its namespace":   {[]string{"x", "argocd"}, "", nil, 1},
+		"another":         {[]string{"x"}, "", nil, 0},
+		"its label":       {nil, "team in (x,y)", nil, 1},
+		"another label":   {nil, "team=y", nil, 0},
+		"its name":        {nil, "", []string{"b", "a*"}, 1},
+		"another's name":  {nil, "", []string{"b*"}, 0},
+		"all but a match": {[]string{"argocd"}, "team=x", []string{"b*"}, 0},
+	} {
+		selection, err := NewSelection(c.namespaces, c.selector, c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apps, _, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd", Selection: selection}).List(t.Context())
+		if err != nil || len(apps) != c.want {
+			t.Errorf("%s: %d Applications, %v", name, len(apps), err)
+		}
+	}
+	if _, err := NewSelection(nil, "team in", nil); err == nil {
+		t.Error("a broken selector is accepted")
+	}
+	if _, err := NewSelection(nil, "", []string{"["}); err == nil {
+		t.Error("a broken glob is accepted")
+	}
+	if _, _, err := (&Files{Paths: []string{filepath.Join(dir, "none")}}).List(t.Context()); err == nil {
+		t.Error("a path that is not there is accepted")
+	}
+}
