@@ -1,0 +1,129 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTheSampleIsTheDefault holds the promise of the sample's first line.
+func TestTheSampleIsTheDefault(t *testing.T) {
+	data, err := os.ReadFile("../../config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, problems := Read("config.yaml", data)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	want := Default()
+	empty := func(s []string) []string { return append([]string{}, s...) }
+	want.Applications.Namespaces, want.Applications.Names = empty(nil), empty(nil)
+	want.GitHub.PullRequest.Labels = empty(nil)
+	want.Registries, want.Git.Delivery.Rules = []Registry{}, []DeliveryRule{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-default +sample):\n%s", diff)
+	}
+	// The examples in comments are true as well.
+	example := string(data)
+	for _, key := range []string{"registries", "rules"} {
+		example = strings.Replace(example, key+": []", key+":   ", 1)
+	}
+	example = strings.NewReplacer("# - ", "- ", "#   ", "  ").Replace(example)
+	if got, problems := Read("config.yaml", []byte(example)); len(problems) > 0 || len(got.Registries) != 1 || len(got.Git.Delivery.Rules) != 1 {
+		t.Errorf("the examples: %v, %+v", problems, got.Registries)
+	}
+}
+
+// TestTheWholeContractIsRead reads every key of the contract at a value that
+// stands in this version.
+func TestTheWholeContractIsRead(t *testing.T) {
+	const all = `interval: 2m
+applications: {namespaces: [], selector: "", names: []}
+defaults: {writeBackMethod: git, writeBackTarget: kustomization}
+registries:
+- {name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: https://asia-northeast2-docker.pkg.dev, credentials: google, limit: 20, caFile: "",
+   ping: true, insecure: false, credsexpire: "", tagsortmode: "", defaultns: "", default: false}
+argocd: {namespace: ""}
+git:
+  author: {name: "", email: ""}
+  message: ""
+  signOff: false
+  commits: per-application
+  signing: {method: "", keyFile: ""}
+  commitVia: push
+  cacheDir: ""
+  delivery:
+    default: commit
+    rules:
+    - when: {path: "**/overlays/prod*/**", application: "*", namespace: a, project: b, repository: "**", labels: {a: "b*"}}
+      use: pull-request
+github:
+  apiURL: https://api.github.com/
+  app: {id: 0, installationID: 0, privateKeyFile: ""}
+  tokenFile: ""
+  pullRequest: {title: "", branch: "", labels: [], reviewers: [], assignees: [], draft: false, autoMerge: false}
+gitlab: {url: https://gitlab.com, tokenFile: ""}
+web: {listen: "", metricsListen: ""}
+events:
+  listen: ""
+  secretFiles: {}
+  pubsub: {subscription: ""}
+  pubsubPush: {audience: "", serviceAccount: ""}
+leaderElection: {enabled: false, namespace: ""}
+`
+	if _, problems := Read("config.yaml", []byte(all)); len(problems) > 0 {
+		t.Error(problems)
+	}
+	if _, problems := Read("config.yaml", []byte(strings.Replace(all, `web: {listen: ""`, `web: {listen: ":8080"`, 1))); len(problems) > 0 {
+		t.Error(problems)
+	}
+	for _, empty := range []string{"", "# nothing\n", "---\n", "{}\n"} {
+		if got, problems := Read("config.yaml", []byte(empty)); len(problems) > 0 || !reflect.DeepEqual(got, Default()) {
+			t.Errorf("%q: %+v, %v", empty, got, problems)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, c := range []struct{ src, want string }{
+		{"intervall: 2m\n", "c.yaml:1: unknown key intervall; did you mean interval?"},
+		{"git:\n  cachedir: x\n", "c.yaml:2: unknown key git.cachedir; did you mean cacheDir?"},
+		{"registries:\n- prefix: a\n  credential: google\n", "c.yaml:3: unknown key registries[0].credential; did you mean credentials?"},
+		{"git:\n  delivery:\n    rules:\n    - when: {pth: x}\n      use: commit\n", "c.yaml:4: unknown key git.delivery.rules[0].when.pth; did you mean path?"},
+		{"interval: soon\n", `c.yaml:1: "soon" is no duration such as 30s or 2m`},
+		{"interval: 0s\n", "c.yaml:1: interval: it must be more than nothing"},
+		{"interval: 1m\ninterval: 2m\n", "c.yaml:2: interval is given twice"},
+		{"git:\n  signOff: please\n", `c.yaml:2: true or false is expected here, not "please"`},
+		{"applications: {names: a}\n", `c.yaml:1: a list of strings is expected here, not "a"`},
+		{"git: [\n", "c.yaml:"},
+		{"a: 1\n---\nb: 2\n", "more than one document"},
+		{"registries:\n- name: x\n", "c.yaml:2: registries[0]: prefix is missing"},
+		{"registries:\n- {prefix: x, credentials: ext:/bin/x}\n", "c.yaml:2: registries[0].credentials: scripts are not supported by this version"},
+		{"git:\n  delivery:\n    default: mail\n", `c.yaml:3: git.delivery.default: "mail" is no way of delivery; use commit or pull-request`},
+		{"git:\n  delivery:\n    rules:\n    - when: {path: \"[\"}\n      use: commit\n", `c.yaml:4: git.delivery.rules[0].when.path: "[" is no glob`},
+		{"github:\n  app: {id: 5}\n", "c.yaml:2: github.app: privateKeyFile is missing"},
+		{"github:\n  app: {privateKeyFile: x}\n", "c.yaml:2: github.app: id is missing"},
+		{"github:\n  app: {id: 5, privateKeyFile: x}\n  tokenFile: y\n", "c.yaml:2: github: set app or tokenFile, not both"},
+		{"leaderElection:\n  enabled: true\n", "c.yaml:2: leaderElection: this is not supported by this version; use enabled: false"},
+		{"web:\n  listen: \":9090\"\n", `c.yaml:2: web.listen: this is not supported by this version; use ""`},
+		{"events: {listen: \":8082\"}\n", "events: this is not supported by this version"},
+		{"git: {commits: combined}\n", "git.commits: this is not supported by this version; use per-application"},
+		{"git: {signing: {method: ssh}}\n", "git.signing: this is not supported by this version"},
+		{"defaults: {writeBackMethod: argocd}\n", "defaults.writeBackMethod: this is not supported by this version; use git"},
+		{"gitlab: {tokenFile: x}\n", "gitlab: this is not supported by this version"},
+		{"github: {pullRequest: {autoMerge: true}}\n", "github.pullRequest.autoMerge: this is not supported by this version"},
+	} {
+		_, problems := Read("c.yaml", []byte(c.src))
+		found := false
+		for _, p := range problems {
+			found = found || strings.Contains(p.Error(), c.want)
+		}
+		if !found {
+			t.Errorf("%q:\n%v\nwant %s", c.src, problems, c.want)
+		}
+	}
+}
