@@ -68,7 +68,7 @@ func (s *oneApplication) List(ctx context.Context) ([]argo.Application, []argo.P
 
 func explain(w io.Writer, app reconcile.Application) {
 	_, _ = fmt.Fprintf(w, "Application %s\n", app)
-	for _, problem := range app.Problems {
+	for _, problem := range app.Unsaid() {
 		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
 	}
 	for _, img := range app.Images {

@@ -86,6 +86,7 @@ pull request.
 Start with "updater plan": it shows what would change, and why, and writes nothing.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -91,13 +91,11 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 	}
 	_, _ = fmt.Fprintln(w, "\nWhy:")
 	for _, app := range plan.Applications {
-		for _, problem := range app.Problems {
+		for _, problem := range app.Unsaid() {
 			_, _ = fmt.Fprintf(w, "  %s: %s\n", app, problem)
 		}
 		for _, img := range app.Images {
-			if !contains(app.Problems, img.Reason) {
-				_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, name(img), img.Reason)
-			}
+			_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, name(img), img.Reason)
 		}
 	}
 	for _, file := range plan.Files {
@@ -106,15 +104,6 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n", plan.Count(reconcile.ActionUpdate),
 		plan.Count(reconcile.ActionUpToDate), plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
 	return err
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 // name is what people call an image: its alias, else the end of its name.

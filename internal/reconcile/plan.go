@@ -5,6 +5,8 @@
 package reconcile
 
 import (
+	"slices"
+
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/policy"
 )
@@ -45,6 +47,22 @@ type Application struct {
 
 // String is namespace/name.
 func (a Application) String() string { return a.Namespace + "/" + a.Name }
+
+// saidByImage tells whether an image gives a problem as its reason.
+func (a Application) saidByImage(problem string) bool {
+	return slices.ContainsFunc(a.Images, func(i Image) bool { return i.Reason == problem })
+}
+
+// Unsaid are the problems that no image gives as its reason.
+func (a Application) Unsaid() []string {
+	var unsaid []string
+	for _, problem := range a.Problems {
+		if !a.saidByImage(problem) {
+			unsaid = append(unsaid, problem)
+		}
+	}
+	return unsaid
+}
 
 // Image is the plan for one image of an Application.
 type Image struct {

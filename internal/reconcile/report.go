@@ -27,7 +27,7 @@ func (e *Engine) report(ctx context.Context, result *Result, dryRun bool) {
 		once(slog.LevelError, problem, problem)
 	}
 	for _, app := range result.Plan.Applications {
-		for _, problem := range app.Problems {
+		for _, problem := range app.Unsaid() {
 			once(slog.LevelWarn, app.String()+" "+problem, problem, "application", app.String())
 		}
 		for _, img := range app.Images {

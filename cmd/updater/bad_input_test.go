@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// TestBadInput gives each Application something else that is wrong. Each gets
+// one clear message, the status is 1, and the Application that is right is done.
+func TestBadInput(t *testing.T) {
+	git, err := sandbox.NewGit(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(git.Close)
+	registry := sandbox.NewRegistry()
+	t.Cleanup(registry.Close)
+	registry.Push("p/app", sandbox.Build{Created: time.Now()}, "v1.1.0")
+	faults := map[string]http.HandlerFunc{
+		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
+		"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"500":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
+		"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	}
+	registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		for name, fault := range faults {
+			if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
+				fault(w, r)
+				return true
+			}
+		}
+		return false
+	}
+	kustomization := "images:\n- name: " + registry.Host() + "/p/app\n  newTag: v1.0.0\n"
+	files := map[string]string{
+		"good/kustomization.yaml":     kustomization,
+		"broken/kustomization.yaml":   "images: [\n",
+		"odd/kustomization.yaml":      "images: {a: b}\n",
+		"linked":                      "link:good",
+		"linkfile/kustomization.yaml": "link:../good/kustomization.yaml",
+		"empty/deployment.yaml":       "kind: Deployment\n",
+		"chart/Chart.yaml":            "name: c\n",
+	}
+	if err := git.Create("o/r", true, files); err != nil {
+		t.Fatal(err)
+	}
+	image := registry.Host() + "/p/app"
+	good := "image-list: app=" + image
+	type row struct{ path, annotations, want string }
+	rows := map[string]row{
+		"strategy":   {"good", good + "\napp.update-strategy: newest", `app.update-strategy = "newest": unknown update strategy`},
+		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is no regular expression that Go understands"},
+		"digest":     {"good", good + "\napp.update-strategy: digest", "needs the tag to follow"},
+		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has deployment.yaml); create the kustomization"},
+		"chart":      {"chart", good, "a Helm chart, which this version cannot write to"},
+		"nofolder":   {"none", good, "there is no such file: none"},
+		"dots":       {"good", good + "\nwrite-back-target: kustomization:../../etc", "leads out of the repository"},
+		"link":       {"linked", good, "a symbolic link is in the way: linked"},
+		"linkfile":   {"linkfile", good, "a symbolic link is in the way: linkfile/kustomization.yaml"},
+		"unparsable": {"broken", good, "the file cannot be read as YAML"},
+		"odd":        {"odd", good, "images: is no list"},
+		"branch":     {"good", good + "\ngit-branch: none", "there is no such branch: none"},
+		"norepo":     {"good", good + "\ngit-repository: " + git.URLOf("o/none"), "the repository was not found"},
+		"pr":         {"good", good + "\nwrite-back-delivery: pull-request", "set github.app or github.tokenFile"},
+	}
+	for name := range faults {
+		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name, map[string]string{"401": "set credentials for", "404": "check the image's name",
+			"429": "limits requests", "500": "has trouble", "garbage": "no registry's answer", "never": "did not answer within"}[name]}
+	}
+	apps := manifest("right", git.URLOf("o/r"), "good", good)
+	for name, r := range rows {
+		apps += manifest("bad-"+strings.ToLower(name), git.URLOf("o/r"), r.path, r.annotations)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
+	write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
+	// A registry of its own for the one that never answers, so that the
+	// others are asked.
+	config := write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
+	begin := time.Now()
+	got := run(t, "run", "--once", "--config", config, "--applications", filepath.Join(dir, "apps")).mustEnd(t, 1)
+	t.Logf("the cycle took %s", time.Since(begin).Round(time.Second))
+	lines := strings.Split(got.stderr, "\n")
+	for name, r := range rows {
+		var own []string
+		for _, line := range lines {
+			if strings.Contains(line, "application=argocd/bad-"+strings.ToLower(name)+" ") && strings.Contains(line, "level=ERROR") {
+				own = append(own, line)
+			}
+		}
+		if len(own) != 1 || !strings.Contains(strings.ReplaceAll(own[0], `\"`, `"`), r.want) {
+			t.Errorf("%s: %d messages, want one with %q:\n%s", name, len(own), r.want, strings.Join(own, "\n"))
+		}
+	}
+	if !strings.Contains(got.stderr, "garbage.yaml: the file cannot be read: ") {
+		t.Errorf("the file that cannot be parsed is not named:\n%s", got.stderr)
+	}
+	if subjects := commits(t, git, "o/r", "main"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
+		t.Errorf("commits %q", subjects)
+	}
+}

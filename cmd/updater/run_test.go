@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// TestTheMainJob is the story of the README: a dev commit and a prod pull
+// request, then nothing more to do, in a second run with git.cacheDir.
+func TestTheMainJob(t *testing.T) {
+	w := newWorld(t)
+	edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
+	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	if got := commits(t, w.Git, sandbox.ExampleRepository, "main"); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
+		t.Errorf("commits: %q", got)
+	}
+	diff, err := w.Git.Run(sandbox.ExampleRepository, "show", "--format=", "--unified=0", "main")
+	if err != nil || strings.Count(diff, "\n+ ") != 1 || strings.Count(diff, "\n- ") != 1 || !strings.Contains(diff, "# the newest build of main") {
+		t.Errorf("the dev commit (%v):\n%s", err, diff)
+	}
+	pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+	if len(pulls) != 1 || pulls[0].Title != "backend-prod: server v1.2.3 → v1.3.0" || pulls[0].State != "open" || pulls[0].Base != "main" {
+		t.Fatalf("pull requests: %+v", pulls)
+	}
+	diff, err = w.Git.Run(sandbox.ExampleRepository, "diff", "--unified=0", "main^", pulls[0].Head)
+	if err != nil || !strings.Contains(diff, "-  newTag: v1.2.3\n+  newTag: v1.3.0\n") || strings.Count(diff, "@@") != 2 {
+		t.Errorf("the prod pull request (%v):\n%s", err, diff)
+	}
+
+	fetches, pushes := w.Git.Count("fetch"), w.Git.Count("push")
+	second := run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 1 {
+		t.Errorf("the second run: %d fetches, %d pushes, %d pull requests\n%s", w.Git.Count("fetch")-fetches, w.Git.Count("push")-pushes,
+			len(w.GitHub.Pulls(sandbox.ExampleRepository)), second.stderr)
+	}
+	if !strings.Contains(second.stderr, "waits on branch image-writeback/argocd/backend-prod") {
+		t.Errorf("the second run does not say what it waits for:\n%s", second.stderr)
+	}
+
+	// Merged: the Application is up to date, and the next release opens another.
+	if err := w.GitHub.ClosePull(sandbox.ExampleRepository, 1, true); err != nil {
+		t.Fatal(err)
+	}
+	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	w.Build("v1.4.0")
+	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 2 || pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
+		t.Errorf("pull requests: %+v", pulls)
+	}
+}
+
+// TestTheService runs the real program: a new build becomes a commit without
+// a restart, an idle cycle fetches nothing, and SIGTERM ends it with status 0.
+func TestTheService(t *testing.T) {
+	w := newWorld(t)
+	edit(t, w.Config, "interval: 1s", "interval: 50ms")
+	binary := buildProgram(t)
+	var stderr bytes.Buffer
+	command := exec.Command(binary, in(w, "run")...)
+	command.Stderr = &stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = command.Process.Kill() }()
+	await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
+	build := w.Build()
+	await(t, "the next commit", func() bool {
+		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, "main", sandbox.DevFile), build)
+	})
+	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
+	await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
+	if w.Git.Count("fetch") != fetches || len(commits(t, w.Git, sandbox.ExampleRepository, "main")) != 3 {
+		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(commits(t, w.Git, sandbox.ExampleRepository, "main")))
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, stderr.String())
+	}
+	if n := strings.Count(stderr.String(), "waits on branch"); n != 1 {
+		t.Errorf("the same reason was logged %d times:\n%s", n, stderr.String())
+	}
+	if strings.Contains(stderr.String(), w.GitHub.Token()) {
+		t.Error("the log holds the token")
+	}
+}
+
+// TestKilledAtAnyMoment kills the program at many moments of its first cycle;
+// in the end each update is there once.
+func TestKilledAtAnyMoment(t *testing.T) {
+	w := newWorld(t)
+	edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
+	binary := buildProgram(t)
+	for i := range 15 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(40+i*25)*time.Millisecond)
+		_ = exec.CommandContext(ctx, binary, in(w, "run", "--once")...).Run() // killed, or done
+		cancel()
+	}
+	if out, err := exec.Command(binary, in(w, "run", "--once")...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := commits(t, w.Git, sandbox.ExampleRepository, "main"); len(got) != 2 {
+		t.Errorf("commits: %q", got)
+	}
+	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 {
+		t.Errorf("pull requests: %+v", pulls)
+	}
+}
+
+// fleet is many Applications over fewer image repositories, in one git repository.
+func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *sandbox.Registry, args []string) {
+	t.Helper()
+	git, err := sandbox.NewGit(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(git.Close)
+	registry = sandbox.NewRegistry()
+	t.Cleanup(registry.Close)
+	for i := range images {
+		created := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+		repository := fmt.Sprintf("p/team/app%d", i)
+		registry.Push(repository, sandbox.Build{Created: created}, "v1.0.0")
+		registry.Push(repository, sandbox.Build{Created: created.Add(time.Hour)}, "v1.1.0", "latest")
+	}
+	files := map[string]string{}
+	var manifests strings.Builder
+	for i := range applications {
+		name, folder := fmt.Sprintf("app-%03d", i), fmt.Sprintf("apps/app-%03d/overlays/dev", i)
+		image := fmt.Sprintf("%s/p/team/app%d", registry.Host(), i%images)
+		files[folder+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s\n  newTag: v1.0.0\n", image)
+		manifests.WriteString(manifest(name, git.URLOf("o/fleet"), folder, "image-list: app="+image+":^1.0"))
+	}
+	if err := git.Create("o/fleet", true, files); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
+	return git, registry, []string{"run", "--once", "--config", config, "--applications", write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
+}
+
+func TestTwoHundredApplications(t *testing.T) {
+	git, registry, args := fleet(t, 200, 20)
+	run(t, args...).mustEnd(t, 0)
+	if registry.Count("list") != 20 || registry.Count("manifest") != 0 || git.Count("fetch") > 2 || git.Count("push") != 1 {
+		t.Errorf("%d lists, %d manifests, %d fetches, %d pushes", registry.Count("list"), registry.Count("manifest"), git.Count("fetch"), git.Count("push"))
+	}
+	got := commits(t, git, "o/fleet", "main")
+	if len(got) != 201 {
+		t.Errorf("%d commits", len(got)-1)
+	}
+	t.Logf("%d registry list requests, %d fetch requests, %d push, %d commits", registry.Count("list"), git.Count("fetch"), git.Count("push"), len(got)-1)
+	if out, err := git.Run("o/fleet", "fsck", "--strict"); err != nil {
+		t.Errorf("fsck: %s %v", out, err)
+	}
+	// Each commit changes one line of one file.
+	stat, err := git.Run("o/fleet", "log", "--format=", "--numstat", "-200", "main")
+	if err != nil || strings.Count(stat, "1\t1\t") != 200 {
+		t.Errorf("%v\n%s", err, stat)
+	}
+}
+
+// TestTwoUpdatersAtOnce runs two of them on the same Applications, beside a
+// person: every update lands once, and nothing of anybody is lost.
+func TestTwoUpdatersAtOnce(t *testing.T) {
+	git, _, args := fleet(t, 60, 5)
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			var out bytes.Buffer
+			if status := execute(t.Context(), args, &out, &out); status != 0 {
+				t.Errorf("status %d\n%s", status, out.String())
+			}
+		})
+	}
+	const byHand = 20
+	group.Go(func() {
+		for i := range byHand {
+			var err error
+			for range 100 { // fast-import refuses to drop what came in between
+				if err = git.Commit("o/fleet", "main", fmt.Sprintf("By hand %d", i), map[string]string{"hand": fmt.Sprint(i)}); err == nil {
+					break
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	group.Wait()
+	count := map[string]int{}
+	for _, subject := range commits(t, git, "o/fleet", "main") {
+		count[subject]++
+	}
+	for i := range 60 {
+		if n := count[fmt.Sprintf("build: automatic update of app-%03d", i)]; n != 1 {
+			t.Errorf("app-%03d has %d commits", i, n)
+		}
+	}
+	for i := range byHand {
+		if count[fmt.Sprintf("By hand %d", i)] != 1 {
+			t.Errorf("the person's commit %d is not there", i)
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if status := execute(ctx, in(w, "run", "--once"), &out, &out); status != exitInterrupted {
+		t.Errorf("status %d\n%s", status, out.String())
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	got := run(t, in(w, "run", "--once", "--dry-run")...).mustEnd(t, 0)
+	if strings.Count(got.stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 0 {
+		t.Errorf("%d pushes\n%s", w.Git.Count("push"), got.stderr)
+	}
+}
+
+func TestFlagsBeatTheEnvironment(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("IMAGE_WRITEBACK_CONFIG", w.Config)
+	t.Setenv("IMAGE_WRITEBACK_APPLICATIONS", w.Applications)
+	t.Setenv("IMAGE_WRITEBACK_LOG_FORMAT", "json")
+	if got := run(t, "run", "--once", "--dry-run").mustEnd(t, 0); !strings.Contains(got.stderr, `"msg":"cycle done"`) {
+		t.Errorf("the environment is not read:\n%s", got.stderr)
+	}
+	if got := run(t, "run", "--once", "--dry-run", "--log-format", "text").mustEnd(t, 0); !strings.Contains(got.stderr, `msg="cycle done"`) {
+		t.Errorf("the flag does not beat it:\n%s", got.stderr)
+	}
+	t.Setenv("IMAGE_WRITEBACK_DRY_RUN", "maybe")
+	if got := run(t, "run", "--once").mustEnd(t, 2); !strings.Contains(got.stderr, "IMAGE_WRITEBACK_DRY_RUN") {
+		t.Errorf("stderr: %s", got.stderr)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
+	bad := write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: combined}\n")
+	hub := write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
+	apps := write(t, filepath.Join(dir, "apps.yaml"), "{}")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"runn"}, `unknown command "runn"`},
+		{[]string{"run", "--onc"}, "unknown flag: --onc"},
+		{[]string{"run", "--once", "--log-level", "loud"}, "use debug, info, warn or error"},
+		{[]string{"run", "--once", "--config", filepath.Join(dir, "none.yaml")}, "none.yaml: no such file"},
+		{[]string{"run", "--once", "--config", bad, "--applications", apps}, "bad.yaml:1: unknown key intervall; did you mean interval?"},
+		{[]string{"run", "--once", "--config", hub, "--applications", apps}, "holds no RSA private key"},
+		{[]string{"run", "--once"}, "--applications"},
+		{[]string{"plan", "-o", "xml"}, "use table, json or yaml"},
+		{[]string{"explain"}, "accepts 1 arg"},
+		{[]string{"test", "Nginx"}, "invalid image reference"},
+		{[]string{"test", "nginx", "--allow-tags", "v"}, "--allow-tags"},
+		{[]string{"test", "nginx:^one"}, "no range of versions"},
+	} {
+		if got := run(t, c.args...); got.status != 2 || !strings.Contains(got.stderr, c.want) || got.stdout != "" {
+			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.status, got.stdout, got.stderr, c.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file was made")
+	}
+}
