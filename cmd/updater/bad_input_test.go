@@ -23,10 +23,10 @@ func TestBadInput(t *testing.T) {
 	t.Cleanup(registry.Close)
 	registry.Push("p/app", sandbox.Build{Created: time.Now()}, "v1.1.0")
 	faults := map[string]http.HandlerFunc{
-		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
-		"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
-		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"500":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+		"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"500":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 		"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	}
@@ -103,7 +103,7 @@ func TestBadInput(t *testing.T) {
 	if !strings.Contains(got.stderr, "garbage.yaml: the file cannot be read: ") {
 		t.Errorf("the file that cannot be parsed is not named:\n%s", got.stderr)
 	}
-	if subjects := commits(t, git, "o/r", "main"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
+	if subjects := commits(t, git, "o/r"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
 		t.Errorf("commits %q", subjects)
 	}
 }

@@ -22,7 +22,7 @@ func TestTheMainJob(t *testing.T) {
 	w := newWorld(t)
 	edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
 	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
-	if got := commits(t, w.Git, sandbox.ExampleRepository, "main"); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
+	if got := commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
 		t.Errorf("commits: %q", got)
 	}
 	diff, err := w.Git.Run(sandbox.ExampleRepository, "show", "--format=", "--unified=0", "main")
@@ -80,8 +80,8 @@ func TestTheService(t *testing.T) {
 	})
 	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
 	await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
-	if w.Git.Count("fetch") != fetches || len(commits(t, w.Git, sandbox.ExampleRepository, "main")) != 3 {
-		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(commits(t, w.Git, sandbox.ExampleRepository, "main")))
+	if w.Git.Count("fetch") != fetches || len(commits(t, w.Git, sandbox.ExampleRepository)) != 3 {
+		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(commits(t, w.Git, sandbox.ExampleRepository)))
 	}
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if out, err := exec.Command(binary, in(w, "run", "--once")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if got := commits(t, w.Git, sandbox.ExampleRepository, "main"); len(got) != 2 {
+	if got := commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 {
 		t.Errorf("commits: %q", got)
 	}
 	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 {
@@ -157,7 +157,7 @@ func TestTwoHundredApplications(t *testing.T) {
 	if registry.Count("list") != 20 || registry.Count("manifest") != 0 || git.Count("fetch") > 2 || git.Count("push") != 1 {
 		t.Errorf("%d lists, %d manifests, %d fetches, %d pushes", registry.Count("list"), registry.Count("manifest"), git.Count("fetch"), git.Count("push"))
 	}
-	got := commits(t, git, "o/fleet", "main")
+	got := commits(t, git, "o/fleet")
 	if len(got) != 201 {
 		t.Errorf("%d commits", len(got)-1)
 	}
@@ -201,7 +201,7 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 	})
 	group.Wait()
 	count := map[string]int{}
-	for _, subject := range commits(t, git, "o/fleet", "main") {
+	for _, subject := range commits(t, git, "o/fleet") {
 		count[subject]++
 	}
 	for i := range 60 {

@@ -97,9 +97,10 @@ func edit(t *testing.T, file, from, to string) {
 	write(t, file, strings.Replace(string(data), from, to, 1))
 }
 
-func commits(t *testing.T, git *sandbox.Git, repository, branch string) []string {
+// commits are the subjects of main's commits, newest first.
+func commits(t *testing.T, git *sandbox.Git, repository string) []string {
 	t.Helper()
-	subjects, err := git.Subjects(repository, branch)
+	subjects, err := git.Subjects(repository, "main")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,9 @@ func startHub(t *testing.T, n int) (*sandbox.Git, *sandbox.GitHub, *GitHub) {
 	return git, hub, client
 }
 
-// propose is setTag by pull request.
-func propose(file, from, to string) Work {
+// propose is setTag, from v0 by pull request.
+func propose(file, to string) Work {
+	const from = "v0"
 	w := setTag(file, from, to)
 	w.Write = "image-writeback/argocd/" + filepath.Dir(file)
 	w.Planned = []Change{{File: file, Old: from, New: to}}
@@ -49,7 +50,7 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	git, hub, client := startHub(t, 1)
 	service := newService(t, Options{GitHub: client})
 	r := open(t, service, git.URLOf(repo))
-	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v1"))
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v1"))
 	noErrors(t, outcomes)
 	pulls := hub.Pulls(repo)
 	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v1" || pulls[0].Base != "main" || pulls[0].Labels[0] != "deploy" || outcomes[0].PullRequestURL != pulls[0].URL {
@@ -63,7 +64,7 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	if err := git.Commit(repo, "main", "By hand", map[string]string{"other": "x"}); err != nil {
 		t.Fatal(err)
 	}
-	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v2")))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v2")))
 	pulls = hub.Pulls(repo)
 	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v2" || pulls[0].Body != "now v2" {
 		t.Errorf("pull requests: %+v", pulls)
@@ -86,12 +87,12 @@ func TestAPullRequestThatWasNotOpenedYetIs(t *testing.T) {
 		http.Error(w, `{"message":"down"}`, http.StatusBadGateway)
 		return true
 	}
-	outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1"))
+	outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v1"))
 	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "502") {
 		t.Fatalf("outcome %+v", outcomes[0])
 	}
 	hub.Fault = nil
-	proposed := propose("f0/k.yaml", "v0", "v1")
+	proposed := propose("f0/k.yaml", "v1")
 	proposed.Proposed = true // as a plan finds it
 	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo))
 	pushes := git.Count("push")
@@ -105,7 +106,7 @@ func TestAPullRequestThatWasNotOpenedYetIs(t *testing.T) {
 
 func TestAClosedPullRequestIsNotOpenedAgain(t *testing.T) {
 	git, hub, client := startHub(t, 1)
-	noErrors(t, writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1")))
+	noErrors(t, writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v1")))
 	if err := hub.ClosePull(repo, 1, false); err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +114,12 @@ func TestAClosedPullRequestIsNotOpenedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)) // after a restart
-	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v1"))
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v1"))
 	noErrors(t, outcomes)
 	if len(hub.Pulls(repo)) != 1 || !strings.Contains(outcomes[0].Note, "closed without merging") {
 		t.Errorf("%d pull requests, outcome %+v", len(hub.Pulls(repo)), outcomes[0])
 	}
-	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v2")))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v2")))
 	if pulls := hub.Pulls(repo); len(pulls) != 2 || pulls[1].Title != "f0/k.yaml: v0 → v2" {
 		t.Errorf("pull requests: %+v", pulls)
 	}
@@ -127,13 +128,13 @@ func TestAClosedPullRequestIsNotOpenedAgain(t *testing.T) {
 func TestAPersonsCommitOnTheHeadIsLeftAlone(t *testing.T) {
 	git, _, client := startHub(t, 1)
 	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo))
-	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v1")))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v1")))
 	head := "image-writeback/argocd/f0"
 	if err := git.Commit(repo, head, "Mine", map[string]string{"mine": "x"}); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := git.Head(repo, head)
-	outcomes := writeAll(t, r, propose("f0/k.yaml", "v0", "v2"))
+	outcomes := writeAll(t, r, propose("f0/k.yaml", "v2"))
 	after, _ := git.Head(repo, head)
 	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "left alone") || before != after {
 		t.Errorf("outcome %+v, head %s → %s", outcomes[0], before, after)
@@ -148,7 +149,7 @@ func TestPullRequestsAndCommitsGoInOnePush(t *testing.T) {
 		if i%2 == 0 {
 			works = append(works, setTag(file, "v0", "v1"))
 		} else {
-			works = append(works, propose(file, "v0", "v1"))
+			works = append(works, propose(file, "v1"))
 		}
 	}
 	noErrors(t, writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), works...))
@@ -168,7 +169,7 @@ func TestGitHubErrorsSayWhatToDo(t *testing.T) {
 			_, _ = fmt.Fprint(w, `{"message":"no"}`)
 			return true
 		}
-		outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v0", "v1"), setTag("f0/k.yaml", "v9", "v9"))
+		outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v1"), setTag("f0/k.yaml", "v9", "v9"))
 		err := outcomes[0].Err
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
 			t.Errorf("%d: %v; want %q", status, err, want)
@@ -224,7 +225,7 @@ func TestAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v0", "v1")))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v1")))
 	if len(hub.Pulls(repo)) != 1 {
 		t.Errorf("pull requests: %+v", hub.Pulls(repo))
 	}

@@ -305,7 +305,7 @@ func TestWhatSomebodyElseSetStays(t *testing.T) {
 func TestABrokenConnectionIsNoSecondCommit(t *testing.T) {
 	git := startGit(t, true, 1)
 	cut := true
-	git.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+	git.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/git-receive-pack") || !cut {
 			return false
 		}
