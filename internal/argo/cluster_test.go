@@ -141,8 +141,10 @@ func watch(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cl
 
 func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 	credentials := &GitCredentials{Secret: cluster.Secret,
-		Repositories: func(ctx context.Context) ([]map[string][]byte, error) { return cluster.RepositorySecrets(ctx, "argocd") },
-		KnownHosts:   func(ctx context.Context) string { return cluster.KnownHosts(ctx, "argocd") }}
+		Repositories: func(ctx context.Context) ([]map[string][]byte, error) {
+			return cluster.RepositorySecrets(ctx, "argocd")
+		},
+		KnownHosts: func(ctx context.Context) string { return cluster.KnownHosts(ctx, "argocd") }}
 	for _, c := range []struct{ url, from, user, key, problem string }{
 		{"https://example.com/x", "secret:argocd/git", "ada", "", ""},
 		{"ssh://git@example.com/O/exact", "", "", "key", ""},

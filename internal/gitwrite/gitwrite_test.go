@@ -363,13 +363,13 @@ func TestPathsThatLeaveTheRepositoryAreRefused(t *testing.T) {
 	git := startGit(t, true, 1)
 	r := open(t, newService(t, Options{}), git.URLOf(repo))
 	wants := map[Want]error{
-		{Folder: "linked", Names: "k.yaml"}:                   ErrSymlink,
-		{Folder: ".", Names: "link"}:                          ErrSymlink,
-		{Folder: "f0", Names: "none.yaml"}:                    ErrNoFile,
-		{Folder: "none", Names: "k.yaml"}:                     ErrNoFile,
-		{Folder: "f0/k.yaml", Names: "k.yaml"}:                ErrNoFile,
-		{Folder: "..", Names: "k.yaml"}:                       ErrNoFile,
-		{Branch: "none", Folder: "f0", Names: "k.yaml"}:       ErrNoBranch,
+		{Folder: "linked", Names: "k.yaml"}:                    ErrSymlink,
+		{Folder: ".", Names: "link"}:                           ErrSymlink,
+		{Folder: "f0", Names: "none.yaml"}:                     ErrNoFile,
+		{Folder: "none", Names: "k.yaml"}:                      ErrNoFile,
+		{Folder: "f0/k.yaml", Names: "k.yaml"}:                 ErrNoFile,
+		{Folder: "..", Names: "k.yaml"}:                        ErrNoFile,
+		{Branch: "none", Folder: "f0", Names: "k.yaml"}:        ErrNoBranch,
 		{Branch: "main", Folder: "f0", Names: "a.yaml/k.yaml"}: nil,
 	}
 	var list []Want
