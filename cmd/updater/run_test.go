@@ -76,7 +76,7 @@ func TestTheService(t *testing.T) {
 	await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
 	build := w.Build()
 	await(t, "the next commit", func() bool {
-		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, "main", sandbox.DevFile), build)
+		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
 	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
 	await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })

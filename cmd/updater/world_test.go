@@ -107,9 +107,9 @@ func commits(t *testing.T, git *sandbox.Git, repository string) []string {
 	return subjects
 }
 
-func show(t *testing.T, git *sandbox.Git, repository, branch, file string) string {
+func show(t *testing.T, git *sandbox.Git, repository, file string) string {
 	t.Helper()
-	content, err := git.Show(repository, branch, file)
+	content, err := git.Show(repository, "main", file)
 	if err != nil {
 		t.Fatal(err)
 	}

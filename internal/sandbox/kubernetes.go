@@ -18,10 +18,12 @@ import (
 	"strings"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -171,6 +173,10 @@ func resourceOf(kind string) schema.GroupVersionResource {
 		"Namespace":                {Version: "v1", Resource: "namespaces"},
 		"Secret":                   {Version: "v1", Resource: "secrets"},
 		"ConfigMap":                {Version: "v1", Resource: "configmaps"},
+		"ServiceAccount":           {Version: "v1", Resource: "serviceaccounts"},
+		"ClusterRole":              {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+		"Deployment":               {Group: "apps", Version: "v1", Resource: "deployments"},
 	}[kind]
 }
 
@@ -187,15 +193,36 @@ func (k *Kubernetes) Create(ctx context.Context, namespace, manifest string) err
 			if where == "" {
 				where = namespace
 			}
-			_, err = resource.Namespace(where).Create(ctx, &object, metav1.CreateOptions{})
+			_, err = resource.Namespace(where).Create(ctx, &object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		} else {
-			_, err = resource.Create(ctx, &object, metav1.CreateOptions{})
+			_, err = resource.Create(ctx, &object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		}
 		if err != nil {
 			return fmt.Errorf("creating %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
 	return nil
+}
+
+// KubeconfigOf writes a kubeconfig that signs in as a ServiceAccount, with what
+// RBAC lets it do and no more.
+func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string) (string, error) {
+	client, err := kubernetes.NewForConfig(k.Config)
+	if err != nil {
+		return "", err
+	}
+	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	config, err := clientcmd.LoadFromFile(k.Kubeconfig)
+	if err != nil {
+		return "", err
+	}
+	config.AuthInfos["admin"].Token = token.Status.Token
+	config.Contexts["sandbox"].Namespace = namespace
+	file := k.Kubeconfig + "-" + account
+	return file, clientcmd.WriteToFile(*config, file)
 }
 
 // Close stops both programs.
