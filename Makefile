@@ -12,10 +12,10 @@ help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 build: ## build the updater into bin/
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
+	go build -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
 
 run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
-	go build -trimpath -o bin/demo ./cmd/demo
+	go build -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
 
 test: tools check lint ## install what the tests need, then run everything

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -76,7 +77,9 @@ func (r *reader) problem(key, image, expected, remedy string) {
 	p := Problem{Application: r.out.String(), Image: image, Expected: expected, Remedy: remedy}
 	if key != "" {
 		p.Annotation = Prefix + key
-		p.Value = r.app.Annotations[p.Annotation]
+		if !strings.HasSuffix(key, pullSecret) { // somebody may have put the secret itself there
+			p.Value = r.app.Annotations[p.Annotation]
+		}
 	}
 	if r.file != "" {
 		p.Where = r.file
@@ -212,9 +215,9 @@ func validCredentials(s string) error {
 		kind == "env" && rest != "":
 		return nil
 	case kind == "ext":
-		return fmt.Errorf("scripts (ext:) are not supported by this version")
+		return errors.New("scripts (ext:) are not supported by this version")
 	}
-	return fmt.Errorf("%q names no credentials", s)
+	return errors.New("its value names no credentials")
 }
 
 // matchLive finds the running image of an update. kustomize.image-name is

@@ -29,12 +29,13 @@ type Credentials struct {
 // connect finds out how to reach a repository: GitHub's through the App or
 // token of config.yaml, unless the Application names a Secret; any other with
 // its own credentials.
-func (s *Service) connect(ctx context.Context, address, from string) (*remote, *hubRepository, error) {
+func (s *Service) connect(address, from string) (*remote, *hubRepository, error) {
 	var hub *hubRepository
-	if s.options.GitHub != nil && !strings.HasPrefix(from, "secret:") {
+	if s.options.GitHub != nil {
 		hub = s.options.GitHub.repository(address)
 	}
-	if hub != nil {
+	byHub := hub != nil && from == ""
+	if byHub {
 		address = hub.https(address)
 	}
 	endpoint, err := transport.NewEndpoint(address)
@@ -42,27 +43,24 @@ func (s *Service) connect(ctx context.Context, address, from string) (*remote, *
 		return nil, nil, &Error{Repository: public(address), Doing: "connecting", Err: errors.New("the URL cannot be read"), Remedy: "write https://host/owner/name.git or git@host:owner/name.git"}
 	}
 	r := &remote{endpoint: endpoint, public: public(address)}
-	credentials := Credentials{}
-	if hub == nil && s.options.Credentials != nil {
-		if credentials, err = s.options.Credentials(ctx, address, from); err != nil {
-			return nil, nil, &Error{Repository: r.public, Doing: "finding its credentials", Err: err, Remedy: "correct write-back-method"}
+	find := func(ctx context.Context) (Credentials, error) {
+		if s.options.Credentials == nil {
+			return Credentials{}, nil
 		}
+		return s.options.Credentials(ctx, address, from)
 	}
+	user, password := endpoint.User, endpoint.Password
 	switch endpoint.Protocol {
 	case "http", "https":
 		r.transport = githttp.NewClient(&http.Client{Transport: httpTransport()})
-		r.auth = httpAuth(credentials, endpoint)
-		if hub != nil {
+		r.auth = r.lasting(find, func(c Credentials) (transport.AuthMethod, error) { return httpAuth(c, user, password), nil })
+		if byHub {
 			r.auth = hub.auth
 		}
 		endpoint.User, endpoint.Password = "", ""
 	case "ssh":
 		r.transport = gitssh.DefaultClient
-		method, err := sshAuth(credentials, endpoint.User)
-		if err != nil {
-			return nil, nil, &Error{Repository: r.public, Doing: "finding its credentials", Err: err, Remedy: "give an SSH key through write-back-method: git:secret:NAMESPACE/NAME, or run an SSH agent"}
-		}
-		r.auth = func(context.Context) (transport.AuthMethod, error) { return method, nil }
+		r.auth = r.lasting(find, func(c Credentials) (transport.AuthMethod, error) { return sshAuth(c, user) })
 	default:
 		return nil, nil, &Error{Repository: r.public, Doing: "connecting", Err: fmt.Errorf("%s is no protocol that is supported", endpoint.Protocol), Remedy: "use an https or SSH URL"}
 	}
@@ -77,25 +75,47 @@ func httpTransport() *http.Transport {
 	return t
 }
 
-func httpAuth(c Credentials, endpoint *transport.Endpoint) func(context.Context) (transport.AuthMethod, error) {
-	basic := &githttp.BasicAuth{Username: c.Username, Password: c.Password}
-	if c.Username == "" && c.Password == "" {
-		basic.Username, basic.Password = endpoint.User, endpoint.Password
-	}
-	if basic.Username == "" && basic.Password != "" {
-		basic.Username = "x-access-token" // GitHub and GitLab take any name with a token
-	}
-	return func(context.Context) (transport.AuthMethod, error) {
-		if basic.Username == "" {
-			return nil, nil
+// credentialsLife is how long credentials are used before they are read again,
+// so that a rotated Secret is noticed.
+const credentialsLife = time.Minute
+
+// lasting finds credentials when they are first needed, and again after a while.
+func (r *remote) lasting(find func(context.Context) (Credentials, error), use func(Credentials) (transport.AuthMethod, error)) func(context.Context) (transport.AuthMethod, error) {
+	var method transport.AuthMethod
+	var found time.Time
+	return func(ctx context.Context) (transport.AuthMethod, error) {
+		if !found.IsZero() && time.Since(found) < credentialsLife {
+			return method, nil
 		}
-		return basic, nil
+		c, err := find(ctx)
+		if err == nil {
+			method, err = use(c)
+		}
+		if err != nil {
+			return nil, &Error{Repository: r.public, Doing: "finding its credentials", Err: err, Remedy: "correct write-back-method: git:secret:NAMESPACE/NAME and the Secret that it names"}
+		}
+		found = time.Now()
+		return method, nil
 	}
+}
+
+// httpAuth prefers found credentials to those in the URL; nil is anonymous.
+func httpAuth(c Credentials, user, password string) transport.AuthMethod {
+	if c.Username != "" || c.Password != "" {
+		user, password = c.Username, c.Password
+	}
+	switch {
+	case user == "" && password == "":
+		return nil
+	case user == "":
+		user = "x-access-token" // GitHub and GitLab take any name with a token
+	}
+	return &githttp.BasicAuth{Username: user, Password: password}
 }
 
 // sshAuth uses a key where there is one, else the user's agent; the host's key
 // must be known in either case.
-func sshAuth(c Credentials, user string) (gitssh.AuthMethod, error) {
+func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 	if user == "" {
 		user = gitssh.DefaultUsername
 	}

@@ -1,7 +1,6 @@
 package gitwrite
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -221,7 +220,7 @@ func TestAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newService(t, Options{GitHub: client}).Open(context.Background(), git.URLOf(repo), "")
+	r, err := newService(t, Options{GitHub: client}).Open(git.URLOf(repo), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,14 +69,14 @@ type Repository struct {
 
 // Open returns the repository at url. from is what the Application says of
 // its credentials: empty, repocreds, or secret:NAMESPACE/NAME.
-func (s *Service) Open(ctx context.Context, url, from string) (*Repository, error) {
+func (s *Service) Open(url, from string) (*Repository, error) {
 	key := url + " " + from
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.repos[key]; ok {
 		return r, nil
 	}
-	remote, hub, err := s.connect(ctx, url, from)
+	remote, hub, err := s.connect(url, from)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func newService(t *testing.T, options Options) *Service {
 
 func open(t *testing.T, s *Service, url string) *Repository {
 	t.Helper()
-	r, err := s.Open(context.Background(), url, "")
+	r, err := s.Open(url, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,7 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 		return strings.Replace(git.URLOf(repo), "http://", "http://"+user+":"+password+"@", 1)
 	}
 	read := func(url string) error {
-		r, err := newService(t, Options{}).Open(context.Background(), url, "")
+		r, err := newService(t, Options{}).Open(url, "")
 		if err != nil {
 			return err
 		}

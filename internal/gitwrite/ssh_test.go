@@ -22,7 +22,7 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	t.Cleanup(server.Close)
 	write := func(c Credentials) error {
 		service := newService(t, Options{Credentials: func(context.Context, string, string) (Credentials, error) { return c, nil }})
-		r, err := service.Open(context.Background(), server.URLOf(repo), "secret:argocd/git")
+		r, err := service.Open(server.URLOf(repo), "secret:argocd/git")
 		if err != nil {
 			return err
 		}

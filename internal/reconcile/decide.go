@@ -64,7 +64,7 @@ func decide(app argo.Application, answers []answer, at place, settings Settings)
 		at.delivery = settings.delivery(app, at.repository, at.base.Path)
 	}
 	for i, u := range app.Updates {
-		out.Images = append(out.Images, decideImage(app, u, answers[i], at))
+		out.Images = append(out.Images, decideImage(app, u, answers[i], at)) //nolint:gosec // answers are parallel to Updates
 	}
 	deliver(app, &out, at)
 	work, diff := edit(app, &out, at, settings)

@@ -55,7 +55,7 @@ func (e *Engine) read(ctx context.Context, apps []argo.Application, r *reading, 
 		}
 	}
 	var err error
-	if r.repository, err = e.Git.Open(ctx, target.Repository, target.Credentials); err != nil {
+	if r.repository, err = e.Git.Open(target.Repository, target.Credentials); err != nil {
 		fail(err)
 		return
 	}

@@ -93,11 +93,11 @@ func (g *gate) pass(ctx context.Context, q *question) {
 		q.fail(fmt.Errorf("%s has not answered in this cycle, for another image; it is asked again in the next: %w", q.repository.Host(), dead))
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, registry.Budget)
-	defer cancel()
+	ctx, end := q.repository.Begin(ctx)
+	defer end()
 	q.answer(ctx)
 	var failed *registry.Error
-	if errors.As(q.asks[0].to.err, &failed) && failed.Timeout {
+	if errors.As(q.asks[0].to.err, &failed) && failed.Silent {
 		g.mu.Lock()
 		g.dead = failed.Err
 		g.mu.Unlock()

@@ -45,10 +45,13 @@ type Registry struct {
 // configuration does not say.
 const DefaultLimit = 20
 
-// Budget is how long all requests for one repository in one cycle may take,
-// and maxTries how often they may be repeated together.
+// A registry that is dying must hold up nobody else. All requests for one
+// repository in one cycle share these: Patience is how long it may go without
+// a good answer, maxTries how often a request is sent in all, and maxTime how
+// long a registry may take that does answer, slowly.
 const (
-	Budget   = 20 * time.Second
+	Patience = 20 * time.Second
+	maxTime  = 2 * time.Minute
 	maxTries = 4
 )
 
@@ -120,7 +123,7 @@ func newHost(base http.RoundTripper, r Registry) *host {
 func baseTransport(r Registry) (http.RoundTripper, error) {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 16
-	t.ResponseHeaderTimeout = Budget / 2
+	t.ResponseHeaderTimeout = Patience / 2
 	if r.Insecure {
 		// The operator asked for it, for a registry of their own.
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec
@@ -171,7 +174,7 @@ type Repository struct {
 	repo     name.Repository
 	registry Registry
 	creds    string
-	tries    *tries
+	allow    *allowance
 
 	mu       sync.Mutex
 	resolved map[string]string // tag → digest, asked for once in a cycle
@@ -206,7 +209,7 @@ func (c *Client) Repository(ref image.Ref, credentials string) (*Repository, err
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", ref.Name, err)
 	}
-	return &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, tries: newTries(), resolved: map[string]string{}}, nil
+	return &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, allow: newAllowance(), resolved: map[string]string{}}, nil
 }
 
 // List asks for the tags, with one request where the registry answers as
@@ -250,9 +253,16 @@ func known(t time.Time) time.Time {
 	return t
 }
 
-// with attaches the tries of this repository and cycle to a request.
+// Begin starts the clock of this repository and cycle: the context that it
+// returns ends when the registry has gone without an answer for too long.
+// Call end when no more will be asked.
+func (r *Repository) Begin(ctx context.Context) (_ context.Context, end func()) {
+	return r.allow.begin(ctx)
+}
+
+// with attaches the allowance of this repository and cycle to a request.
 func (r *Repository) with(ctx context.Context) context.Context {
-	return context.WithValue(ctx, triesKey{}, r.tries)
+	return context.WithValue(ctx, allowanceKey{}, r.allow)
 }
 
 // connect pings the registry and authenticates, once for many cycles.
@@ -304,11 +314,12 @@ func (r *Repository) forget() {
 
 // Error is a request to a registry that failed, with what to do about it.
 type Error struct {
-	Image   string
-	Doing   string
-	Remedy  string
-	Timeout bool
-	Err     error
+	Image  string
+	Doing  string
+	Remedy string
+	// Silent tells that the registry gave no good answer at all in its time.
+	Silent bool
+	Err    error
 }
 
 func (e *Error) Error() string {
@@ -333,9 +344,9 @@ func (r *Repository) failed(doing string, err error) error {
 		if status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden {
 			r.forget()
 		}
-	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
-		e.Timeout = true
-		e.Err = fmt.Errorf("%s did not answer within %s", where, Budget)
+	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err) || r.allow.expired.Load():
+		e.Silent = r.allow.answers.Load() == 0
+		e.Err = fmt.Errorf("%s did not answer within %s", where, Patience)
 		e.Remedy = "it is asked again in the next cycle; check that it can be reached from here"
 	case isGarbage(err):
 		e.Err = fmt.Errorf("%s answered with something that is no registry's answer: %w", where, err)

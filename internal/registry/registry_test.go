@@ -190,10 +190,11 @@ func TestRetries(t *testing.T) {
 				answered++
 				return true
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), Budget)
-			defer cancel()
 			begin := time.Now()
-			_, err := repository(t, client(t, nil), s.Host()+"/"+server, "").List(ctx)
+			r := repository(t, client(t, nil), s.Host()+"/"+server, "")
+			ctx, end := r.Begin(t.Context())
+			defer end()
+			_, err := r.List(ctx)
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 				t.Errorf("error %v, want %q", err, c.says)
 			}

@@ -16,26 +16,62 @@ import (
 	"time"
 )
 
-// tries counts what a repository may still repeat in this cycle.
-type tries struct{ left atomic.Int32 }
-
-func newTries() *tries {
-	t := &tries{}
-	t.left.Store(maxTries - 1)
-	return t
+// allowance is what the requests for a repository may still cost in this cycle.
+type allowance struct {
+	tries   atomic.Int32 // repetitions that are left
+	answers atomic.Int32 // good ones so far
+	expired atomic.Bool
+	silence *time.Timer // runs out when there was no good answer for Patience
+	last    atomic.Int64
 }
 
-// again takes one try, if there is one left.
-func (t *tries) again() bool { return t != nil && t.left.Add(-1) >= 0 }
+type allowanceKey struct{}
 
-type triesKey struct{}
+func newAllowance() *allowance {
+	a := &allowance{}
+	a.tries.Store(maxTries - 1)
+	return a
+}
+
+func (a *allowance) begin(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	a.last.Store(time.Now().UnixNano())
+	a.silence = time.AfterFunc(Patience, func() {
+		a.expired.Store(true)
+		cancel()
+	})
+	return ctx, func() {
+		a.silence.Stop()
+		cancel()
+	}
+}
+
+// answered notes a good answer, which gives the next one its full time.
+func (a *allowance) answered() {
+	if a == nil {
+		return
+	}
+	a.answers.Add(1)
+	if a.silence != nil && !a.expired.Load() {
+		a.last.Store(time.Now().UnixNano())
+		a.silence.Reset(Patience)
+	}
+}
+
+// again takes one try, if there is one left and time to wait for it.
+func (a *allowance) again(wait time.Duration) bool {
+	if a == nil || a.silence != nil && time.Since(time.Unix(0, a.last.Load()))+wait > Patience {
+		return false
+	}
+	return a.tries.Add(-1) >= 0
+}
 
 // firstWait is the wait before the first repetition; each further one doubles.
 const firstWait = 250 * time.Millisecond
 
 // retrying sends requests at the registry's limit and repeats what may go
 // through later: 429, 5xx and broken connections. It honours Retry-After, and
-// gives up at once where that lies beyond the request's deadline.
+// gives up at once where that lies beyond the time that is left.
 type retrying struct{ host *host }
 
 func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -44,24 +80,25 @@ func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("api_url says %s", t.host.scheme)
 	}
 	ctx := request.Context()
-	budget, _ := ctx.Value(triesKey{}).(*tries)
+	allow, _ := ctx.Value(allowanceKey{}).(*allowance)
 	for wait := firstWait; ; wait *= 2 {
 		if err := t.host.limiter.Wait(ctx); err != nil {
 			return nil, fmt.Errorf("waiting for the registry's request limit: %w", context.DeadlineExceeded)
 		}
 		response, err := t.host.base.RoundTrip(request)
-		if err == nil && !transient(response.StatusCode) || lasting(err) || ctx.Err() != nil {
+		if err == nil && !transient(response.StatusCode) {
+			allow.answered()
+			return response, nil
+		}
+		if lasting(err) || ctx.Err() != nil {
 			return response, err
 		}
 		pause := wait
 		if err == nil {
 			pause = max(pause, retryAfter(response.Header.Get("Retry-After"), time.Now()))
 		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
-			return response, err
-		}
 		// Requests for reading have no body that would need to be rewound.
-		if !budget.again() || request.Body != nil && request.Body != http.NoBody {
+		if !allow.again(pause) || request.Body != nil && request.Body != http.NoBody {
 			return response, err
 		}
 		if err == nil {

@@ -1,0 +1,238 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
+)
+
+const (
+	app  = "ghcr.io/o/app"
+	oldD = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	newD = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+func ref(t *testing.T, s string) image.Ref {
+	t.Helper()
+	r, err := image.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// scene is one image of one Application, with what everybody said.
+type scene struct {
+	update  argo.Update
+	answer  answer
+	base    string // content of the file; empty: there is none
+	head    string // content on the branch to write to; empty: there is no such branch
+	target  argo.Target
+	pulls   bool
+	rules   []DeliveryRule
+	problem string
+}
+
+func newScene(t *testing.T, base, winner string) scene {
+	return scene{update: argo.Update{Alias: "app", Image: ref(t, app), Policy: policy.Policy{Strategy: policy.SemVer}},
+		answer: answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: winner, Digest: newD}, Reason: "highest"}}, base: base, pulls: true}
+}
+
+func (s scene) decide() (Image, *gitwrite.Work, []FileDiff) {
+	a := argo.Application{Namespace: "argocd", Name: "backend", Project: "default", Labels: map[string]string{"team": "x"}, Updates: []argo.Update{s.update}, Target: s.target}
+	if s.problem != "" {
+		a.Problems = []argo.Problem{{Expected: s.problem}}
+	}
+	at := place{repository: "https://github.com/o/r", headBranch: headBranch(a), writes: s.target.WriteBranch != "", pulls: s.pulls}
+	at.base = gitwrite.File{Branch: "main", Path: "overlays/prod/kustomization.yaml", Data: []byte(s.base)}
+	if s.base == "" {
+		at.base = gitwrite.File{Branch: "main", Others: []string{"a.yaml"}}
+		at.baseErr = fmt.Errorf("%w: overlays/prod/kustomization.yaml", gitwrite.ErrNoFile)
+	}
+	if s.head != "" {
+		at.head = &gitwrite.File{Branch: at.headBranch, Path: at.base.Path, Data: []byte(s.head)}
+	}
+	out, work, diffs := decide(a, []answer{s.answer}, at, Settings{DefaultDelivery: "commit", Rules: s.rules})
+	return out.Images[0], work, diffs
+}
+
+func entry(name, rest string) string { return "images:\n- name: " + name + "\n" + rest }
+
+func TestDecide(t *testing.T) {
+	tag := func(v string) string { return entry(app, "  newTag: "+v+"\n") }
+	for _, c := range []struct {
+		name               string
+		change             func(s *scene)
+		base, winner       string
+		action             Action
+		current, candidate string
+		reason, after      string
+	}{
+		{name: "a newer tag", base: tag("v1"), winner: "v2", action: ActionUpdate, current: "v1", candidate: "v2", reason: "highest", after: tag("v2")},
+		{name: "in place", base: tag("v2"), winner: "v2", action: ActionUpToDate, current: "v2", candidate: "v2"},
+		{name: "above the winner: brought down", base: tag("v3"), winner: "v2", action: ActionUpdate, current: "v3", candidate: "v2", after: tag("v2")},
+		{name: "an entry without a tag is always due", base: entry(app, ""), winner: "v2", action: ActionUpdate, candidate: "v2", after: tag("v2")},
+		{name: "no entry, and nobody knows what runs", base: "resources: [a]\n", winner: "v2", action: ActionUpdate, candidate: "v2", after: "resources: [a]\n" + tag("v2")},
+		{name: "no entry, and an older one runs", base: "resources: [a]\n", winner: "v2", change: func(s *scene) { s.update.Live = ref(t, app+":v1") }, action: ActionUpdate, current: "v1", candidate: "v2", after: "resources: [a]\n" + tag("v2")},
+		{name: "no entry, and it runs already", base: "resources: [a]\n", winner: "v2", change: func(s *scene) { s.update.Live = ref(t, app+":v2") }, action: ActionUpToDate, current: "v2", candidate: "v2"},
+		{name: "git counts, not what runs", base: tag("v2"), winner: "v2", change: func(s *scene) { s.update.Live = ref(t, app+":v1") }, action: ActionUpToDate, current: "v2", candidate: "v2"},
+		{name: "another name in the kustomization", base: entry("short", "  newName: "+app+"\n  newTag: v1\n"), winner: "v2", change: func(s *scene) { s.update.KustomizeName = "short" },
+			action: ActionUpdate, current: "v1", candidate: "v2", after: entry("short", "  newName: "+app+"\n  newTag: v2\n")},
+		{name: "a new entry under another name", base: "resources: [a]\n", winner: "v2", change: func(s *scene) { s.update.KustomizeName = "short" },
+			action: ActionUpdate, candidate: "v2", after: "resources: [a]\n" + entry("short", "  newName: "+app+"\n  newTag: v2\n")},
+		{name: "a digest that moved", base: entry(app, "  newTag: latest\n  digest: "+oldD+"\n"), winner: "latest", change: func(s *scene) { s.update.Policy.Strategy = policy.Digest },
+			action: ActionUpdate, current: "latest@" + oldD, candidate: "latest@" + newD, after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
+		{name: "a digest in place", base: entry(app, "  newTag: latest\n  digest: "+newD+"\n"), winner: "latest", change: func(s *scene) { s.update.Policy.Strategy = policy.Digest },
+			action: ActionUpToDate, current: "latest@" + newD, candidate: "latest@" + newD},
+		{name: "a tag is pinned for the first time", base: tag("latest"), winner: "latest", change: func(s *scene) { s.update.Policy.Strategy = policy.Digest },
+			action: ActionUpdate, current: "latest", candidate: "latest@" + newD, after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
+		{name: "a digest gives way to a tag", base: entry(app, "  newTag: v1\n  digest: "+oldD+"\n"), winner: "v2", action: ActionUpdate, current: "v1@" + oldD, candidate: "v2", after: tag("v2")},
+		{name: "no winner", base: tag("v1"), change: func(s *scene) { s.answer.choice = policy.Choice{Reason: "none of 3 tags is left"} }, action: ActionSkip, current: "v1", reason: "no tag was chosen: none of 3 tags is left"},
+		{name: "a registry that failed", base: tag("v1"), change: func(s *scene) { s.answer = answer{err: errors.New("ghcr.io answered 500")} }, action: ActionError, current: "v1", reason: "ghcr.io answered 500"},
+		{name: "an image that does not run", base: tag("v1"), winner: "v2", change: func(s *scene) { s.update.NotLive = "it does not run" }, action: ActionSkip, current: "v1", reason: "it does not run"},
+		{name: "a broken Application", base: tag("v1"), winner: "v2", change: func(s *scene) { s.problem = "no source" }, action: ActionError, reason: "no source"},
+		{name: "a broken image", base: tag("v1"), winner: "v2", change: func(s *scene) { s.update.Problems = []argo.Problem{{Expected: "no such strategy"}} }, action: ActionError, reason: "no such strategy"},
+		{name: "no kustomization", winner: "v2", action: ActionError, reason: "(the folder has a.yaml); create the kustomization"},
+		{name: "a file that cannot be read", base: "images: [\n", winner: "v2", action: ActionError, reason: "overlays/prod/kustomization.yaml on main: the file cannot be read as YAML"},
+		{name: "a file that cannot be edited", base: entry(app, "  newTag: >-\n    v1\n"), winner: "v2", action: ActionError, current: "v1", candidate: "v2", reason: "write it on one line"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, c.base, c.winner)
+			if c.change != nil {
+				c.change(&s)
+			}
+			img, work, diffs := s.decide()
+			if img.Action != c.action || img.Current != c.current || img.Candidate != c.candidate || !strings.Contains(img.Reason, c.reason) || img.Reason == "" {
+				t.Errorf("%s %q → %q: %s", img.Action, img.Current, img.Candidate, img.Reason)
+			}
+			if (work != nil) != (c.action == ActionUpdate) || len(diffs) != btoi(work != nil) {
+				t.Fatalf("work %+v, diffs %v", work, diffs)
+			}
+			if work == nil {
+				return
+			}
+			got, changes, err := work.Edit([]byte(c.base))
+			if err != nil || string(got) != c.after || len(changes) != 1 || changes[0].Old != c.current || changes[0].New != c.candidate {
+				t.Errorf("edited to %q, %+v, %v", got, changes, err)
+			}
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestDelivery(t *testing.T) {
+	tag := func(v string) string { return entry(app, "  newTag: "+v+"\n") }
+	prod := []DeliveryRule{{Path: "**/overlays/prod*/**", Use: "pull-request"}, {Use: "commit"}}
+	for _, c := range []struct {
+		name                   string
+		change                 func(s *scene)
+		delivery, branch, head string
+		action                 Action
+		work                   string // the branch that is pushed to; empty: none
+		proposed               bool
+		reason                 string
+	}{
+		{name: "the default", change: func(*scene) {}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+		{name: "a rule by path", change: func(s *scene) { s.rules = prod }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
+		{name: "the annotation beats the rules", change: func(s *scene) { s.rules, s.target.Delivery = prod, "commit" }, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+		{name: "the first rule wins", change: func(s *scene) {
+			s.rules = []DeliveryRule{{Application: "back*", Use: "commit"}, prod[0]}
+		}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+		{name: "all fields must match", change: func(s *scene) {
+			s.rules = []DeliveryRule{{Path: "**", Application: "backend", Namespace: "argocd", Project: "default", Repository: "https://github.com/o/*", Labels: map[string]string{"team": "y"}, Use: "pull-request"}}
+		}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+		{name: "and here they do", change: func(s *scene) {
+			s.rules = []DeliveryRule{{Path: "**", Application: "backend", Namespace: "argocd", Project: "default", Repository: "https://github.com/o/*", Labels: map[string]string{"team": "x*"}, Use: "pull-request"}}
+		}, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
+		{name: "a write branch", change: func(s *scene) { s.target.WriteBranch = "staging" }, delivery: "commit", branch: "staging", action: ActionUpdate, work: "staging"},
+		{name: "a write branch that has it", change: func(s *scene) { s.target.WriteBranch, s.head = "staging", tag("v2") }, delivery: "commit", branch: "staging", action: ActionUpToDate},
+		{name: "a write branch is the head of a pull request", change: func(s *scene) { s.target.WriteBranch, s.rules = "release", prod }, delivery: "pull-request", branch: "main", head: "release", action: ActionUpdate, work: "release"},
+		{name: "a pull request that waits", change: func(s *scene) { s.rules, s.head = prod, tag("v2") }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend",
+			action: ActionSkip, work: "image-writeback/argocd/backend", proposed: true, reason: "v2 waits on branch image-writeback/argocd/backend for its pull request to be merged"},
+		{name: "a pull request for an older one", change: func(s *scene) { s.rules, s.head = prod, tag("v1.5") }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
+		{name: "a left-over head does not matter to a commit", change: func(s *scene) { s.head = tag("v2") }, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+		{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError, reason: "set github.app or github.tokenFile"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, tag("v1"), "v2")
+			c.change(&s)
+			img, work, _ := s.decide()
+			if img.Delivery != c.delivery || img.Branch != c.branch || img.HeadBranch != c.head || img.Action != c.action || !strings.Contains(img.Reason, c.reason) {
+				t.Errorf("%+v", img)
+			}
+			pushed := ""
+			if work != nil {
+				if pushed = work.Write; pushed == "" {
+					pushed = work.Base
+				}
+				if work.Proposed != c.proposed || (work.PullRequest != nil) != (c.delivery == "pull-request") {
+					t.Errorf("work %+v", work)
+				}
+			}
+			if pushed != c.work {
+				t.Errorf("pushes to %q, want %q", pushed, c.work)
+			}
+		})
+	}
+}
+
+// TestSeveralImages holds that one image which cannot be set does not keep the
+// others of its Application from being set, in one edit.
+func TestSeveralImages(t *testing.T) {
+	file := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v1 # stays\n"
+	a := argo.Application{Namespace: "argocd", Name: "backend"}
+	var answers []answer
+	add := func(name, alias, winner string) {
+		a.Updates = append(a.Updates, argo.Update{Alias: alias, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: winner}, Reason: "highest"}})
+	}
+	add("a", "a", "v2")
+	add("b", "b", "v2")
+	add("c", "c", "v3")
+	add("a", "again", "v9")
+	at := place{repository: "https://github.com/o/r", base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
+	out, work, _ := decide(a, answers, at, Settings{DefaultDelivery: "commit"})
+	var actions []string
+	for _, img := range out.Images {
+		actions = append(actions, string(img.Action))
+	}
+	if got := strings.Join(actions, " "); got != "update error update error" {
+		t.Errorf("actions %s", got)
+	}
+	if !strings.Contains(out.Images[3].Reason, "a and again want different versions of a in one place (v2 and v9)") {
+		t.Errorf("reason %s", out.Images[3].Reason)
+	}
+	got, changes, err := work.Edit([]byte(file))
+	want := "images:\n- name: a\n  newTag: v2\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v3 # stays\n"
+	if err != nil || string(got) != want || len(changes) != 2 {
+		t.Errorf("%q, %+v, %v", got, changes, err)
+	}
+}
+
+func TestPullRequestText(t *testing.T) {
+	changes := []gitwrite.Change{{File: "k.yaml", Image: app, Alias: "app", Old: "0123456789abcdef0123456789abcdef01234567", New: "v1.5.0"}, {File: "k.yaml", Image: "nginx", Alias: "web", New: "latest@" + newD}}
+	if got := title("prod", changes); got != "prod: app 0123456789 → v1.5.0, web (none) → latest@222222222222" {
+		t.Errorf("title %q", got)
+	}
+	if got := title("prod", append(changes, changes...)); got != "prod: 4 images" {
+		t.Errorf("title %q", got)
+	}
+	got := body("argocd/prod", changes, map[string]string{app: "highest version within ^1.0, of 2 allowed tags"})
+	for _, want := range []string{"| `ghcr.io/o/app` | `0123456789abcdef0123456789abcdef01234567` | `v1.5.0` |", "| `nginx` | `(none)` |", "`v1.5.0` is the highest version within ^1.0", "- `k.yaml`\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
