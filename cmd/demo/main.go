@@ -29,7 +29,7 @@ func main() {
 	updater := flag.String("updater", "bin/updater", "the updater to run")
 	once := flag.Bool("once", false, "end when the story has been told")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	log.SetFlags(0)
 	err := run(ctx, *updater, *once)
 	interrupted := ctx.Err() != nil

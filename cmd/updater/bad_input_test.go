@@ -14,6 +14,7 @@ import (
 // TestBadInput gives each Application something else that is wrong. Each gets
 // one clear message, the status is 1, and the Application that is right is done.
 func TestBadInput(t *testing.T) {
+	t.Parallel() // it waits for a registry that never answers
 	git, err := sandbox.NewGit(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +83,6 @@ func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
 	write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
-	// A registry of its own for the one that never answers, so that the
-	// others are asked.
 	config := write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
 	begin := time.Now()
 	got := run(t, "run", "--once", "--config", config, "--applications", filepath.Join(dir, "apps")).mustEnd(t, 1)
@@ -104,6 +103,35 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("the file that cannot be parsed is not named:\n%s", got.stderr)
 	}
 	if subjects := commits(t, git, "o/r"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
+		t.Errorf("commits %q", subjects)
+	}
+}
+
+// TestADeadRegistryHoldsNobodyUp has forty repositories at a registry that
+// never answers: the first ones wait for it, the others are told at once, and
+// an image of another registry is updated in the same cycle.
+func TestADeadRegistryHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	git, alive, args := fleet(t, 1, 1)
+	dead := sandbox.NewRegistry()
+	t.Cleanup(dead.Close)
+	dead.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	}
+	var apps strings.Builder
+	for i := range 40 {
+		apps.WriteString(manifest(fmt.Sprintf("dead-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dead.Host(), i)))
+	}
+	more := write(t, filepath.Join(t.TempDir(), "dead.yaml"), apps.String())
+	got := run(t, append(args, "--applications", more)...).mustEnd(t, 1)
+	if n := strings.Count(got.stderr, "has not answered in this cycle, for another image"); n < 40-16 {
+		t.Errorf("%d repositories were told at once, want at least %d", n, 40-16)
+	}
+	if n := dead.Count("ping"); n > 16*2 {
+		t.Errorf("%d requests to the dead registry", n)
+	}
+	if subjects := commits(t, git, "o/fleet"); len(subjects) != 2 || alive.Count("list") != 1 {
 		t.Errorf("commits %q", subjects)
 	}
 }

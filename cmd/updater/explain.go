@@ -31,10 +31,7 @@ dropped which, the winner, what git holds, and what happens next.`,
 			}
 			defer program.close()
 			program.engine.Source = &oneApplication{program.engine.Source, args[0]}
-			progress := newProgress(cmd.ErrOrStderr())
-			program.engine.Progress = progress.step
-			plan, err := program.engine.Plan(cmd.Context())
-			progress.done()
+			plan, err := program.plan(cmd)
 			if err != nil {
 				return verdict(cmd.Context(), err, true)
 			}

@@ -32,10 +32,7 @@ func newPlan() *cobra.Command {
 				return err
 			}
 			defer program.close()
-			progress := newProgress(cmd.ErrOrStderr())
-			program.engine.Progress = progress.step
-			plan, err := program.engine.Plan(cmd.Context())
-			progress.done()
+			plan, err := program.plan(cmd)
 			if err != nil {
 				return verdict(cmd.Context(), err, true)
 			}
@@ -50,6 +47,14 @@ func newPlan() *cobra.Command {
 	cmd.Flags().BoolVar(&dryRun, "dry-run", true, "a plan never writes")
 	_ = cmd.Flags().MarkHidden("dry-run")
 	return cmd
+}
+
+// plan makes a plan and shows how far it is.
+func (p *program) plan(cmd *cobra.Command) (*reconcile.Plan, error) {
+	progress := newProgress(cmd.ErrOrStderr())
+	p.engine.Progress = progress.step
+	defer progress.done()
+	return p.engine.Plan(cmd.Context())
 }
 
 func planJSON(w io.Writer, plan *reconcile.Plan) error {

@@ -144,7 +144,7 @@ func TestTest(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	w := newWorld(t)
-	if got := run(t, "validate", w.Config, w.Applications).mustEnd(t, 0); got.stdout != "" || !strings.Contains(got.stderr, "1 configuration files and 2 Applications checked, 0 problems") {
+	if got := run(t, "validate", w.Config, w.Applications).mustEnd(t, 0); got.stdout != "" || !strings.Contains(got.stderr, "configuration files: 1, Applications: 2, problems: 0") {
 		t.Errorf("stdout %q, stderr %q", got.stdout, got.stderr)
 	}
 	dir := t.TempDir()

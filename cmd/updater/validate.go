@@ -39,7 +39,7 @@ Applications in files or folders. Without a PATH it checks what --config and
 				return usage(errors.New("there is nothing to check; name files or folders"))
 			}
 			v.files(args)
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d configuration files and %d Applications checked, %d problems\n", v.configs, v.applications, v.inConfig+v.inApplications)
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "configuration files: %d, Applications: %d, problems: %d\n", v.configs, v.applications, v.inConfig+v.inApplications)
 			switch {
 			case v.inConfig > 0:
 				return &exitError{status: exitUsage}

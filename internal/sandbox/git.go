@@ -96,7 +96,8 @@ func (g *Git) Create(repository string, partial bool, files map[string]string) e
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"}, {"config", "http.receivepack", "true"}}
+	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"}, {"config", "http.receivepack", "true"},
+		{"config", "gc.auto", "0"}} // nothing may go on in the background once a test ends
 	if partial {
 		settings = append(settings, []string{"config", "uploadpack.allowFilter", "true"}, []string{"config", "uploadpack.allowAnySHA1InWant", "true"})
 	}
