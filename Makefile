@@ -4,6 +4,8 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The race detector needs a C compiler; where there is none, the tests run without.
+RACE := $(if $(shell command -v gcc),-race)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .PHONY: help build run test check lint tools clean
@@ -19,7 +21,7 @@ run: build ## show the updater at work, in a world on this machine (ONCE=1: end 
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
 
 test: tools check lint ## install what the tests need, then run everything
-	go test ./...
+	go test $(RACE) ./...
 
 check: ## vet, formatting, and a tidy go.mod
 	go vet ./...

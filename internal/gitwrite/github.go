@@ -170,18 +170,18 @@ func (r *hubRepository) auth(ctx context.Context) (transport.AuthMethod, error) 
 
 // signature is the author of commits: the configured one, else the App's bot
 // user with the address by which GitHub knows it, else image-writeback.
-func (r *Repository) signature(ctx context.Context) (Signature, error) {
+func (r *Repository) signature(ctx context.Context) Signature {
 	author := r.options.Author
 	if author.Name != "" && author.Email != "" {
-		return author, nil
+		return author
 	}
 	fallback := Signature{Name: "image-writeback", Email: "image-writeback@localhost"}
 	if r.github != nil && r.github.hub.app != nil {
-		bot, err := r.github.botUser(ctx)
-		if err != nil {
-			return author, err
+		// A name is not worth a cycle: without an answer the commit goes by
+		// the fallback, and the next one asks again.
+		if bot, err := r.github.botUser(ctx); err == nil {
+			fallback = bot
 		}
-		fallback = bot
 	}
 	if author.Name == "" {
 		author.Name = fallback.Name
@@ -189,7 +189,7 @@ func (r *Repository) signature(ctx context.Context) (Signature, error) {
 	if author.Email == "" {
 		author.Email = fallback.Email
 	}
-	return author, nil
+	return author
 }
 
 func (r *hubRepository) botUser(ctx context.Context) (Signature, error) {
@@ -202,16 +202,16 @@ func (r *hubRepository) botUser(ctx context.Context) (Signature, error) {
 	}
 	app, _, err := g.client(g.app).Apps.Get(ctx, "")
 	if err != nil {
-		return Signature{}, r.failed("reading the App", err)
+		return Signature{}, err
 	}
-	login := app.GetSlug() + "[bot]"
 	t, err := r.transportFor(ctx)
 	if err != nil {
 		return Signature{}, err
 	}
+	login := app.GetSlug() + "[bot]"
 	user, _, err := g.client(t).Users.Get(ctx, login)
 	if err != nil {
-		return Signature{}, r.failed("reading the user "+login, err)
+		return Signature{}, err
 	}
 	host := strings.TrimPrefix(g.api.Hostname(), "api.")
 	found := Signature{Name: login, Email: fmt.Sprintf("%d+%s@users.noreply.%s", user.GetID(), login, host)}

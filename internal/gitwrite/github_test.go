@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing/object"
+
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -227,5 +229,41 @@ func TestAToken(t *testing.T) {
 	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v1")))
 	if len(hub.Pulls(repo)) != 1 {
 		t.Errorf("pull requests: %+v", hub.Pulls(repo))
+	}
+}
+
+// TestAmendedIsNotOurs holds that our trailer alone does not make a commit ours.
+func TestAmendedIsNotOurs(t *testing.T) {
+	person, we := object.Signature{Name: "Ada", Email: "ada@example.com"}, object.Signature{Name: "image-writeback", Email: "x@localhost"}
+	const message = "build: x\n\ntext\n\nImage-Writeback: a b c -> d\nSigned-off-by: x\n"
+	for name, c := range map[string]struct {
+		commit object.Commit
+		want   bool
+	}{
+		"ours":         {object.Commit{Author: we, Committer: we, Message: message}, true},
+		"amended":      {object.Commit{Author: we, Committer: person, Message: message}, false},
+		"no trailer":   {object.Commit{Author: we, Committer: we, Message: "build: x\n\ntext\n"}, false},
+		"quoted above": {object.Commit{Author: person, Committer: person, Message: message + "\nMy own words.\n"}, false},
+	} {
+		if got := ours(&c.commit); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestWithoutABotUserCommitsGoOn(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	hub.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/app" {
+			return false
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	}
+	r := open(t, newService(t, Options{GitHub: client, Author: Signature{Email: "bot@example.com"}}), git.URLOf(repo))
+	noErrors(t, writeAll(t, r, setTag("f0/k.yaml", "v0", "v1")))
+	author, err := git.Run(repo, "log", "-1", "--format=%an <%ae>", "main")
+	if err != nil || strings.TrimSpace(author) != "image-writeback <bot@example.com>" {
+		t.Errorf("author %q, %v", author, err)
 	}
 }

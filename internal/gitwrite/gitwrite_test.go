@@ -404,6 +404,28 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 	if err := read(withCredentials("ada", "s3cret-password")); err != nil {
 		t.Errorf("user and password of the URL: %v", err)
 	}
+	t.Run("user and password of a Secret beat the URL's", func(t *testing.T) {
+		service := newService(t, Options{Credentials: func(_ context.Context, _, from string) (Credentials, error) {
+			if from != "secret:argocd/git" {
+				return Credentials{}, errors.New("another Secret is asked for")
+			}
+			return Credentials{Username: "ada", Password: "s3cret-password"}, nil
+		}})
+		r, err := service.Open(withCredentials("ada", "wr0ng-password"), "secret:argocd/git")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Read(context.Background(), []Want{wantFile("f0/k.yaml")}); err != nil {
+			t.Error(err)
+		}
+		r, err = service.Open(git.URLOf(repo), "secret:argocd/none")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Read(context.Background(), []Want{wantFile("f0/k.yaml")}); err == nil || !strings.Contains(err.Error(), "finding its credentials: another Secret is asked for") {
+			t.Error(err)
+		}
+	})
 	for name, c := range map[string]struct{ url, want string }{
 		"wrong password": {withCredentials("ada", "wr0ng-password"), "refuses ours"},
 		"no server":      {"http://ada:wr0ng-password@127.0.0.1:1/o/r.git", "can be reached"},

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/go-git/go-git/v5/plumbing/object"
+
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
@@ -93,9 +95,14 @@ func orNone(version string) string {
 	return version
 }
 
-// ours tells whether a commit message carries our trailer in its last paragraph.
-func ours(message string) bool {
-	paragraphs := strings.Split(strings.TrimSpace(message), "\n\n")
+// ours tells whether we made a commit and nobody has changed it since: it
+// carries our trailer in its last paragraph, and author and committer are one.
+// Whoever amends, rebases or cherry-picks it becomes its committer.
+func ours(commit *object.Commit) bool {
+	if commit.Author.Name != commit.Committer.Name || commit.Author.Email != commit.Committer.Email {
+		return false
+	}
+	paragraphs := strings.Split(strings.TrimSpace(commit.Message), "\n\n")
 	for line := range strings.SplitSeq(paragraphs[len(paragraphs)-1], "\n") {
 		if strings.HasPrefix(line, TrailerKey+": ") {
 			return true

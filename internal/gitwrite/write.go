@@ -38,11 +38,7 @@ func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work
 		w.outcomes[i].Application = works[i].Application
 		w.pending[i] = !works[i].Proposed
 	}
-	var err error
-	if w.author, err = r.signature(ctx); err != nil {
-		w.failAll(err)
-		return w.outcomes
-	}
+	w.author = r.signature(ctx)
 	requests, err := r.openPullRequests(ctx, works)
 	if err != nil {
 		w.fail(err, func(work Work) bool { return work.PullRequest != nil })
@@ -234,7 +230,7 @@ func (w *writing) start(stage *stage, updates map[string]*branchUpdate, work Wor
 		if err != nil {
 			return branch, plumbing.ZeroHash, err
 		}
-		if !ours(tip.Message) || tip.Committer.Email != w.author.Email {
+		if !ours(tip) {
 			return branch, plumbing.ZeroHash, &Error{Repository: w.repo.URL(), Doing: "updating branch " + branch,
 				Err: fmt.Errorf("its newest commit %.10s is by %s and not by us, so it is left alone", head, tip.Committer.Name), Remedy: "merge its pull request, or delete the branch to have it made anew"}
 		}

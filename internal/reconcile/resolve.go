@@ -61,13 +61,14 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answe
 	var group sync.WaitGroup
 	for _, key := range order {
 		q := questions[key]
-		host := q.repository.Host()
-		if hosts[host] == nil {
-			hosts[host] = &gate{slots: make(chan struct{}, perRegistry)}
+		host := hosts[q.repository.Host()]
+		if host == nil {
+			host = &gate{slots: make(chan struct{}, perRegistry)}
+			hosts[q.repository.Host()] = host
 		}
 		group.Go(func() {
 			defer progress()
-			hosts[host].pass(ctx, q)
+			host.pass(ctx, q)
 		})
 	}
 	group.Wait()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi" //nolint:gosec // Go's CGI has not had the Proxy header problem since 1.6
 	"net/http/httptest"
@@ -42,7 +43,7 @@ func NewGit(root string) (*Git, error) {
 		return nil, fmt.Errorf("git http-backend is needed: %w", err)
 	}
 	g := &Git{Root: root, count: map[string]int{}, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
-		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: &bytes.Buffer{}}}
+		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard}}
 	g.Server = httptest.NewServer(g)
 	return g, nil
 }

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -38,7 +39,7 @@ type Kubernetes struct {
 	Config     *rest.Config
 
 	etcd, server *exec.Cmd
-	log          *bytes.Buffer
+	log          *lockedLog
 }
 
 const adminToken = "sandbox-admin" //nolint:gosec // of a server on loopback that lives as long as a test
@@ -64,7 +65,7 @@ func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
 	}
 	ports := freePorts(3)
 	client, peer, secure := ports[0], ports[1], ports[2]
-	k := &Kubernetes{log: &bytes.Buffer{}}
+	k := &Kubernetes{log: &lockedLog{}}
 	if k.etcd, err = k.start(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
@@ -223,6 +224,25 @@ func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string
 	config.Contexts["sandbox"].Namespace = namespace
 	file := k.Kubeconfig + "-" + account
 	return file, clientcmd.WriteToFile(*config, file)
+}
+
+// lockedLog is what both programs say.
+type lockedLog struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+// Write is for the programs' output.
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.said.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.said.String()
 }
 
 // Close stops both programs.
