@@ -107,31 +107,45 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestADeadRegistryHoldsNobodyUp has forty repositories at a registry that
-// never answers: the first ones wait for it, the others are told at once, and
-// an image of another registry is updated in the same cycle.
-func TestADeadRegistryHoldsNobodyUp(t *testing.T) {
+// TestADyingRegistryHoldsNobodyUp has forty repositories at a registry that
+// never answers, cannot be reached, or always fails: the first ones take what
+// they may, the others cost one request or none, and an image of another
+// registry is updated in the same cycle.
+func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	git, alive, args := fleet(t, 1, 1)
-	dead := sandbox.NewRegistry()
-	t.Cleanup(dead.Close)
-	dead.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		<-r.Context().Done()
-		return true
-	}
-	var apps strings.Builder
-	for i := range 40 {
-		apps.WriteString(manifest(fmt.Sprintf("dead-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dead.Host(), i)))
-	}
-	more := write(t, filepath.Join(t.TempDir(), "dead.yaml"), apps.String())
-	got := run(t, append(args, "--applications", more)...).mustEnd(t, 1)
-	if n := strings.Count(got.stderr, "has not answered in this cycle, for another image"); n < 40-16 {
-		t.Errorf("%d repositories were told at once, want at least %d", n, 40-16)
-	}
-	if n := dead.Count("ping"); n > 16*2 {
-		t.Errorf("%d requests to the dead registry", n)
-	}
-	if subjects := commits(t, git, "o/fleet"); len(subjects) != 2 || alive.Count("list") != 1 {
-		t.Errorf("commits %q", subjects)
+	for name, c := range map[string]struct {
+		fault    func(w http.ResponseWriter, r *http.Request) bool
+		requests int // at most
+		said     string
+		times    int // at least
+	}{
+		"never answers": {func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }, 16 * 2, "has not answered in this cycle, for another image", 40 - 16},
+		"is cut off":    {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, 16 * 4, "has not answered in this cycle, for another image", 40 - 16},
+		"always fails":  {func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }, 16*4 + 24, "has trouble", 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			git, alive, args := fleet(t, 1, 1)
+			dying := sandbox.NewRegistry()
+			t.Cleanup(dying.Close)
+			dying.Fault = c.fault
+			var apps strings.Builder
+			for i := range 40 {
+				apps.WriteString(manifest(fmt.Sprintf("dying-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dying.Host(), i)))
+			}
+			dir := t.TempDir()
+			config := write(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n", dying.Host(), dying.URL, alive.Host(), alive.URL))
+			more := write(t, filepath.Join(dir, "apps.yaml"), apps.String())
+			got := run(t, append(args, "--applications", more, "--config", config)...).mustEnd(t, 1)
+			if n := strings.Count(got.stderr, c.said); n < c.times {
+				t.Errorf("%d messages with %q, want at least %d:\n%s", n, c.said, c.times, got.stderr)
+			}
+			if n := dying.Count("ping"); n > c.requests {
+				t.Errorf("%d requests, want at most %d", n, c.requests)
+			}
+			if subjects := commits(t, git, "o/fleet"); len(subjects) != 2 || alive.Count("list") != 1 {
+				t.Errorf("commits %q", subjects)
+			}
+		})
 	}
 }

@@ -75,33 +75,42 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answe
 	return answers
 }
 
-// gate lets so many repositories of a registry through at a time, and none
-// any more in this cycle once the registry has not answered at all: one that
-// is dead must not cost its time limit for each of its repositories.
+// gate lets so many repositories of a registry through at a time. Once the
+// registry has not answered at all, it lets none through any more in this
+// cycle, and once it has used up a repository's tries with 429 or 5xx, nobody
+// else's requests are repeated: a registry that is dying must not cost its
+// limits for each of its repositories.
 type gate struct {
-	slots chan struct{}
-	mu    sync.Mutex
-	dead  error
+	slots      chan struct{}
+	mu         sync.Mutex
+	dead       error
+	struggling bool
 }
 
 func (g *gate) pass(ctx context.Context, q *question) {
 	g.slots <- struct{}{}
 	defer func() { <-g.slots }()
 	g.mu.Lock()
-	dead := g.dead
+	dead, struggling := g.dead, g.struggling
 	g.mu.Unlock()
 	if dead != nil {
 		q.fail(fmt.Errorf("%s has not answered in this cycle, for another image; it is asked again in the next: %w", q.repository.Host(), dead))
 		return
 	}
+	if struggling {
+		q.repository.Once()
+	}
 	ctx, end := q.repository.Begin(ctx)
 	defer end()
 	q.answer(ctx)
 	var failed *registry.Error
-	if errors.As(q.asks[0].to.err, &failed) && failed.Silent {
+	if errors.As(q.asks[0].to.err, &failed) {
 		g.mu.Lock()
-		g.dead = failed.Err
-		g.mu.Unlock()
+		defer g.mu.Unlock()
+		g.struggling = g.struggling || failed.Struggling
+		if failed.Silent {
+			g.dead = failed.Err
+		}
 	}
 }
 

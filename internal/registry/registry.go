@@ -260,6 +260,9 @@ func (r *Repository) Begin(ctx context.Context) (_ context.Context, end func()) 
 	return r.allow.begin(ctx)
 }
 
+// Once lets no request be repeated in this cycle.
+func (r *Repository) Once() { r.allow.tries.Store(0) }
+
 // with attaches the allowance of this repository and cycle to a request.
 func (r *Repository) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, allowanceKey{}, r.allow)
@@ -317,9 +320,11 @@ type Error struct {
 	Image  string
 	Doing  string
 	Remedy string
-	// Silent tells that the registry gave no good answer at all in its time.
-	Silent bool
-	Err    error
+	// Silent tells that the registry could not be reached, or gave no good
+	// answer in its time; Struggling, that it answered with 429 or 5xx to the
+	// last try.
+	Silent, Struggling bool
+	Err                error
 }
 
 func (e *Error) Error() string {
@@ -341,6 +346,7 @@ func (r *Repository) failed(doing string, err error) error {
 	case errors.As(err, &status):
 		e.Err = fmt.Errorf("%s answered %d %s", where, status.StatusCode, http.StatusText(status.StatusCode))
 		e.Remedy = r.remedy(status.StatusCode)
+		e.Struggling = transient(status.StatusCode)
 		if status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden {
 			r.forget()
 		}
@@ -348,12 +354,16 @@ func (r *Repository) failed(doing string, err error) error {
 		e.Silent = r.allow.answers.Load() == 0
 		e.Err = fmt.Errorf("%s did not answer within %s", where, Patience)
 		e.Remedy = "it is asked again in the next cycle; check that it can be reached from here"
+	case r.allow.broken.Load() != nil:
+		e.Silent = r.allow.answers.Load() == 0
+		e.Err = fmt.Errorf("%s: %w", where, inWords(*r.allow.broken.Load()))
+		e.Remedy = "check the registry's name and that it can be reached from here"
 	case isGarbage(err):
 		e.Err = fmt.Errorf("%s answered with something that is no registry's answer: %w", where, err)
 		e.Remedy = "check that the image's registry, or api_url, is a registry and no proxy or login page"
 	default:
-		e.Err = withoutURL(err)
-		e.Remedy = "check the registry's name and that it can be reached from here"
+		e.Err = inWords(err)
+		e.Remedy = "check the image's name and the registry's api_url"
 	}
 	return e
 }

@@ -23,6 +23,8 @@ type allowance struct {
 	expired atomic.Bool
 	silence *time.Timer // runs out when there was no good answer for Patience
 	last    atomic.Int64
+	// broken is the newest error below HTTP; nil once an answer came.
+	broken atomic.Pointer[error]
 }
 
 type allowanceKey struct{}
@@ -52,6 +54,7 @@ func (a *allowance) answered() {
 		return
 	}
 	a.answers.Add(1)
+	a.broken.Store(nil)
 	if a.silence != nil && !a.expired.Load() {
 		a.last.Store(time.Now().UnixNano())
 		a.silence.Reset(Patience)
@@ -89,6 +92,9 @@ func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 		if err == nil && !transient(response.StatusCode) {
 			allow.answered()
 			return response, nil
+		}
+		if err != nil && allow != nil {
+			allow.broken.Store(&err)
 		}
 		if lasting(err) || ctx.Err() != nil {
 			return response, err
@@ -150,11 +156,15 @@ func isGarbage(err error) bool {
 		errors.Is(err, strconv.ErrSyntax) || strings.Contains(err.Error(), "malformed HTTP")
 }
 
-// withoutURL drops the address of a failed request, whose query may hold a token.
-func withoutURL(err error) error {
+// inWords drops the address of a failed request, whose query may hold a
+// token, and says what the shortest of errors means.
+func inWords(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
-		return failed.Err
+		err = failed.Err
+	}
+	if errors.Is(err, io.EOF) {
+		return errors.New("the connection was cut off")
 	}
 	return err
 }
