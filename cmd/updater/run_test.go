@@ -141,7 +141,11 @@ func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *
 		name, folder := fmt.Sprintf("app-%03d", i), fmt.Sprintf("apps/app-%03d/overlays/dev", i)
 		image := fmt.Sprintf("%s/p/team/app%d", registry.Host(), i%images)
 		files[folder+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s\n  newTag: v1.0.0\n", image)
-		manifests.WriteString(manifest(name, git.URLOf("o/fleet"), folder, "image-list: app="+image+":^1.0"))
+		url := git.URLOf("o/fleet")
+		if i%2 == 1 { // another spelling of the same repository
+			url = strings.TrimSuffix(url, ".git") + "/"
+		}
+		manifests.WriteString(manifest(name, url, folder, "image-list: app="+image+":^1.0"))
 	}
 	if err := git.Create("o/fleet", true, files); err != nil {
 		t.Fatal(err)

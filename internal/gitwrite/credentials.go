@@ -30,6 +30,7 @@ type Credentials struct {
 // token of config.yaml, unless the Application names a Secret; any other with
 // its own credentials.
 func (s *Service) connect(address, from string) (*remote, *hubRepository, error) {
+	address = strings.TrimRight(address, "/")
 	var hub *hubRepository
 	if s.options.GitHub != nil {
 		hub = s.options.GitHub.repository(address)

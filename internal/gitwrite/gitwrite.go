@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,10 +68,16 @@ type Repository struct {
 	confirmed map[string]plumbing.Hash
 }
 
+// Identity is the same for spellings of an address that every git server
+// takes for the same repository: a slash or .git at its end.
+func Identity(url string) string {
+	return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git")
+}
+
 // Open returns the repository at url. from is what the Application says of
 // its credentials: empty, repocreds, or secret:NAMESPACE/NAME.
 func (s *Service) Open(url, from string) (*Repository, error) {
-	key := url + " " + from
+	key := Identity(url) + " " + from
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.repos[key]; ok {

@@ -26,7 +26,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 		if len(app.Broken()) > 0 || app.Target.Repository == "" {
 			continue
 		}
-		key := app.Target.Repository + " " + app.Target.Credentials
+		key := gitwrite.Identity(app.Target.Repository) + " " + app.Target.Credentials
 		r := readings[key]
 		if r == nil {
 			r = &reading{}
