@@ -105,7 +105,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestExamplesAreValid holds the manifests that the README sends people to.
+// TestExamplesAreValid holds the manifests that the README sends people to, and
+// the configuration in it.
 func TestExamplesAreValid(t *testing.T) {
 	run(t, "validate", "../../config.yaml", "../../examples/applications.yaml").mustEnd(t, 0)
 	example, err := os.ReadFile("../../examples/gke.yaml")
@@ -117,6 +118,21 @@ func TestExamplesAreValid(t *testing.T) {
 	if !found || !ended {
 		t.Fatal("gke.yaml has no config.yaml")
 	}
-	config := strings.ReplaceAll("\n"+block, "\n    ", "\n")
-	run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, "APP_ID", "1", 1))).mustEnd(t, 0)
+	validate := func(config, indent string) {
+		t.Helper()
+		config = strings.ReplaceAll("\n"+config, "\n"+indent, "\n")
+		run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, "APP_ID", "1", 1))).mustEnd(t, 0)
+	}
+	validate(block, "    ")
+
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found = strings.Cut(string(readme), "cat > my-config.yaml <<'EOF'\n")
+	block, _, ended = strings.Cut(rest, "       EOF\n")
+	if !found || !ended {
+		t.Fatal("the README has no my-config.yaml")
+	}
+	validate(block, "       ")
 }
