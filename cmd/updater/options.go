@@ -34,17 +34,24 @@ type options struct {
 
 const envPrefix = "IMAGE_WRITEBACK_"
 
-// add defines the shared flags, each of which can come from the environment.
-func (o *options) add(cmd *cobra.Command) {
+// addFiles defines the flags that name files, each of which can come from the
+// environment.
+func (o *options) addFiles(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "configuration file (default ./config.yaml where it exists)")
 	flags.StringSliceVar(&o.applications, "applications", nil, "read Applications from this file or folder instead of a cluster; may be repeated")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
+}
+
+// add defines all of the shared flags.
+func (o *options) add(cmd *cobra.Command) {
+	o.addFiles(cmd)
+	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default as kubectl finds it, else the pod's own credentials)")
 	flags.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "", "namespace that Argo CD runs in")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
 }
 
 // fromEnvironment sets each flag that was not given from IMAGE_WRITEBACK_NAME.

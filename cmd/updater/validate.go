@@ -49,7 +49,7 @@ Applications in files or folders. Without a PATH it checks what --config and
 			return nil
 		},
 	}
-	o.add(cmd)
+	o.addFiles(cmd)
 	return cmd
 }
 
