@@ -23,6 +23,7 @@ type Problem struct {
 	Message string
 }
 
+// Error is "file:line: message".
 func (p Problem) Error() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %s", p.File, p.Message)

@@ -147,6 +147,7 @@ type tokenTransport struct {
 	base  http.RoundTripper
 }
 
+// RoundTrip signs a request with the token.
 func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
 	request.Header.Set("Authorization", "Bearer "+t.token)

@@ -126,6 +126,7 @@ type Error struct {
 	Remedy     string
 }
 
+// Error says it all in one line.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("repository %s: %s: %v", e.Repository, e.Doing, e.Err)
 	if e.Remedy != "" {
@@ -134,6 +135,7 @@ func (e *Error) Error() string {
 	return s
 }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Change is one image that a commit sets.

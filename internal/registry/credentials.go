@@ -25,7 +25,10 @@ type CredentialsError struct {
 	Remedy string
 }
 
+// Error says what is wrong with them.
 func (e *CredentialsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
 // authenticator resolves the credentials of a repository:
@@ -152,8 +155,10 @@ func (r *Repository) named() authn.Resource { return resource(r.ref.Registry) }
 
 type resource string
 
+// String is the registry's host.
 func (r resource) String() string { return string(r) }
 
+// RegistryStr is the registry's host as Docker's configuration has it.
 func (r resource) RegistryStr() string {
 	if r == image.DockerHub {
 		return "index.docker.io"

@@ -327,10 +327,12 @@ type Error struct {
 	Err                error
 }
 
+// Error says it all in one line.
 func (e *Error) Error() string {
 	return fmt.Sprintf("image %s: %s: %v; %s", e.Image, e.Doing, e.Err, e.Remedy)
 }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // failed says what went wrong and what to do, without the registry's body

@@ -138,6 +138,7 @@ func (r *Registry) reference(repository, tag string) name.Reference {
 // direct calls a handler without a network, so that pushes are not counted.
 type direct struct{ handler http.Handler }
 
+// RoundTrip calls the handler.
 func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
 	recorder := httptest.NewRecorder()
 	if request.Body == nil { // a server always has one
