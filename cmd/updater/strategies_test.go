@@ -1,0 +1,72 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// TestEveryStrategyAtAPlainRegistry goes the whole way with a registry that
+// lists names alone: manifests and configs are read of what the rules leave.
+func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
+	registry := sandbox.NewRegistry()
+	t.Cleanup(registry.Close)
+	registry.Plain, registry.PageSize = true, 3
+	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	push := func(hours int, platforms []string, tags ...string) string {
+		return registry.Push("p/app", sandbox.Build{Created: begin.Add(time.Duration(hours) * time.Hour), Platforms: platforms}, tags...)
+	}
+	amd := []string{"linux/amd64"}
+	push(1, amd, "v1.9.0")
+	push(2, amd, "v1.10.0", "main-7")
+	push(3, []string{"linux/amd64", "linux/arm64"}, "v2.0.0", "main-8")
+	push(9, []string{"windows/amd64"}, "main-9")
+	latest := push(5, amd, "latest")
+	image := registry.Host() + "/p/app"
+
+	git, err := sandbox.NewGit(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(git.Close)
+	rows := map[string]struct{ constraint, annotations, want string }{
+		"semver":       {":^1", "", "newTag: v1.10.0 # held"},
+		"newest":       {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: linux/amd64", "newTag: main-8 # held"},
+		"arm":          {"", "app.update-strategy: newest-build\napp.platforms: linux/arm64", "newTag: v2.0.0 # held"},
+		"alphabetical": {"", "app.update-strategy: alphabetical\napp.ignore-tags: v*", "newTag: main-9 # held"},
+		"digest":       {":latest", "app.update-strategy: digest", "newTag: latest # held\n  digest: " + latest},
+	}
+	files := map[string]string{}
+	var apps strings.Builder
+	for name, row := range rows {
+		files[name+"/kustomization.yaml"] = "images:\n- name: " + image + "\n  newTag: v0.1.0 # held\n"
+		apps.WriteString(manifest(name, git.URLOf("o/r"), name, "image-list: app="+image+row.constraint+"\n"+row.annotations))
+	}
+	if err := git.Create("o/r", true, files); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	args := []string{"--config", write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"), "--applications", write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
+	explained := run(t, append([]string{"explain", "newest"}, args...)...).mustEnd(t, 0).stdout
+	if !strings.Contains(explained, "platforms     is built for windows/amd64, not for linux/amd64") {
+		t.Errorf("explained:\n%s", explained)
+	}
+	lists := registry.Count("list")
+	run(t, append([]string{"run", "--once"}, args...)...).mustEnd(t, 0)
+	if pages := registry.Count("list") - lists; pages != 3 {
+		t.Errorf("%d list requests for five Applications, want 3 pages", pages)
+	}
+	for name, row := range rows {
+		if got := show(t, git, "o/r", name+"/kustomization.yaml"); !strings.Contains(got, row.want) {
+			t.Errorf("%s:\n%s\nwant %s", name, got, row.want)
+		}
+	}
+	commitsBefore := len(commits(t, git, "o/r"))
+	run(t, append([]string{"run", "--once"}, args...)...).mustEnd(t, 0)
+	if n := len(commits(t, git, "o/r")); n != commitsBefore {
+		t.Errorf("a second run made %d commits", n-commitsBefore)
+	}
+}
