@@ -71,7 +71,7 @@ func explain(w io.Writer, app reconcile.Application) {
 	for _, img := range app.Images {
 		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", name(img), img.Image)
 		facts := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		strategy := img.Strategy
+		strategy := orDash(img.Strategy)
 		if img.Constraint != "" {
 			strategy += " " + img.Constraint
 		}
