@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -441,4 +442,52 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 			t.Errorf("%s: the error holds the password: %v", name, err)
 		}
 	}
+}
+
+// TestServersThatGiveOutLess has servers which leave files out on request but
+// hand out single objects only where a commit reaches them, or not at all.
+func TestServersThatGiveOutLess(t *testing.T) {
+	for name, settings := range map[string][]string{
+		"as GitHub advertises":   {"uploadpack.allowFilter", "uploadpack.allowTipSHA1InWant", "uploadpack.allowReachableSHA1InWant"},
+		"no single objects":      {"uploadpack.allowFilter"},
+		"none of the extensions": nil,
+		"promises broken":        {"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			git := startGit(t, false, 2)
+			for _, key := range settings {
+				if _, err := git.Run(repo, "config", key, "true"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "promises broken" {
+				git.Fault = refuseSingleObjects
+			}
+			r := open(t, newService(t, Options{}), git.URLOf(repo))
+			for i := range 3 { // it is learned once
+				noErrors(t, writeAll(t, r, setTag("f0/k.yaml", fmt.Sprintf("v%d", i), fmt.Sprintf("v%d", i+1))))
+				if err := git.Commit(repo, "main", "By hand", map[string]string{"f1/k.yaml": fmt.Sprintf("n: %d\n", i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v3\n" {
+				t.Errorf("file: %q", got)
+			}
+			t.Logf("%d fetches for three cycles", git.Count("fetch"))
+		})
+	}
+}
+
+// refuseSingleObjects refuses fetches that are not for the newest commit of a branch.
+func refuseSingleObjects(w http.ResponseWriter, r *http.Request) bool {
+	if !strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	if err == nil && !bytes.Contains(body, []byte("deepen")) {
+		http.Error(w, "not our ref", http.StatusInternalServerError)
+		return true
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return false
 }
