@@ -183,7 +183,7 @@ func (o *options) namespace(c config.Config, context string) string {
 func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Client, error) {
 	var registries []registry.Registry
 	for _, r := range c.Registries {
-		registries = append(registries, registry.Registry{Name: r.Name, Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure})
+		registries = append(registries, registry.Registry{Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure})
 	}
 	return registry.New(registries, secrets, userAgent())
 }

@@ -20,7 +20,6 @@ type SecretReader func(ctx context.Context, namespace, name string) (map[string]
 // CredentialsError is credentials that could not be had, as opposed to such
 // that a registry refused. It never holds any part of them.
 type CredentialsError struct {
-	Source string
 	Err    error
 	Remedy string
 }
@@ -41,7 +40,7 @@ func (e *CredentialsError) Unwrap() error { return e.Err }
 func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authenticator, error) {
 	kind, rest, _ := strings.Cut(r.creds, ":")
 	fail := func(remedy, format string, args ...any) error {
-		return &CredentialsError{Source: publicPart(r.creds), Err: fmt.Errorf("credentials %s: "+format, append([]any{publicPart(r.creds)}, args...)...), Remedy: remedy}
+		return &CredentialsError{Err: fmt.Errorf("credentials %s: "+format, append([]any{publicPart(r.creds)}, args...)...), Remedy: remedy}
 	}
 	switch kind {
 	case "":

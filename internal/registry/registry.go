@@ -32,7 +32,6 @@ import (
 
 // Registry is the configuration of one registry, or of a part of it.
 type Registry struct {
-	Name        string
 	Prefix      string // of the images it serves: a host, or a host and a path
 	APIURL      string // empty: https:// and the host of Prefix
 	Credentials string // see Credentials; empty: Docker's configuration, then Google's

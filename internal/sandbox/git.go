@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -175,13 +174,8 @@ func (g *Git) Subjects(repository, branch string) ([]string, error) {
 	return strings.Split(strings.TrimSpace(out), "\n"), nil
 }
 
-// ErrNoRepository is returned for a repository that was not created.
-var ErrNoRepository = errors.New("no such repository")
-
 // Exists reports whether a repository was created.
-func (g *Git) Exists(repository string) error {
-	if _, err := os.Stat(g.dir(repository)); err != nil {
-		return fmt.Errorf("%w: %s", ErrNoRepository, repository)
-	}
-	return nil
+func (g *Git) Exists(repository string) bool {
+	_, err := os.Stat(g.dir(repository))
+	return err == nil
 }

@@ -194,7 +194,7 @@ func (h *GitHub) getApp(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *GitHub) getInstallation(w http.ResponseWriter, r *http.Request) {
-	if err := h.git.Exists(repositoryOf(r)); err != nil {
+	if !h.git.Exists(repositoryOf(r)) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
