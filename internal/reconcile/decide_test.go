@@ -221,6 +221,27 @@ func TestSeveralImages(t *testing.T) {
 	}
 }
 
+// TestImagesThatShareAValue holds that images which share one anchored value
+// and want the same version are set together, though neither could be alone.
+func TestImagesThatShareAValue(t *testing.T) {
+	file := "images:\n- name: a\n  newTag: &release v1\n- name: b\n  newTag: *release\n"
+	app := argo.Application{Namespace: "argocd", Name: "backend"}
+	var answers []answer
+	for _, name := range []string{"a", "b"} {
+		app.Updates = append(app.Updates, argo.Update{Alias: name, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v2"}, Reason: "highest"}})
+	}
+	at := place{repository: "https://github.com/o/r", base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
+	out, work, _ := decide(app, answers, at, Settings{DefaultDelivery: "commit"})
+	if work == nil || out.Images[0].Action != ActionUpdate || out.Images[1].Action != ActionUpdate {
+		t.Fatalf("images %+v", out.Images)
+	}
+	got, changes, err := work.Edit([]byte(file))
+	if err != nil || string(got) != "images:\n- name: a\n  newTag: &release v2\n- name: b\n  newTag: *release\n" || len(changes) != 2 {
+		t.Errorf("%q, %+v, %v", got, changes, err)
+	}
+}
+
 func TestPullRequestText(t *testing.T) {
 	changes := []gitwrite.Change{{File: "k.yaml", Image: app, Alias: "app", Old: "0123456789abcdef0123456789abcdef01234567", New: "v1.5.0"}, {File: "k.yaml", Image: "nginx", Alias: "web", New: "latest@" + newD}}
 	if got := title("prod", changes); got != "prod: app 0123456789 → v1.5.0, web (none) → latest@222222222222" {

@@ -60,32 +60,27 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	if err != nil {
 		return nil, nil
 	}
-	var edits []imageEdit
 	var due []*Image
 	for i := range out.Images {
 		img := &out.Images[i]
 		if img.Action != ActionUpdate {
 			continue
 		}
-		if conflict := conflicting(edits, *img.edit); conflict != "" {
+		if conflict := conflicting(due, *img.edit); conflict != "" {
 			img.Action, img.Reason = ActionError, conflict
 			continue
 		}
-		if _, _, err := editFile(file.Path, []imageEdit{*img.edit})(file.Data); err != nil {
-			img.Action, img.Reason = ActionError, fmt.Sprintf("%s on %s: %v", file.Path, file.Branch, err)
-			continue
+		due = append(due, img)
+	}
+	all, content, changes, err := together(file, due)
+	if err != nil {
+		due = without(file, due)
+		if all, content, changes, err = together(file, due); err != nil {
+			refuse(file, due, err)
+			return nil, nil
 		}
-		edits, due = append(edits, *img.edit), append(due, img)
 	}
 	if len(due) == 0 {
-		return nil, nil
-	}
-	all := editFile(file.Path, edits)
-	content, changes, err := all(file.Data)
-	if err != nil {
-		for _, img := range due {
-			img.Action, img.Reason = ActionError, fmt.Sprintf("%s on %s: %v", file.Path, file.Branch, err)
-		}
 		return nil, nil
 	}
 	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Edit: all, Planned: changes}
@@ -106,10 +101,42 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	return work, []FileDiff{{Repository: at.repository, Branch: branch, File: file.Path, Diff: diff}}
 }
 
+// together makes the edit of all images in one, and tries it. Images that
+// share an anchored value can be set in no other way.
+func together(file gitwrite.File, due []*Image) (gitwrite.Edit, []byte, []gitwrite.Change, error) {
+	edits := make([]imageEdit, len(due))
+	for i, img := range due {
+		edits[i] = *img.edit
+	}
+	all := editFile(file.Path, edits)
+	content, changes, err := all(file.Data)
+	return all, content, changes, err
+}
+
+// without leaves out the images that cannot be set even alone.
+func without(file gitwrite.File, due []*Image) []*Image {
+	var rest []*Image
+	for _, img := range due {
+		if _, _, _, err := together(file, []*Image{img}); err != nil {
+			refuse(file, []*Image{img}, err)
+			continue
+		}
+		rest = append(rest, img)
+	}
+	return rest
+}
+
+func refuse(file gitwrite.File, images []*Image, err error) {
+	for _, img := range images {
+		img.Action, img.Reason = ActionError, fmt.Sprintf("%s on %s: %v", file.Path, file.Branch, err)
+	}
+}
+
 // conflicting reports two images of one Application that want different
 // versions in the same entry.
-func conflicting(edits []imageEdit, e imageEdit) string {
-	for _, other := range edits {
+func conflicting(due []*Image, e imageEdit) string {
+	for _, img := range due {
+		other := img.edit
 		if other.kustomize.Name == e.kustomize.Name && other.version() != e.version() {
 			return fmt.Sprintf("%s and %s want different versions of %s in one place (%s and %s); give them one policy, or distinct kustomize.image-name annotations", other.alias, e.alias, e.kustomize.Name, other.version(), e.version())
 		}
