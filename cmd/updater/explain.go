@@ -69,7 +69,7 @@ func explain(w io.Writer, app reconcile.Application) {
 		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
 	}
 	for _, img := range app.Images {
-		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", name(img), img.Image)
+		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", img.Label(), img.Image)
 		facts := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		strategy := orDash(img.Strategy)
 		if img.Constraint != "" {

@@ -222,8 +222,7 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 			found, err := credentials.Find(ctx, url, from)
 			return gitwrite.Credentials(found), err
 		},
-		UserAgent: userAgent(),
-		Now:       time.Now,
+		Now: time.Now,
 	}), nil
 }
 

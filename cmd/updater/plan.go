@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -88,7 +87,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, reconcile.ActionError)
 		}
 		for _, img := range app.Images {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", app, name(img), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -100,7 +99,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 			_, _ = fmt.Fprintf(w, "  %s: %s\n", app, problem)
 		}
 		for _, img := range app.Images {
-			_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, name(img), img.Reason)
+			_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, img.Label(), img.Reason)
 		}
 	}
 	for _, file := range plan.Files {
@@ -109,14 +108,6 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n", plan.Count(reconcile.ActionUpdate),
 		plan.Count(reconcile.ActionUpToDate), plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
 	return err
-}
-
-// name is what people call an image: its alias, else the end of its name.
-func name(img reconcile.Image) string {
-	if img.Alias != "" {
-		return img.Alias
-	}
-	return img.Image[strings.LastIndex(img.Image, "/")+1:]
 }
 
 // delivery says how an update travels.

@@ -130,9 +130,9 @@ func (r *reader) readImages() {
 			r.problem(imageList, "", err.Error(), "write [alias=]registry/repository[:constraint], separated by commas")
 			continue
 		}
-		u := Update{Alias: alias, Image: ref, LiveKnown: liveKnown}
+		u := Update{Alias: alias, Image: ref}
 		r.readUpdate(&u, constraint)
-		r.matchLive(&u, live)
+		r.matchLive(&u, live, liveKnown)
 		r.out.Updates = append(r.out.Updates, u)
 	}
 	if len(r.out.Updates) == 0 && len(r.out.Problems) == 0 {
@@ -222,7 +222,7 @@ func validCredentials(s string) error {
 
 // matchLive finds the running image of an update. kustomize.image-name is
 // tried first. Without the cluster's word, every image counts as live.
-func (r *reader) matchLive(u *Update, live []image.Ref) {
+func (r *reader) matchLive(u *Update, live []image.Ref, known bool) {
 	names := []image.Ref{u.Image}
 	if ref, err := image.ParseName(u.KustomizeName); u.KustomizeName != "" && err == nil {
 		names = []image.Ref{ref, u.Image}
@@ -236,7 +236,7 @@ func (r *reader) matchLive(u *Update, live []image.Ref) {
 		}
 	}
 	forced, _ := r.imageValue(u.Alias, forceUpdate)
-	if u.LiveKnown && !strings.EqualFold(forced, "true") {
+	if known && !strings.EqualFold(forced, "true") {
 		key := forceUpdate
 		if u.Alias != "" {
 			key = u.Alias + "." + forceUpdate

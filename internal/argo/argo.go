@@ -55,11 +55,8 @@ type Update struct {
 	Policy        policy.Policy
 	Platforms     []string // os/arch[/variant]; empty: the platform that we run on
 	Credentials   string   // pull-secret annotation; empty: as config.yaml says
-	// Live is the image as it runs. Where the Application has not told, Known
-	// is false and every image counts as live.
+	// Live is the image as it runs; empty where that is not known.
 	Live image.Ref
-	// LiveKnown tells whether the cluster's word on running images was there.
-	LiveKnown bool
 	// NotLive is why the image is to be skipped: it does not run and is not
 	// forced. Empty otherwise.
 	NotLive  string

@@ -32,7 +32,6 @@ type Options struct {
 	// Credentials finds those of a repository that is not GitHub's, or for
 	// which the Application names others.
 	Credentials func(ctx context.Context, url, from string) (Credentials, error)
-	UserAgent   string
 	Now         func() time.Time
 }
 
@@ -68,16 +67,17 @@ type Repository struct {
 	confirmed map[string]plumbing.Hash
 }
 
-// Identity is the same for spellings of an address that every git server
+// identity is the same for spellings of an address that every git server
 // takes for the same repository: a slash or .git at its end.
-func Identity(url string) string {
+func identity(url string) string {
 	return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git")
 }
 
-// Open returns the repository at url. from is what the Application says of
+// Open returns the repository at url: the same one for every spelling of its
+// address. from is what the Application says of
 // its credentials: empty, repocreds, or secret:NAMESPACE/NAME.
 func (s *Service) Open(url, from string) (*Repository, error) {
-	key := Identity(url) + " " + from
+	key := identity(url) + " " + from
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.repos[key]; ok {
@@ -145,6 +145,14 @@ type Change struct {
 	Alias string // what people call it
 	Old   string // empty: the file did not set it
 	New   string
+}
+
+// Before is the old version for people; no tag can have parentheses.
+func (c Change) Before() string {
+	if c.Old == "" {
+		return "(none)"
+	}
+	return c.Old
 }
 
 // Edit makes new content of old content, and says what it changed. It is a

@@ -79,20 +79,12 @@ func commitMessage(m *Message, app string, changes []Change, signOff *Signature)
 	var b strings.Builder
 	b.WriteString(text + "\n\n")
 	for _, c := range changes {
-		fmt.Fprintf(&b, "%s: %s %s %s -> %s\n", TrailerKey, c.File, c.Image, orNone(c.Old), c.New)
+		fmt.Fprintf(&b, "%s: %s %s %s -> %s\n", TrailerKey, c.File, c.Image, c.Before(), c.New)
 	}
 	if signOff != nil {
 		fmt.Fprintf(&b, "Signed-off-by: %s <%s>\n", signOff.Name, signOff.Email)
 	}
 	return b.String(), nil
-}
-
-// orNone stands in for a tag that was not set; no tag can have parentheses.
-func orNone(version string) string {
-	if version == "" {
-		return "(none)"
-	}
-	return version
 }
 
 // ours tells whether we made a commit and nobody has changed it since: it

@@ -82,10 +82,8 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 	if broken := app.Broken(); len(broken) > 0 {
 		return fail(broken[0].Error())
 	}
-	for _, p := range u.Problems {
-		if !p.Advice {
-			return fail(p.Error())
-		}
+	if len(u.Problems) > 0 {
+		return fail(u.Problems[0].Error())
 	}
 	file, err := at.current()
 	i.Branch, i.File = at.base.Branch, file.Path
@@ -113,7 +111,7 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 		i.Action, i.Reason = ActionSkip, "no tag was chosen: "+a.choice.Reason
 		return i
 	}
-	want := imageEdit{kustomize: manifest.KustomizeImage{Name: kustomizeName(u), NewTag: a.choice.Tag.Name}, image: u.Image.Name, alias: label(u), old: i.Current, hadEntry: found}
+	want := imageEdit{kustomize: manifest.KustomizeImage{Name: kustomizeName(u), NewTag: a.choice.Tag.Name}, image: u.Image.Name, alias: i.Label(), old: i.Current, hadEntry: found}
 	if u.Policy.Strategy == policy.Digest {
 		want.kustomize.Digest = a.choice.Tag.Digest
 	}
@@ -146,14 +144,6 @@ func kustomizeName(u argo.Update) string {
 		return u.KustomizeName
 	}
 	return u.Image.Name
-}
-
-// label is what people call an image: its alias, else the last part of its name.
-func label(u argo.Update) string {
-	if u.Alias != "" {
-		return u.Alias
-	}
-	return u.Image.Repository[strings.LastIndex(u.Image.Repository, "/")+1:]
 }
 
 // current is the file whose content counts, with an error that says what to do.

@@ -49,10 +49,6 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.plan(ctx, apps, problems)
-}
-
-func (e *Engine) plan(ctx context.Context, apps []argo.Application, problems []argo.Problem) (*Plan, error) {
 	var answers [][]answer
 	var places []place
 	var readings []*reading

@@ -20,17 +20,21 @@ type reading struct {
 // locate reads the files of all Applications, each repository once.
 func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, []*reading) {
 	places := make([]place, len(apps))
-	readings := map[string]*reading{}
+	readings := map[*gitwrite.Repository]*reading{}
 	var order []*reading
 	for i, app := range apps {
 		if len(app.Broken()) > 0 || app.Target.Repository == "" {
 			continue
 		}
-		key := gitwrite.Identity(app.Target.Repository) + " " + app.Target.Credentials
-		r := readings[key]
+		repository, err := e.Git.Open(app.Target.Repository, app.Target.Credentials)
+		if err != nil {
+			places[i].err = err
+			continue
+		}
+		r := readings[repository]
 		if r == nil {
-			r = &reading{}
-			readings[key] = r
+			r = &reading{repository: repository}
+			readings[repository] = r
 			order = append(order, r)
 		}
 		r.apps = append(r.apps, i)
@@ -40,31 +44,24 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 	for _, r := range order {
 		group.Go(func() {
 			defer progress()
-			e.read(ctx, apps, r, places)
+			r.read(ctx, apps, places)
 		})
 	}
 	group.Wait()
 	return places, order
 }
 
-func (e *Engine) read(ctx context.Context, apps []argo.Application, r *reading, places []place) {
-	target := apps[r.apps[0]].Target
-	fail := func(err error) {
-		for _, i := range r.apps {
-			places[i].err = err
-		}
-	}
-	var err error
-	if r.repository, err = e.Git.Open(target.Repository, target.Credentials); err != nil {
-		fail(err)
-		return
-	}
+// read fills in the places of the Applications that live in one repository.
+func (r *reading) read(ctx context.Context, apps []argo.Application, places []place) {
 	var wants []gitwrite.Want
 	for _, i := range r.apps {
 		wants = append(wants, wantOf(apps[i], apps[i].Target.BaseBranch), wantOf(apps[i], headBranch(apps[i])))
 	}
+	var err error
 	if r.snapshot, err = r.repository.Read(ctx, wants); err != nil {
-		fail(err)
+		for _, i := range r.apps {
+			places[i].err = err
+		}
 		return
 	}
 	for _, i := range r.apps {

@@ -6,6 +6,7 @@ package reconcile
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/policy"
@@ -85,6 +86,14 @@ type Image struct {
 
 	choice policy.Choice
 	edit   *imageEdit
+}
+
+// Label is what people call the image: its alias, else the end of its name.
+func (i Image) Label() string {
+	if i.Alias != "" {
+		return i.Alias
+	}
+	return i.Image[strings.LastIndex(i.Image, "/")+1:]
 }
 
 // Choice is the policy's decision with every tag that it dropped, for explain.

@@ -29,16 +29,13 @@ func title(app string, changes []gitwrite.Change) string {
 	}
 	parts := make([]string, len(changes))
 	for i, c := range changes {
-		parts[i] = fmt.Sprintf("%s %s → %s", c.Alias, short(c.Old), short(c.New))
+		parts[i] = fmt.Sprintf("%s %s → %s", c.Alias, short(c.Before()), short(c.New))
 	}
 	return app + ": " + strings.Join(parts, ", ")
 }
 
 // short cuts commit hashes and digests as git does; a version stays whole.
 func short(version string) string {
-	if version == "" {
-		return "(none)"
-	}
 	if tag, digest, ok := strings.Cut(version, "@sha256:"); ok && len(digest) > 12 {
 		return tag + "@" + digest[:12]
 	}
@@ -52,7 +49,7 @@ func body(app string, changes []gitwrite.Change, reasons map[string]string) stri
 	var b strings.Builder
 	fmt.Fprintf(&b, "Newer images for the Argo CD Application `%s`.\n\n| image | old | new |\n| --- | --- | --- |\n", app)
 	for _, c := range changes {
-		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", c.Image, orNone(c.Old), c.New)
+		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", c.Image, c.Before(), c.New)
 	}
 	b.WriteString("\n### Why these\n\n")
 	for _, c := range changes {
@@ -68,11 +65,4 @@ func body(app string, changes []gitwrite.Change, reasons map[string]string) stri
 	}
 	b.WriteString("\nMerging deploys it. Closing without merging holds it: a pull request comes again with a newer version.\n")
 	return b.String()
-}
-
-func orNone(version string) string {
-	if version == "" {
-		return "(none)"
-	}
-	return version
 }

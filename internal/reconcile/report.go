@@ -68,7 +68,7 @@ func (e *Engine) reportOutcomes(result *Result, once func(level slog.Level, key,
 		key := o.Application + " outcome"
 		var changes []string
 		for _, c := range o.Changes {
-			changes = append(changes, c.Alias+" "+short(c.Old)+" → "+short(c.New))
+			changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New))
 		}
 		what := strings.Join(changes, ", ")
 		switch {
