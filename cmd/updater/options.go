@@ -149,13 +149,7 @@ func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program,
 		}
 		source = p.cluster
 	}
-	secrets := func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-		cluster, err := connect()
-		if err != nil {
-			return nil, err
-		}
-		return cluster.Secret(ctx, namespace, name)
-	}
+	secrets := secretsOf(connect)
 	registries, err := newRegistries(c, secrets)
 	if err != nil {
 		return nil, usage(err)
@@ -167,6 +161,18 @@ func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program,
 	p.close = git.Close
 	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log}
 	return p, nil
+}
+
+// secretsOf reads Secrets of a cluster that is connected to when the first is
+// asked for.
+func secretsOf(connect func() (*argo.Cluster, error)) registry.SecretReader {
+	return func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+		cluster, err := connect()
+		if err != nil {
+			return nil, err
+		}
+		return cluster.Secret(ctx, namespace, name)
+	}
 }
 
 // namespace is where Argo CD runs: the flag, else config.yaml, else what the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -32,13 +31,9 @@ func newTest() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			registries, err := newRegistries(c, func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-				cluster, err := argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{})
-				if err != nil {
-					return nil, err
-				}
-				return cluster.Secret(ctx, namespace, name)
-			})
+			registries, err := newRegistries(c, secretsOf(func() (*argo.Cluster, error) {
+				return argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{})
+			}))
 			if err != nil {
 				return usage(err)
 			}

@@ -135,13 +135,17 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 			return err
 		}
 	}
+	// Only of a commit that some branch is known to be at are all trees there.
+	asked := map[plumbing.Hash]bool{}
+	for _, head := range m.heads() {
+		asked[head] = m.has(head)
+	}
 	var request fetchRequest
 	for _, branch := range branches {
-		head := h.branches[branch]
-		if m.has(head) && (m.head(branch) == head || m.known(head)) || slices.Contains(request.wants, head) {
-			continue
+		if head := h.branches[branch]; !asked[head] {
+			asked[head] = true
+			request.wants = append(request.wants, head)
 		}
-		request.wants = append(request.wants, head)
 	}
 	if len(request.wants) > 0 {
 		if err := m.fetchCommits(ctx, r, h, request); err != nil {
@@ -158,18 +162,17 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 	return nil
 }
 
-// known tells whether some branch is known to be at a commit: only then are
-// all of its trees there.
-func (m *mirror) known(commit plumbing.Hash) bool { return slices.Contains(m.heads(), commit) }
-
+// heads are the commits that branches are known to be at.
 func (m *mirror) heads() []plumbing.Hash {
 	var all []plumbing.Hash
+	seen := map[plumbing.Hash]bool{}
 	refs, err := m.store.IterReferences()
 	if err != nil {
 		return nil
 	}
 	_ = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference && !slices.Contains(all, ref.Hash()) {
+		if ref.Type() == plumbing.HashReference && !seen[ref.Hash()] {
+			seen[ref.Hash()] = true
 			all = append(all, ref.Hash())
 		}
 		return nil
@@ -204,8 +207,10 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 // theirs, now and from then on.
 func (m *mirror) fetchBlobs(ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash) error {
 	var request fetchRequest
+	asked := map[plumbing.Hash]bool{}
 	for _, blob := range blobs {
-		if !m.has(blob) && !slices.Contains(request.wants, blob) {
+		if !asked[blob] && !m.has(blob) {
+			asked[blob] = true
 			request.wants = append(request.wants, blob)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -77,8 +76,10 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapshot, error) {
 	s := &Snapshot{heads: h, files: map[Want]File{}, errs: map[Want]error{}}
 	var branches []string
+	seen := map[string]bool{}
 	for _, w := range wants {
-		if branch, ok := s.Branch(w.Branch); ok && !slices.Contains(branches, branch) {
+		if branch, ok := s.Branch(w.Branch); ok && !seen[branch] {
+			seen[branch] = true
 			branches = append(branches, branch)
 		}
 	}

@@ -83,7 +83,6 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	if len(platforms) == 0 {
 		platforms = []string{want.Default}
 	}
-	reference := r.repo.Tag(tag.Name).Name()
 	if tag.Digest == "" {
 		tag.Digest = r.digestOf(tag.Name)
 	}
@@ -96,7 +95,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 		tag.Digest = descriptor.Digest.String()
 		if content, known = r.client.known.get(tag.Digest); !known {
 			if content, err = readContent(descriptor); err != nil {
-				return tag, "", fmt.Errorf("%s: %w", reference, err)
+				return tag, "", fmt.Errorf("%s: %w", r.repo.Tag(tag.Name).Name(), err)
 			}
 			r.client.known.put(tag.Digest, content)
 		}
@@ -108,7 +107,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 		if !want.Created && len(want.Platforms) == 0 {
 			return tag, "", nil
 		}
-		return r.describeImage(ctx, tr, tag, tag.Digest, platforms)
+		return r.describeImage(ctx, tr, tag, platforms)
 	}
 	for _, platform := range platforms {
 		for _, child := range content.index {
@@ -129,8 +128,8 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	return tag, "has no image for " + strings.Join(platforms, " or "), nil
 }
 
-func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, digest string, platforms []string) (image.Tag, string, error) {
-	config, err := r.config(ctx, tr, digest)
+func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, platforms []string) (image.Tag, string, error) {
+	config, err := r.config(ctx, tr, tag.Digest)
 	if err != nil {
 		return tag, "", err
 	}

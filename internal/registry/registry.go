@@ -124,8 +124,7 @@ func baseTransport(r Registry) (http.RoundTripper, error) {
 	t.MaxIdleConnsPerHost = 16
 	t.ResponseHeaderTimeout = Patience / 2
 	if r.Insecure {
-		// The operator asked for it, for a registry of their own.
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the operator asked for it, for a registry of their own
 	}
 	if r.CAFile != "" {
 		pem, err := os.ReadFile(r.CAFile)
@@ -270,7 +269,6 @@ func (r *Repository) with(ctx context.Context) context.Context {
 // connect pings the registry and authenticates, once for many cycles.
 func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 	c := r.client
-	key := r.repo.Name() + " " + r.creds
 	c.mu.Lock()
 	h := c.hosts[r.registry.Prefix]
 	if h == nil {
@@ -282,10 +280,10 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 		h = newHost(base, r.registry)
 		c.hosts[r.registry.Prefix] = h
 	}
-	t := c.tunnels[key]
+	t := c.tunnels[r.tunnelKey()]
 	if t == nil {
 		t = &tunnel{}
-		c.tunnels[key] = t
+		c.tunnels[r.tunnelKey()] = t
 	}
 	c.mu.Unlock()
 
@@ -311,8 +309,10 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 func (r *Repository) forget() {
 	r.client.mu.Lock()
 	defer r.client.mu.Unlock()
-	delete(r.client.tunnels, r.repo.Name()+" "+r.creds)
+	delete(r.client.tunnels, r.tunnelKey())
 }
+
+func (r *Repository) tunnelKey() string { return r.repo.Name() + " " + r.creds }
 
 // Error is a request to a registry that failed, with what to do about it.
 type Error struct {
