@@ -5,12 +5,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -46,7 +44,7 @@ type demo struct {
 	world   *sandbox.World
 	dir     string
 	updater string
-	log     *bytes.Buffer
+	log     *sandbox.Log
 }
 
 func run(ctx context.Context, updater string, once bool) error {
@@ -60,7 +58,7 @@ func run(ctx context.Context, updater string, once bool) error {
 		return err
 	}
 	defer world.Close()
-	d := &demo{world: world, dir: dir, updater: updater, log: &bytes.Buffer{}}
+	d := &demo{world: world, dir: dir, updater: updater, log: &sandbox.Log{}}
 	d.introduce()
 	if err := d.plan(ctx); err != nil {
 		return err
@@ -70,7 +68,7 @@ func run(ctx context.Context, updater string, once bool) error {
 		return err
 	}
 	if err := d.tell(ctx); err != nil {
-		_, _ = io.Copy(os.Stderr, d.log)
+		_, _ = fmt.Fprint(os.Stderr, d.log)
 		return err
 	}
 	if !once {

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -48,7 +46,7 @@ func TestInACluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var log lockedBuffer
+	var log sandbox.Log
 	ended := make(chan int)
 	service, stop := context.WithCancel(ctx)
 	go func() {
@@ -85,24 +83,6 @@ func TestInACluster(t *testing.T) {
 	if strings.Contains(log.String(), "level=ERROR") {
 		t.Errorf("errors were logged:\n%s", log.String())
 	}
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // TestExamplesAreValid holds the manifests that the README sends people to, and

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"sync"
 )
 
 // Git is a git server over smart HTTP: git's own http-backend.
@@ -27,8 +26,7 @@ type Git struct {
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
 	handler http.Handler
-	mu      sync.Mutex
-	count   map[string]int
+	counter // of "advertise", "fetch" and "push"
 }
 
 // NewGit starts a server of the repositories below root.
@@ -41,7 +39,7 @@ func NewGit(root string) (*Git, error) {
 	if _, err := os.Stat(backend); err != nil {
 		return nil, fmt.Errorf("git http-backend is needed: %w", err)
 	}
-	g := &Git{Root: root, count: map[string]int{}, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
+	g := &Git{Root: root, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
 		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard}}
 	g.Server = httptest.NewServer(g)
 	return g, nil
@@ -53,13 +51,6 @@ func gitEnvironment() []string {
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com"}
 }
 
-// Count is how many requests of a kind were served: "advertise", "fetch" or "push".
-func (g *Git) Count(kind string) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.count[kind]
-}
-
 // ServeHTTP serves git.
 func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := "advertise"
@@ -69,9 +60,7 @@ func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/git-receive-pack"):
 		kind = "push"
 	}
-	g.mu.Lock()
-	g.count[kind]++
-	g.mu.Unlock()
+	g.served(kind)
 	if g.Fault != nil && g.Fault(w, r) {
 		return
 	}

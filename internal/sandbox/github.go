@@ -36,12 +36,12 @@ type GitHub struct {
 	// Fault may answer a request in GitHub's stead; it then returns true.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
-	git   *Git
-	key   *rsa.PrivateKey
-	mu    sync.Mutex
-	token string
-	pulls map[string][]*Pull // by owner/name
-	count map[string]int
+	git     *Git
+	key     *rsa.PrivateKey
+	mu      sync.Mutex
+	token   string
+	pulls   map[string][]*Pull // by owner/name
+	counter                    // of a method and a kind, such as "POST pulls"
 }
 
 // Pull is a pull request.
@@ -69,7 +69,7 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, err
 	}
-	h := &GitHub{git: git, key: key, token: "ghs_" + hex.EncodeToString(secret), pulls: map[string][]*Pull{}, count: map[string]int{}}
+	h := &GitHub{git: git, key: key, token: "ghs_" + hex.EncodeToString(secret), pulls: map[string][]*Pull{}}
 	h.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.token }
 	mux := http.NewServeMux()
@@ -84,9 +84,7 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	pages := http.NewServeMux() // of its own: its pattern overlaps with those of the API
 	pages.HandleFunc("GET /{owner}/{name}/pull/{number}", h.page)
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.mu.Lock()
-		h.count[r.Method+" "+kindOf(r.URL.Path)]++
-		h.mu.Unlock()
+		h.served(r.Method + " " + kindOf(r.URL.Path))
 		if h.Fault != nil && h.Fault(w, r) {
 			return
 		}
@@ -109,13 +107,6 @@ func kindOf(path string) string {
 		}
 	}
 	return path
-}
-
-// Count is how many requests of a kind were served, such as "POST pulls".
-func (h *GitHub) Count(kind string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.count[kind]
 }
 
 // Token is the installation's token.

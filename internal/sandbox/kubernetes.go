@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -16,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -39,7 +37,7 @@ type Kubernetes struct {
 	Config     *rest.Config
 
 	etcd, server *exec.Cmd
-	log          *lockedLog
+	log          *Log
 }
 
 const adminToken = "sandbox-admin" //nolint:gosec // of a server on loopback that lives as long as a test
@@ -65,7 +63,7 @@ func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
 	}
 	ports := freePorts(3)
 	client, peer, secure := ports[0], ports[1], ports[2]
-	k := &Kubernetes{log: &lockedLog{}}
+	k := &Kubernetes{log: &Log{}}
 	if k.etcd, err = k.start(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
@@ -96,8 +94,7 @@ func (k *Kubernetes) start(program string, args ...string) (*exec.Cmd, error) {
 func (k *Kubernetes) ready(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	// Its certificate is only just being made.
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is only just being made
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", nil)
 		if err != nil {
@@ -224,25 +221,6 @@ func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string
 	config.Contexts["sandbox"].Namespace = namespace
 	file := k.Kubeconfig + "-" + account
 	return file, clientcmd.WriteToFile(*config, file)
-}
-
-// lockedLog is what both programs say.
-type lockedLog struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-// Write is for the programs' output.
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.String()
 }
 
 // Close stops both programs.

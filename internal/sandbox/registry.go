@@ -43,10 +43,10 @@ type Registry struct {
 	// Fault may answer a request in the registry's stead; it then returns true.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
-	inner http.Handler
-	mu    sync.Mutex
-	repos map[string]map[string]pushed // repository → tag → image
-	count map[string]int
+	inner   http.Handler
+	mu      sync.Mutex
+	repos   map[string]map[string]pushed // repository → tag → image
+	counter                              // of "list", "manifest", "blob" and "ping"
 }
 
 type pushed struct {
@@ -57,21 +57,13 @@ type pushed struct {
 
 // NewRegistry starts a registry; close it with Close.
 func NewRegistry() *Registry {
-	r := &Registry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), repos: map[string]map[string]pushed{}, count: map[string]int{}}
+	r := &Registry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), repos: map[string]map[string]pushed{}}
 	r.Server = httptest.NewServer(r)
 	return r
 }
 
 // Host is the registry's address as images name it.
 func (r *Registry) Host() string { return strings.TrimPrefix(r.URL, "http://") }
-
-// Count is how many requests of a kind were served: "list", "manifest",
-// "blob" or "ping".
-func (r *Registry) Count(kind string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.count[kind]
-}
 
 // Build is an image to push.
 type Build struct {
@@ -162,9 +154,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case strings.Contains(request.URL.Path, "/manifests/"):
 		kind = "manifest"
 	}
-	r.mu.Lock()
-	r.count[kind]++
-	r.mu.Unlock()
+	r.served(kind)
 	if r.Fault != nil && r.Fault(w, request) {
 		return
 	}
