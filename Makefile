@@ -2,6 +2,8 @@
 # pinned versions, into bin/.
 
 GOLANGCI_LINT_VERSION := v2.15.0
+HELM_VERSION := v3.22.0
+KUSTOMIZE_VERSION := v5.6.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The race detector needs a C compiler; where there is none, the tests run without.
@@ -31,7 +33,7 @@ check: ## vet, formatting, and a tidy go.mod
 lint: bin/golangci-lint ## run the linter
 	bin/golangci-lint run ./...
 
-tools: bin/kube-apiserver bin/etcd bin/golangci-lint ## build the programs that tests and linting need
+tools: bin/kube-apiserver bin/etcd bin/golangci-lint bin/helm bin/kustomize ## build the programs that tests and linting need
 
 bin/kube-apiserver: tools/go.mod
 	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
@@ -41,6 +43,12 @@ bin/etcd: tools/go.mod
 
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+bin/helm: Makefile
+	GOBIN=$(CURDIR)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+bin/kustomize: Makefile
+	GOBIN=$(CURDIR)/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
 clean: ## remove what was built
 	rm -rf bin

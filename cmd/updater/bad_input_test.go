@@ -49,6 +49,7 @@ func TestBadInput(t *testing.T) {
 		"linkfile/kustomization.yaml": "link:../good/kustomization.yaml",
 		"empty/deployment.yaml":       "kind: Deployment\n",
 		"chart/Chart.yaml":            "name: c\n",
+		"chart/values.yaml":           "replicas: 2\n",
 	}
 	if err := git.Create("o/r", true, files); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,8 @@ func TestBadInput(t *testing.T) {
 		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is no regular expression that Go understands"},
 		"digest":     {"good", good + "\napp.update-strategy: digest", "needs the tag to follow"},
 		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has deployment.yaml); create the kustomization"},
-		"chart":      {"chart", good, "a Helm chart, which this version cannot write to"},
+		"key":        {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]", "images[0]: there is no list images"},
+		"template":   {"good", good + "\ngit-branch: 'main:{{index .Images 7}}'", "the template fails"},
 		"nofolder":   {"none", good, "there is no such file: none"},
 		"dots":       {"good", good + "\nwrite-back-target: kustomization:../../etc", "leads out of the repository"},
 		"link":       {"linked", good, "a symbolic link is in the way: linked"},

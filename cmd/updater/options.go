@@ -135,7 +135,7 @@ func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program,
 	if err != nil {
 		return nil, usage(fmt.Errorf("applications: %w", err))
 	}
-	defaults := argo.Defaults{WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget}
+	defaults := argo.Defaults{WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget, Namespace: o.namespace(c, "")}
 	connect := sync.OnceValues(func() (*argo.Cluster, error) {
 		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults)
 	})
@@ -160,6 +160,10 @@ func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program,
 	}
 	p.close = git.Close
 	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log}
+	if p.cluster != nil {
+		p.cluster.Defaults.Namespace = o.namespace(c, p.cluster.Namespace())
+		p.engine.Applications = p.cluster
+	}
 	return p, nil
 }
 

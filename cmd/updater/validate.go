@@ -67,7 +67,7 @@ func (v *validation) files(paths []string) {
 			v.config(path)
 			continue
 		}
-		files := &argo.Files{Paths: []string{path}, Defaults: argo.Defaults(defaults), Namespace: "argocd"}
+		files := &argo.Files{Paths: []string{path}, Defaults: argo.Defaults{WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: "argocd"}, Namespace: "argocd"}
 		apps, problems, err := files.List(context.Background())
 		if err != nil {
 			v.inConfig++

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -26,6 +27,9 @@ const (
 	forceUpdate    = "force-update"
 	platforms      = "platforms"
 	kustomizeName  = "kustomize.image-name"
+	helmName       = "helm.image-name"
+	helmTag        = "helm.image-tag"
+	helmSpec       = "helm.image-spec"
 
 	writeBackMethod   = "write-back-method"
 	writeBackTarget   = "write-back-target"
@@ -38,7 +42,7 @@ var (
 	forApplication = []string{imageList, updateStrategy, allowTags, ignoreTags, pullSecret, forceUpdate,
 		writeBackMethod, writeBackTarget, writeBackDelivery, gitBranch, gitRepository}
 	forImage = []string{updateStrategy, allowTags, tagMatch, ignoreTags, pullSecret, forceUpdate, platforms,
-		kustomizeName, "helm.image-name", "helm.image-tag", "helm.image-spec"}
+		kustomizeName, helmName, helmTag, helmSpec}
 )
 
 // reader collects what one Application asks for.
@@ -69,7 +73,29 @@ func read(app *v1alpha1.Application, defaults Defaults, file string, lines map[s
 	r.unknownNames()
 	r.readTarget()
 	r.readImages()
+	if out.Target.Method == MethodArgoCD && len(out.Broken()) == 0 {
+		r.readOverrides()
+	}
 	return out
+}
+
+// readOverrides takes the lists that the argocd method writes to.
+func (r *reader) readOverrides() {
+	source := r.app.Spec.Source
+	if i := r.out.Target.Source; i >= 0 {
+		source = &r.app.Spec.Sources[i]
+	}
+	var fields map[string]any
+	data, err := json.Marshal(source)
+	if err == nil {
+		err = json.Unmarshal(data, &fields)
+	}
+	if err == nil {
+		r.out.Overrides, err = sourceOverrides(fields)
+	}
+	if err != nil {
+		r.problem("", "", "its source cannot be read: "+err.Error(), "correct the Application")
+	}
 }
 
 // problem records what is wrong with an annotation; key is its name without prefix.
@@ -115,7 +141,7 @@ func (r *reader) imageValue(alias string, keys ...string) (value, key string) {
 func (r *reader) readImages() {
 	var live []image.Ref
 	for _, s := range r.app.Status.Summary.Images {
-		if ref, err := image.Parse(s); err == nil {
+		if ref, err := image.ParseRunning(s); err == nil {
 			live = append(live, ref)
 		}
 	}
@@ -190,6 +216,13 @@ func (r *reader) readUpdate(u *Update, constraint string) {
 		if _, err := image.ParseName(u.KustomizeName); err != nil {
 			add(key, err.Error(), "write the name: of the image in the kustomization, without a tag")
 		}
+	}
+	u.HelmSpec, _ = r.imageValue(u.Alias, helmSpec)
+	if u.HelmName, _ = r.imageValue(u.Alias, helmName); u.HelmName == "" {
+		u.HelmName = "image.name"
+	}
+	if u.HelmTag, _ = r.imageValue(u.Alias, helmTag); u.HelmTag == "" {
+		u.HelmTag = "image.tag"
 	}
 	list, key := r.imageValue(u.Alias, platforms)
 	for p := range strings.SplitSeq(list, ",") {

@@ -131,7 +131,7 @@ func TestSources(t *testing.T) {
 		"by the status":       {v1alpha1.ApplicationSources{plain, plain, kustomize}, []v1alpha1.ApplicationSourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
 		"the only one":        {v1alpha1.ApplicationSources{plain}, nil, nil, plain.RepoURL, ""},
 		"by git-repository":   {v1alpha1.ApplicationSources{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
-		"none":                {v1alpha1.ApplicationSources{chart}, nil, nil, chart.RepoURL, "Helm chart"},
+		"none":                {v1alpha1.ApplicationSources{chart}, nil, nil, "", "a chart from a Helm registry"},
 		"the target says how": {v1alpha1.ApplicationSources{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
 	} {
 		var app v1alpha1.Application

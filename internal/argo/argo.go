@@ -28,6 +28,9 @@ type Application struct {
 	Updates  []Update
 	Problems []Problem
 	Target   Target
+	// Overrides are the lists of images or parameters of the source, in YAML,
+	// where they are what is written to: write-back-method argocd.
+	Overrides []byte
 }
 
 // String is namespace/name, as kubectl writes it.
@@ -52,9 +55,13 @@ type Update struct {
 	// KustomizeName is the name: of the image in a kustomization, where it
 	// differs from the image itself.
 	KustomizeName string
-	Policy        policy.Policy
-	Platforms     []string // os/arch[/variant]; empty: the platform that we run on
-	Credentials   string   // pull-secret annotation; empty: as config.yaml says
+	// HelmName, HelmTag and HelmSpec are keys of Helm values or parameters;
+	// where HelmSpec is set, the other two do not count.
+	HelmName, HelmTag, HelmSpec string
+
+	Policy      policy.Policy
+	Platforms   []string // os/arch[/variant]; empty: the platform that we run on
+	Credentials string   // pull-secret annotation; empty: as config.yaml says
 	// Live is the image as it runs; empty where that is not known.
 	Live image.Ref
 	// NotLive is why the image is to be skipped: it does not run and is not
@@ -74,20 +81,47 @@ func (u Update) Key() string {
 
 // Target is where a change is written to.
 type Target struct {
+	Method     string // MethodGit or MethodArgoCD
 	Repository string // the URL as the Application gives it
 	BaseBranch string // empty: the remote's default branch
 	// WriteBranch is the branch to commit to, or the head of the pull request;
 	// empty where git-branch does not name one.
 	WriteBranch string
-	Delivery    string // write-back-delivery: commit or pull-request; empty: as config.yaml says
+	// BranchTemplate makes WriteBranch of the changes; nil where git-branch
+	// has no template.
+	BranchTemplate *BranchTemplate
+	Delivery       string // write-back-delivery: commit or pull-request; empty: as config.yaml says
 	// Credentials is what follows "git:" in write-back-method: repocreds,
 	// secret:NAMESPACE/NAME, or empty.
 	Credentials string
+	Type        SourceType
+	// Source is the index in spec.sources; -1 for spec.source.
+	Source int
+	// Form is the kind of file. Where Type is empty, what lies in Folder tells
+	// it, and a Helm chart there makes it FormOverrides.
+	Form Form
 	// Folder holds the kustomization, from the repository's root, cleaned and
 	// without a leading slash; "." is the root.
 	Folder string
-	Type   SourceType
+	// File is the values or override file, from the root as well.
+	File string
 }
+
+// The ways to write back.
+const (
+	MethodGit    = "git"
+	MethodArgoCD = "argocd"
+)
+
+// Form is a kind of file that images are set in.
+type Form string
+
+// The forms. Overrides are Argo CD's own .argocd-source files.
+const (
+	FormKustomization Form = "kustomization"
+	FormHelmValues    Form = "helmvalues"
+	FormOverrides     Form = "argocd-source"
+)
 
 // SourceType is the type of an Application's source; empty where only what
 // lies in the repository can tell.
@@ -132,6 +166,9 @@ func (p Problem) Error() string {
 
 // Defaults are the settings of config.yaml that annotations leave open.
 type Defaults struct {
-	WriteBackMethod string // git
-	WriteBackTarget string // kustomization
+	WriteBackMethod string // git or argocd
+	WriteBackTarget string // of Kustomize sources: kustomization or argocd-source
+	// Namespace is Argo CD's own; the names of override files of Applications
+	// elsewhere hold their namespace.
+	Namespace string
 }

@@ -2,6 +2,7 @@ package argo
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -16,21 +17,39 @@ const (
 // readTarget reads where the Application wants its changes written.
 func (r *reader) readTarget() {
 	t := &r.out.Target
+	t.Source = -1
 	r.readMethod(t)
-	source, sourceType := r.source()
+	source := r.source(t)
 	if source == nil {
 		return
 	}
-	t.Repository, t.Type = source.RepoURL, sourceType
+	if t.Method == MethodArgoCD {
+		if t.Type == "" {
+			r.problem("", "", "neither its status nor its fields tell whether its source is Kustomize or Helm", "wait for Argo CD to look at it, or set write-back-method: git")
+		}
+		return
+	}
+	t.Repository = source.RepoURL
 	t.BaseBranch = source.TargetRevision
+	if source.Chart != "" {
+		t.Repository, t.BaseBranch = "", "" // those of a chart's registry
+	}
 	if repository := r.value(gitRepository); repository != "" {
 		t.Repository = repository
+		for _, other := range r.app.Spec.Sources {
+			if other.RepoURL == repository {
+				t.BaseBranch = other.TargetRevision
+			}
+		}
 	}
-	if t.Repository == "" {
+	switch {
+	case t.Repository == "" && source.Chart != "":
+		r.problem("", "", "its source is a chart from a Helm registry, which nothing can be written to", "name the git repository with its values in "+Prefix+gitRepository+", and the file in "+Prefix+writeBackTarget+": helmvalues:/FILE")
+	case t.Repository == "":
 		r.problem("", "", "the Application has no spec.source.repoURL", "set it, or name the repository in "+Prefix+gitRepository)
 	}
 	r.readBranch(t)
-	r.readFolder(t, source.Path)
+	r.readFile(t, source)
 	if t.Delivery = r.value(writeBackDelivery); t.Delivery != "" && t.Delivery != DeliverCommit && t.Delivery != DeliverPullRequest {
 		r.problem(writeBackDelivery, "", "it is no way of delivery", "use commit or pull-request")
 	}
@@ -42,71 +61,76 @@ func (r *reader) readMethod(t *Target) {
 		method = r.defaults.WriteBackMethod
 	}
 	kind, credentials, _ := strings.Cut(method, ":")
+	t.Method = MethodGit
 	switch {
-	case kind == "git" && (credentials == "" || credentials == "repocreds"):
+	case method == MethodArgoCD:
+		t.Method = MethodArgoCD
+	case kind == MethodGit && (credentials == "" || credentials == "repocreds"):
 		t.Credentials = credentials
-	case kind == "git" && strings.HasPrefix(credentials, "secret:"):
+	case kind == MethodGit && strings.HasPrefix(credentials, "secret:"):
 		t.Credentials = credentials
 		namespace, name, ok := strings.Cut(strings.TrimPrefix(credentials, "secret:"), "/")
 		if !ok || namespace == "" || name == "" {
 			r.problem(writeBackMethod, "", "it does not name a Secret", "write git:secret:NAMESPACE/NAME")
 		}
-	case kind == "argocd" || kind == "restart":
-		r.problem(writeBackMethod, "", fmt.Sprintf("the method %s is not supported by this version", kind), "use git")
+	case kind == "restart":
+		r.problem(writeBackMethod, "", "the method restart is not supported by this version", "use git")
 	default:
-		r.problem(writeBackMethod, "", "it is no write-back method", "use git, git:repocreds or git:secret:NAMESPACE/NAME"+nearest(kind, []string{"git", "argocd"}))
+		r.problem(writeBackMethod, "", "it is no write-back method", "use argocd, git, git:repocreds or git:secret:NAMESPACE/NAME"+nearest(kind, []string{MethodGit, MethodArgoCD}))
 	}
 }
 
-// source picks the source to write to: the only one, or of several the one
-// that is Kustomize or Helm, or that git-repository names.
-func (r *reader) source() (*v1alpha1.ApplicationSource, SourceType) {
+// source picks the source whose images are set: the only one, or of several
+// the first that is Kustomize or Helm, as Argo CD or else its fields say.
+func (r *reader) source(t *Target) *v1alpha1.ApplicationSource {
 	spec, status := &r.app.Spec, &r.app.Status
 	if len(spec.Sources) == 0 {
 		if spec.Source == nil {
 			r.problem("", "", "the Application has neither spec.source nor spec.sources", "set spec.source")
-			return nil, ""
+			return nil
 		}
-		return spec.Source, r.sourceType(spec.Source, status.SourceType)
+		t.Type = r.sourceType(spec.Source, status.SourceType)
+		return spec.Source
 	}
-	var candidate *v1alpha1.ApplicationSource
+	candidate := -1
 	for i := range spec.Sources {
 		source := &spec.Sources[i]
-		if repository := r.value(gitRepository); repository != "" && source.RepoURL != repository {
-			continue
-		}
 		var told v1alpha1.ApplicationSourceType
 		if i < len(status.SourceTypes) {
 			told = status.SourceTypes[i]
 		}
-		if t := fieldsType(source, told); t == Kustomize || t == Helm {
-			return source, r.sourceType(source, told)
+		if kind := fieldsType(source, told); kind == Kustomize || kind == Helm {
+			t.Source, t.Type = i, r.sourceType(source, told)
+			return source
 		}
-		if source.Path != "" && source.Chart == "" && candidate == nil {
-			candidate = source
+		if told == "" && source.Path != "" && source.Chart == "" && candidate < 0 {
+			candidate = i
 		}
 	}
-	if candidate == nil {
+	if candidate < 0 {
 		r.problem("", "", "none of spec.sources is a Kustomize or Helm source", "add one, or set spec.source")
-		return nil, ""
+		return nil
 	}
-	return candidate, r.sourceType(candidate, "")
+	t.Source, t.Type = candidate, r.sourceType(&spec.Sources[candidate], "")
+	return &spec.Sources[candidate]
 }
 
 // sourceType is told by the write-back target, else by Argo CD, else by the
 // fields of the source; empty where only the repository can tell.
 func (r *reader) sourceType(source *v1alpha1.ApplicationSource, told v1alpha1.ApplicationSourceType) SourceType {
-	switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); kind {
-	case "kustomization":
-		return Kustomize
-	case "helmvalues":
-		return Helm
+	if r.out.Target.Method == MethodGit {
+		switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); Form(kind) {
+		case FormKustomization:
+			return Kustomize
+		case FormHelmValues:
+			return Helm
+		}
 	}
 	t := fieldsType(source, told)
 	switch t {
 	case Kustomize, Helm, "":
 	default:
-		r.problem("", "", fmt.Sprintf("its source is of type %s, in which no image can be set", t), "use a Kustomize source, or name the kustomization in "+Prefix+writeBackTarget)
+		r.problem("", "", fmt.Sprintf("its source is of type %s, in which no image can be set", t), "use a Kustomize or Helm source, or name the file in "+Prefix+writeBackTarget+": kustomization:FOLDER or helmvalues:FILE")
 	}
 	return t
 }
@@ -127,17 +151,19 @@ func fieldsType(source *v1alpha1.ApplicationSource, told v1alpha1.ApplicationSou
 }
 
 func (r *reader) readBranch(t *Target) {
-	value := r.value(gitBranch)
-	base, write, _ := strings.Cut(value, ":")
-	if strings.Contains(value, "{{") {
-		r.problem(gitBranch, "", "templates are not supported by this version", "name the branches as base or base:write")
-		return
-	}
+	base, write, _ := strings.Cut(r.value(gitBranch), ":")
 	if base != "" {
 		t.BaseBranch = base
 	}
 	if t.BaseBranch == "HEAD" {
 		t.BaseBranch = ""
+	}
+	if strings.Contains(write, "{{") {
+		parsed, err := parseBranchTemplate(write, r.app.Namespace, r.app.Name)
+		if err != nil {
+			r.problem(gitBranch, "", err.Error(), "write base:write, where write may use .AppName, .Images (.Name .Alias .OldTag .NewTag) and .SHA256")
+		}
+		t.BranchTemplate, write = parsed, ""
 	}
 	t.WriteBranch = write
 	for _, branch := range []string{base, write} {
@@ -159,25 +185,54 @@ func validBranch(name string) bool {
 		strings.IndexFunc(name, func(c rune) bool { return c < ' ' }) < 0
 }
 
-func (r *reader) readFolder(t *Target, sourcePath string) {
-	folder, err := within("", sourcePath)
+// readFile reads which file is to be edited.
+func (r *reader) readFile(t *Target, source *v1alpha1.ApplicationSource) {
+	folder, err := within("", source.Path)
 	if err != nil {
 		r.problem("", "", "spec.source.path: "+err.Error(), "correct the path")
 		return
 	}
 	target := r.value(writeBackTarget)
-	if target == "" {
-		target = r.defaults.WriteBackTarget
-	}
 	kind, sub, _ := strings.Cut(target, ":")
+	t.Folder = folder
 	switch {
-	case kind != "kustomization":
-		r.problem(writeBackTarget, "", "this target is not supported by this version", "use kustomization or kustomization:FOLDER")
-	case t.Type == Helm:
-		r.problem("", "", "its source is a Helm chart, which this version cannot write to", "use a Kustomize source, or name the kustomization in "+Prefix+writeBackTarget)
-	default:
-		if t.Folder, err = within(folder, sub); err != nil {
-			r.problem(writeBackTarget, "", err.Error(), "name a folder within it; a relative path starts at spec.source.path, one with / at the root")
+	case target == "":
+		t.File = path.Join(folder, r.overrideName())
+		switch {
+		case source.Chart != "" && t.Repository != "":
+			r.problem("", "", "its source is a chart from a Helm registry, in which no file can be written", "name the values file in "+Prefix+writeBackTarget+": helmvalues:/FILE")
+		case t.Type == Helm || r.defaults.WriteBackTarget == string(FormOverrides):
+			t.Form = FormOverrides
+		default:
+			t.Form = FormKustomization
 		}
+		return
+	case kind == string(FormKustomization):
+		t.Form = FormKustomization
+		t.Folder, err = within(folder, sub)
+	case kind == string(FormHelmValues):
+		if sub == "" {
+			sub = "values.yaml"
+		}
+		t.Form = FormHelmValues
+		t.File, err = within(folder, sub)
+	default:
+		t.Form = FormOverrides
+		t.File, err = within("", target)
 	}
+	if err == nil && t.File == "." {
+		err = fmt.Errorf("%q names no file", target)
+	}
+	if err != nil {
+		r.problem(writeBackTarget, "", err.Error(), "use kustomization[:FOLDER], helmvalues[:FILE] or the file of overrides; a relative path starts at spec.source.path, one with / at the root")
+		t.Folder, t.File = "", ""
+	}
+}
+
+// overrideName is that of the file which Argo CD itself reads beside a source.
+func (r *reader) overrideName() string {
+	if r.app.Namespace == "" || r.app.Namespace == r.defaults.Namespace {
+		return ".argocd-source-" + r.app.Name + ".yaml"
+	}
+	return ".argocd-source-" + r.app.Namespace + "_" + r.app.Name + ".yaml"
 }

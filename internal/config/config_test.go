@@ -113,7 +113,9 @@ func TestProblems(t *testing.T) {
 		{"events: {listen: \":8082\"}\n", "events: this is not supported by this version"},
 		{"git: {commits: combined}\n", "git.commits: this is not supported by this version; use per-application"},
 		{"git: {signing: {method: ssh}}\n", "git.signing: this is not supported by this version"},
-		{"defaults: {writeBackMethod: argocd}\n", "defaults.writeBackMethod: this is not supported by this version; use git"},
+		{"defaults: {writeBackMethod: restart}\n", "defaults.writeBackMethod: this is not supported by this version; use git"},
+		{"defaults: {writeBackMethod: gti}\n", `defaults.writeBackMethod: "gti" is no method`},
+		{"defaults: {writeBackTarget: helmvalues}\n", `defaults.writeBackTarget: "helmvalues" is no target`},
 		{"gitlab: {tokenFile: x}\n", "gitlab: this is not supported by this version"},
 		{"github: {pullRequest: {autoMerge: true}}\n", "github.pullRequest.autoMerge: this is not supported by this version"},
 	} {

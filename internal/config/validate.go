@@ -36,6 +36,12 @@ func (c Config) problems() []finding {
 			add(key, "set caFile or insecure, not both")
 		}
 	}
+	if m := c.Defaults.WriteBackMethod; m != "git" && m != "argocd" && m != "restart" {
+		add("defaults.writeBackMethod", "%q is no method; use git or argocd", m)
+	}
+	if t := c.Defaults.WriteBackTarget; t != "kustomization" && t != "argocd-source" {
+		add("defaults.writeBackTarget", "%q is no target; use kustomization or argocd-source", t)
+	}
 	delivery(c.Git.Delivery, add)
 	if c.GitHub.App.ID != 0 && c.GitHub.App.PrivateKeyFile == "" {
 		add("github.app", "privateKeyFile is missing: the App's private key")
@@ -76,8 +82,7 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 			add(key, "this is not supported by this version; %s", allowed)
 		}
 	}
-	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod != "git", "use git")
-	only("defaults.writeBackTarget", c.Defaults.WriteBackTarget != "kustomization", "use kustomization")
+	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
 	for i, r := range c.Registries {
 		key := fmt.Sprintf("registries[%d].", i)
 		only(key+"credsexpire", r.CredsExpire != "", "leave it out")

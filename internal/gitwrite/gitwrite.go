@@ -170,7 +170,9 @@ type Work struct {
 	Write       string
 	PullRequest *PullRequest // nil: commit
 	File        string
-	Edit        Edit
+	// Create allows for a file that does not exist: Edit is given nothing then.
+	Create bool
+	Edit   Edit
 	// Planned are the changes as the plan has them, by which a pull request
 	// that somebody closed is known again.
 	Planned []Change
@@ -195,6 +197,8 @@ type Outcome struct {
 	// PullRequestURL is where a person looks at it; Opened tells that it is new.
 	PullRequestURL string
 	Opened         bool
+	// Patched tells that an Application itself was changed, and no repository.
+	Patched bool
 	// Note says why nothing was written, where nothing was and no error is the reason.
 	Note string
 	Err  error

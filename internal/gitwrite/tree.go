@@ -3,6 +3,7 @@ package gitwrite
 import (
 	"fmt"
 	"path"
+	"sort"
 	"strings"
 	"time"
 
@@ -113,25 +114,38 @@ func position(tree *object.Tree, name string) int {
 	return -1
 }
 
-// replace puts a blob in the place of an existing file and returns the new
-// root tree. Modes stay.
+// replace puts a blob in the place of a file and returns the new root tree.
+// Modes stay; a file and folders that are not there yet are made.
 func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (plumbing.Hash, error) {
-	tree, err := s.tree(root)
-	if err != nil {
-		return root, err
-	}
-	name, rest, deeper := strings.Cut(file, "/")
-	i := position(tree, name)
-	if i < 0 {
-		return root, fmt.Errorf("%w: %s", ErrNoFile, name)
-	}
-	if deeper {
-		if blob, err = s.replace(tree.Entries[i].Hash, rest, blob); err != nil {
+	tree := &object.Tree{}
+	if !root.IsZero() {
+		var err error
+		if tree, err = s.tree(root); err != nil {
 			return root, err
 		}
 	}
+	name, rest, deeper := strings.Cut(file, "/")
 	changed := &object.Tree{Entries: append([]object.TreeEntry(nil), tree.Entries...)}
+	i := position(changed, name)
+	if i < 0 {
+		i = len(changed.Entries)
+		mode := filemode.Regular
+		if deeper {
+			mode = filemode.Dir
+		}
+		changed.Entries = append(changed.Entries, object.TreeEntry{Name: name, Mode: mode})
+	}
+	if deeper != (changed.Entries[i].Mode == filemode.Dir) {
+		return root, fmt.Errorf("%w: %s is in the way of a file to be made", ErrNoFile, name)
+	}
+	if deeper {
+		var err error
+		if blob, err = s.replace(changed.Entries[i].Hash, rest, blob); err != nil {
+			return root, err
+		}
+	}
 	changed.Entries[i].Hash = blob
+	sort.Sort(object.TreeEntrySorter(changed.Entries))
 	o := &plumbing.MemoryObject{}
 	if err := changed.Encode(o); err != nil {
 		return root, err
@@ -141,7 +155,7 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 	return hash, nil
 }
 
-// write makes a commit that changes one file.
+// write makes a commit that changes or adds one file.
 func (s *stage) write(parent plumbing.Hash, file string, data []byte, message string, author Signature, now time.Time) (plumbing.Hash, error) {
 	before, err := s.commit(parent)
 	if err != nil {

@@ -173,11 +173,13 @@ func (w *writing) build(stage *stage, updates map[string]*branchUpdate, i int) (
 	if err != nil {
 		return fail(err)
 	}
+	var old []byte
 	entry, err := stage.find(commit.TreeHash, work.File)
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		old, err = stage.blob(entry.Hash)
+	} else if work.Create && errors.Is(err, ErrNoFile) {
+		err = nil
 	}
-	old, err := stage.blob(entry.Hash)
 	if err != nil {
 		return fail(err)
 	}

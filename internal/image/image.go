@@ -49,6 +49,7 @@ var (
 	pathComponent = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
 	host          = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`)
 	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	buildTag      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$`)
 	digestPattern = regexp.MustCompile(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
 )
 
@@ -71,6 +72,25 @@ func Parse(s string) (Ref, error) {
 	ref.Tag, ref.Digest = tag, digest
 	return ref, nil
 }
+
+// ParseRunning reads a reference as clusters and files have it: the tag may be
+// a version with build metadata, "1.0+build5", which no registry serves. The
+// error wraps ErrInvalid.
+func ParseRunning(s string) (Ref, error) {
+	ref, err := Parse(s)
+	if err == nil {
+		return ref, nil
+	}
+	name, tag, _ := CutTag(s)
+	if ref, nameErr := ParseName(name); nameErr == nil && buildTag.MatchString(tag) {
+		ref.Tag = tag
+		return ref, nil
+	}
+	return Ref{}, err
+}
+
+// ValidTag tells whether registries serve a tag of this name.
+func ValidTag(s string) bool { return tagPattern.MatchString(s) }
 
 // ParseName reads a reference that carries neither tag nor digest. The error
 // wraps ErrInvalid.

@@ -249,7 +249,7 @@ func (s *source) addKey(entry, after *yaml.Node, key, value string) ([]splice, e
 		first := entry.Content[0]
 		return []splice{{end, end, fmt.Sprintf(", %s: %s", scalar(key, first.Style, '"'), scalar(value, after.Style, s.quote()))}}, nil
 	}
-	indent := strings.Repeat(" ", entry.Column-1)
+	indent := margin(entry)
 	return []splice{s.insertLines(s.lineEnd(end), indent+key+": "+scalar(value, after.Style, s.quote()))}, nil
 }
 

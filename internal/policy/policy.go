@@ -167,6 +167,9 @@ func (p Policy) Standing(tags []image.Tag) (standing []image.Tag, dropped []Drop
 }
 
 func (p Policy) drop(tag string) (rule, why string) {
+	if p.Metadata().Created && !image.ValidTag(tag) {
+		return "name", "has characters that registries serve no tag under"
+	}
 	if p.Strategy == Digest && tag != p.Constraint {
 		return string(Digest), "not the tag to follow, " + p.Constraint
 	}

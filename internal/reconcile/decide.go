@@ -3,14 +3,12 @@ package reconcile
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
-	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/policy"
 )
@@ -37,11 +35,22 @@ type answer struct {
 	err    error
 }
 
+// format is a kind of file that images are set in; see manifest.Entry.
+type format interface {
+	Read(src []byte, e manifest.Entry) (manifest.Version, error)
+	Set(src []byte, entries ...manifest.Entry) ([]byte, error)
+	Place(e manifest.Entry) string
+}
+
 // place is what the repository said of one Application's file.
 type place struct {
 	repository string // the URL without credentials
+	format     format // nil where baseErr kept it from being known
 	base       gitwrite.File
 	baseErr    error
+	created    bool // base does not exist yet and is to be made
+	// inApplication tells that base is a part of the Application itself.
+	inApplication bool
 	// head is the file on the branch to write to, where that is another one
 	// and exists.
 	head       *gitwrite.File
@@ -59,13 +68,13 @@ func decide(app argo.Application, answers []answer, at place, settings Settings)
 		out.Problems = append(out.Problems, p.Error())
 		out.broken = out.broken || !p.Advice
 	}
-	at.delivery = app.Target.Delivery
-	if at.delivery == "" {
+	if at.delivery = app.Target.Delivery; at.delivery == "" && !at.inApplication {
 		at.delivery = settings.delivery(app, at.repository, at.base.Path)
 	}
 	for i, u := range app.Updates {
 		out.Images = append(out.Images, decideImage(app, u, answers[i], at)) //nolint:gosec // answers are parallel to Updates
 	}
+	refuseConflicts(&out)
 	deliver(app, &out, at)
 	work, diff := edit(app, &out, at, settings)
 	return out, work, diff
@@ -74,7 +83,7 @@ func decide(app argo.Application, answers []answer, at place, settings Settings)
 // decideImage compares what the policy chose with what git holds.
 func decideImage(app argo.Application, u argo.Update, a answer, at place) Image {
 	i := Image{Alias: u.Alias, Image: u.Image.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
-		Method: "git", Repository: at.repository, choice: a.choice}
+		Method: app.Target.Method, Repository: at.repository, choice: a.choice}
 	fail := func(reason string) Image {
 		i.Action, i.Reason = ActionError, reason
 		return i
@@ -87,18 +96,17 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 	}
 	file, err := at.current()
 	i.Branch, i.File = at.base.Branch, file.Path
-	var entry manifest.KustomizeImage
-	found := false
+	want := imageEdit{entry: entryOf(u), alias: i.Label(), format: at.format}
 	if err == nil {
-		entry, found, err = manifest.ReadKustomizeImage(file.Data, kustomizeName(u))
-		if err != nil {
-			err = fmt.Errorf("%s on %s: %w; correct the file", file.Path, file.Branch, err)
+		if want.saw, err = at.format.Read(file.Data, want.entry); err != nil {
+			err = fmt.Errorf("%s: %w; correct the file", named(file), err)
 		}
 	}
 	i.Current = u.Live.Version()
-	if found {
-		i.Current = image.Version(entry.NewTag, entry.Digest)
+	if want.saw.Found {
+		i.Current = want.saw.String()
 	}
+	want.old = i.Current
 	switch {
 	case u.NotLive != "":
 		i.Action, i.Reason = ActionSkip, u.NotLive
@@ -111,39 +119,45 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 		i.Action, i.Reason = ActionSkip, "no tag was chosen: "+a.choice.Reason
 		return i
 	}
-	want := imageEdit{kustomize: manifest.KustomizeImage{Name: kustomizeName(u), NewTag: a.choice.Tag.Name}, image: u.Image.Name, alias: i.Label(), old: i.Current, hadEntry: found}
+	want.entry.Tag = a.choice.Tag.Name
 	if u.Policy.Strategy == policy.Digest {
-		want.kustomize.Digest = a.choice.Tag.Digest
+		want.entry.Digest = a.choice.Tag.Digest
 	}
-	if want.kustomize.Name != u.Image.Name {
-		want.kustomize.NewName = u.Image.Name
+	i.Candidate, i.Action, i.Reason, i.edit = want.version(), ActionUpToDate, a.choice.Reason, &want
+	if due(u, want) {
+		i.Action = ActionUpdate
+		switch {
+		case at.created:
+			i.Reason += fmt.Sprintf("; %s does not exist yet and is made", file.Path)
+		case want.saw.Missing != "":
+			i.Reason += fmt.Sprintf("; %s has no %s, which is added", file.Path, want.saw.Missing)
+		}
 	}
-	i.Candidate = want.version()
-	if due(u, entry, found, want) {
-		i.Action, i.Reason, i.edit = ActionUpdate, a.choice.Reason, &want
-		return i
-	}
-	i.Action, i.Reason = ActionUpToDate, a.choice.Reason
 	return i
 }
 
-// due compares with git, or with what runs where git does not say.
-func due(u argo.Update, entry manifest.KustomizeImage, found bool, want imageEdit) bool {
-	tag, digest := entry.NewTag, entry.Digest
-	if !found {
-		tag, digest = u.Live.Tag, u.Live.Digest
+// named is a file with its branch, for messages.
+func named(file gitwrite.File) string {
+	if file.Branch == "" {
+		return file.Path
 	}
-	if u.Policy.Strategy == policy.Digest {
-		return tag != want.kustomize.NewTag && found || digest != want.kustomize.Digest
-	}
-	return tag != want.kustomize.NewTag
+	return file.Path + " on " + file.Branch
 }
 
-func kustomizeName(u argo.Update) string {
-	if u.KustomizeName != "" {
-		return u.KustomizeName
+func entryOf(u argo.Update) manifest.Entry {
+	return manifest.Entry{Image: u.Image.Name, KustomizeName: u.KustomizeName, HelmName: u.HelmName, HelmTag: u.HelmTag, HelmSpec: u.HelmSpec}
+}
+
+// due compares with what the file says, or with what runs where it says nothing.
+func due(u argo.Update, want imageEdit) bool {
+	saw := want.saw
+	if !saw.Found {
+		saw.Tag, saw.Digest = u.Live.Tag, u.Live.Digest
 	}
-	return u.Image.Name
+	if u.Policy.Strategy == policy.Digest {
+		return saw.Tag != want.entry.Tag && saw.Found || saw.Digest != want.entry.Digest
+	}
+	return saw.Tag != want.entry.Tag
 }
 
 // current is the file whose content counts, with an error that says what to do.
@@ -158,10 +172,8 @@ func (p place) current() (gitwrite.File, error) {
 	switch {
 	case errors.Is(err, gitwrite.ErrNoBranch):
 		err = fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision", p.repository, err, argo.Prefix)
-	case errors.Is(err, gitwrite.ErrNoFile) && slices.Contains(p.base.Others, "Chart.yaml"):
-		err = fmt.Errorf("repository %s, branch %s: %w, but a Helm chart, which this version cannot write to; name a kustomization in %swrite-back-target", p.repository, p.base.Branch, err, argo.Prefix)
 	case errors.Is(err, gitwrite.ErrNoFile):
-		err = fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in %swrite-back-target: kustomization:FOLDER", p.repository, p.base.Branch, err, has(p.base.Others), argo.Prefix)
+		err = fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in %swrite-back-target: kustomization:FOLDER (for Helm: helmvalues:FILE)", p.repository, p.base.Branch, err, has(p.base.Others), argo.Prefix)
 	case err != nil:
 		err = fmt.Errorf("repository %s, branch %s: %w", p.repository, p.base.Branch, err)
 	}
@@ -185,6 +197,9 @@ const headPrefix = "image-writeback/"
 
 // deliver fills in how and by which branch changes reach the base.
 func deliver(app argo.Application, out *Application, at place) {
+	if at.inApplication {
+		return
+	}
 	for i := range out.Images {
 		img := &out.Images[i]
 		img.Delivery = at.delivery

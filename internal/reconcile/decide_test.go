@@ -9,6 +9,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/policy"
 )
 
@@ -49,7 +50,7 @@ func (s scene) decide() (Image, *gitwrite.Work, []FileDiff) {
 	if s.problem != "" {
 		a.Problems = []argo.Problem{{Expected: s.problem}}
 	}
-	at := place{repository: "https://github.com/o/r", headBranch: headBranch(a), writes: s.target.WriteBranch != "", pulls: s.pulls}
+	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, headBranch: headBranch(a), writes: s.target.WriteBranch != "", pulls: s.pulls}
 	at.base = gitwrite.File{Branch: "main", Path: "overlays/prod/kustomization.yaml", Data: []byte(s.base)}
 	if s.base == "" {
 		at.base = gitwrite.File{Branch: "main", Others: []string{"a.yaml"}}
@@ -202,21 +203,21 @@ func TestSeveralImages(t *testing.T) {
 	add("b", "b", "v2")
 	add("c", "c", "v3")
 	add("a", "again", "v9")
-	at := place{repository: "https://github.com/o/r", base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
+	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
 	out, work, _ := decide(a, answers, at, Settings{DefaultDelivery: "commit"})
 	var actions []string
 	for _, img := range out.Images {
 		actions = append(actions, string(img.Action))
 	}
-	if got := strings.Join(actions, " "); got != "update error update error" {
+	if got := strings.Join(actions, " "); got != "error error update error" {
 		t.Errorf("actions %s", got)
 	}
 	if !strings.Contains(out.Images[3].Reason, "a and again want different versions of a in one place (v2 and v9)") {
 		t.Errorf("reason %s", out.Images[3].Reason)
 	}
 	got, changes, err := work.Edit([]byte(file))
-	want := "images:\n- name: a\n  newTag: v2\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v3 # stays\n"
-	if err != nil || string(got) != want || len(changes) != 2 {
+	want := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v3 # stays\n"
+	if err != nil || string(got) != want || len(changes) != 1 {
 		t.Errorf("%q, %+v, %v", got, changes, err)
 	}
 }
@@ -231,7 +232,7 @@ func TestImagesThatShareAValue(t *testing.T) {
 		app.Updates = append(app.Updates, argo.Update{Alias: name, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
 		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v2"}, Reason: "highest"}})
 	}
-	at := place{repository: "https://github.com/o/r", base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
+	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
 	out, work, _ := decide(app, answers, at, Settings{DefaultDelivery: "commit"})
 	if work == nil || out.Images[0].Action != ActionUpdate || out.Images[1].Action != ActionUpdate {
 		t.Fatalf("images %+v", out.Images)

@@ -14,17 +14,17 @@ import (
 
 // imageEdit is one image to be set.
 type imageEdit struct {
-	kustomize manifest.KustomizeImage
-	image     string
-	alias     string
-	old       string // the version that the plan was made on
-	hadEntry  bool
+	format format
+	entry  manifest.Entry
+	alias  string
+	saw    manifest.Version // what the plan was made on
+	old    string           // the same for people; what runs where the file says nothing
 }
 
-func (e imageEdit) version() string { return image.Version(e.kustomize.NewTag, e.kustomize.Digest) }
+func (e imageEdit) version() string { return image.Version(e.entry.Tag, e.entry.Digest) }
 
 func (e imageEdit) change(file string) gitwrite.Change {
-	return gitwrite.Change{File: file, Image: e.image, Alias: e.alias, Old: e.old, New: e.version()}
+	return gitwrite.Change{File: file, Image: e.entry.Image, Alias: e.alias, Old: e.old, New: e.version()}
 }
 
 // editFile makes edits on content that may be newer than what the plan saw. A
@@ -32,23 +32,23 @@ func (e imageEdit) change(file string) gitwrite.Change {
 // somebody else meanwhile: theirs stays, and the next cycle decides anew.
 func editFile(file string, edits []imageEdit) gitwrite.Edit {
 	return func(old []byte) ([]byte, []gitwrite.Change, error) {
-		var set []manifest.KustomizeImage
+		var set []manifest.Entry
 		var changes []gitwrite.Change
 		for _, e := range edits {
-			entry, found, err := manifest.ReadKustomizeImage(old, e.kustomize.Name)
+			got, err := e.format.Read(old, e.entry)
 			if err != nil {
 				return nil, nil, err
 			}
-			if found != e.hadEntry || found && image.Version(entry.NewTag, entry.Digest) != e.old {
+			if got.Found != e.saw.Found || got.String() != e.saw.String() {
 				continue
 			}
-			set = append(set, e.kustomize)
+			set = append(set, e.entry)
 			changes = append(changes, e.change(file))
 		}
 		if len(set) == 0 {
 			return old, nil, nil
 		}
-		content, err := manifest.SetKustomizeImages(old, set...)
+		content, err := edits[0].format.Set(old, set...)
 		return content, changes, err
 	}
 }
@@ -63,14 +63,9 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	var due []*Image
 	for i := range out.Images {
 		img := &out.Images[i]
-		if img.Action != ActionUpdate {
-			continue
+		if img.Action == ActionUpdate {
+			due = append(due, img)
 		}
-		if conflict := conflicting(due, *img.edit); conflict != "" {
-			img.Action, img.Reason = ActionError, conflict
-			continue
-		}
-		due = append(due, img)
 	}
 	all, content, changes, err := together(file, due)
 	if err != nil {
@@ -83,7 +78,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	if len(due) == 0 {
 		return nil, nil
 	}
-	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Edit: all, Planned: changes}
+	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Create: at.created, Edit: all, Planned: changes}
 	if due[0].Delivery == argo.DeliverPullRequest {
 		work.Write = at.headBranch
 		work.PullRequest = pullRequest(out, due, settings)
@@ -96,9 +91,15 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 			return work, nil
 		}
 	}
-	branch := due[0].Branch
-	diff := udiff.Unified("a/"+file.Path, "b/"+file.Path, string(file.Data), string(content))
-	return work, []FileDiff{{Repository: at.repository, Branch: branch, File: file.Path, Diff: diff}}
+	from := "a/" + file.Path
+	if at.created {
+		from = "/dev/null"
+	}
+	diff := FileDiff{Repository: at.repository, Branch: due[0].Branch, File: file.Path, Diff: udiff.Unified(from, "b/"+file.Path, string(file.Data), string(content))}
+	if at.inApplication {
+		diff.Application = out.String()
+	}
+	return work, []FileDiff{diff}
 }
 
 // together makes the edit of all images in one, and tries it. Images that
@@ -128,18 +129,28 @@ func without(file gitwrite.File, due []*Image) []*Image {
 
 func refuse(file gitwrite.File, images []*Image, err error) {
 	for _, img := range images {
-		img.Action, img.Reason = ActionError, fmt.Sprintf("%s on %s: %v", file.Path, file.Branch, err)
+		img.Action, img.Reason = ActionError, fmt.Sprintf("%s: %v", named(file), err)
 	}
 }
 
-// conflicting reports two images of one Application that want different
-// versions in the same entry.
-func conflicting(due []*Image, e imageEdit) string {
-	for _, img := range due {
-		other := img.edit
-		if other.kustomize.Name == e.kustomize.Name && other.version() != e.version() {
-			return fmt.Sprintf("%s and %s want different versions of %s in one place (%s and %s); give them one policy, or distinct kustomize.image-name annotations", other.alias, e.alias, e.kustomize.Name, other.version(), e.version())
+// refuseConflicts refuses images of one Application that want different
+// versions in the same place, all of them: each would undo the other.
+func refuseConflicts(out *Application) {
+	for i := range out.Images {
+		for j := range out.Images[:i] {
+			a, b := out.Images[j].edit, out.Images[i].edit
+			if a == nil || b == nil {
+				continue
+			}
+			place := b.format.Place(b.entry)
+			if a.format.Place(a.entry) != place || a.version() == b.version() {
+				continue
+			}
+			reason := fmt.Sprintf("%s and %s want different versions of %s in one place (%s and %s); give them one policy, or places of their own by the annotations kustomize.image-name or helm.image-tag",
+				a.alias, b.alias, place, a.version(), b.version())
+			for _, img := range []*Image{&out.Images[j], &out.Images[i]} {
+				img.Action, img.Reason = ActionError, reason
+			}
 		}
 	}
-	return ""
 }

@@ -19,13 +19,20 @@ type Source interface {
 	List(ctx context.Context) ([]argo.Application, []argo.Problem, error)
 }
 
-// Engine runs cycles. Set all fields but Progress.
+// Applications are where the write-back-method argocd writes to: a cluster.
+type Applications interface {
+	SetOverrides(ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error)) error
+}
+
+// Engine runs cycles. Set all fields but Applications and Progress.
 type Engine struct {
-	Source     Source
-	Registries *registry.Client
-	Git        *gitwrite.Service
-	Settings   Settings
-	Log        *slog.Logger
+	Source Source
+	// Applications is nil where Applications come from files.
+	Applications Applications
+	Registries   *registry.Client
+	Git          *gitwrite.Service
+	Settings     Settings
+	Log          *slog.Logger
 	// Progress is told how far a stage is; nil: nobody is.
 	Progress func(stage string, done, total int)
 
@@ -64,10 +71,29 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 		plan.Problems = append(plan.Problems, located(p))
 	}
 	works := make([]*gitwrite.Work, len(apps))
+	diffs := make([][]FileDiff, len(apps))
+	decideAll := func(indices []int) {
+		for _, i := range indices {
+			plan.Applications[i], works[i], diffs[i] = decide(apps[i], answers[i], places[i], e.Settings)
+		}
+	}
+	every := make([]int, len(apps))
+	for i := range every {
+		every[i] = i
+	}
+	decideAll(every)
+	if named := nameBranches(apps, plan.Applications, works); len(named) > 0 {
+		e.locateAgain(ctx, apps, named, places, readings)
+		decideAll(named)
+	}
 	for i, app := range apps {
-		var diffs []FileDiff
-		plan.Applications[i], works[i], diffs = decide(app, answers[i], places[i], e.Settings)
-		plan.Files = append(plan.Files, diffs...)
+		if works[i] == nil {
+			continue
+		}
+		plan.Files = append(plan.Files, diffs[i]...)
+		if app.Target.Method == argo.MethodArgoCD {
+			plan.patches = append(plan.patches, applicationWork{app.Namespace, app.Name, app.Target.Source, *works[i]})
+		}
 	}
 	for _, r := range readings {
 		work := repositoryWork{repository: r.repository, snapshot: r.snapshot}
@@ -109,8 +135,8 @@ func (e *Engine) Apply(ctx context.Context, plan *Plan) []gitwrite.Outcome {
 			outcomes[i] = w.repository.Write(ctx, w.snapshot, w.works)
 		})
 	}
+	all := e.patch(ctx, plan.patches)
 	group.Wait()
-	var all []gitwrite.Outcome
 	for _, o := range outcomes {
 		all = append(all, o...)
 	}

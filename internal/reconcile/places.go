@@ -2,6 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,7 +27,11 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 	readings := map[*gitwrite.Repository]*reading{}
 	var order []*reading
 	for i, app := range apps {
-		if len(app.Broken()) > 0 || app.Target.Repository == "" {
+		switch {
+		case len(app.Broken()) > 0:
+			continue
+		case app.Target.Method == argo.MethodArgoCD:
+			places[i] = inApplication(app)
 			continue
 		}
 		repository, err := e.Git.Open(app.Target.Repository, app.Target.Credentials)
@@ -55,7 +63,10 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 func (r *reading) read(ctx context.Context, apps []argo.Application, places []place) {
 	var wants []gitwrite.Want
 	for _, i := range r.apps {
-		wants = append(wants, wantOf(apps[i], apps[i].Target.BaseBranch), wantOf(apps[i], headBranch(apps[i])))
+		wants = append(wants, wantsOf(apps[i].Target, apps[i].Target.BaseBranch)...)
+		if head := headBranch(apps[i]); head != "" {
+			wants = append(wants, wantsOf(apps[i].Target, head)...)
+		}
 	}
 	var err error
 	if r.snapshot, err = r.repository.Read(ctx, wants); err != nil {
@@ -65,23 +76,103 @@ func (r *reading) read(ctx context.Context, apps []argo.Application, places []pl
 		return
 	}
 	for _, i := range r.apps {
-		at := place{repository: r.repository.URL(), headBranch: headBranch(apps[i]), writes: apps[i].Target.WriteBranch != "", pulls: r.repository.TakesPullRequests()}
-		at.base, at.baseErr = r.snapshot.File(wantOf(apps[i], apps[i].Target.BaseBranch))
-		if head, err := r.snapshot.File(wantOf(apps[i], at.headBranch)); err == nil {
-			at.head = &head
-		}
-		places[i] = at
+		places[i] = r.placeOf(apps[i])
 	}
 }
 
-func wantOf(app argo.Application, branch string) gitwrite.Want {
-	return gitwrite.Want{Branch: branch, Folder: app.Target.Folder, Names: strings.Join(manifest.KustomizationNames, "/")}
+// placeOf finds an Application's file in what was read.
+func (r *reading) placeOf(app argo.Application) place {
+	target := app.Target
+	at := place{repository: r.repository.URL(), headBranch: headBranch(app), writes: target.WriteBranch != "", pulls: r.repository.TakesPullRequests()}
+	if target.Type == "" { // what lies at the source's path tells
+		at.base, at.baseErr = r.snapshot.File(kustomizationIn(target, target.BaseBranch))
+		switch {
+		case at.baseErr == nil:
+			target.Type = argo.Kustomize
+		case errors.Is(at.baseErr, gitwrite.ErrNoFile) && slices.Contains(at.base.Others, "Chart.yaml"):
+			target.Type, target.Form = argo.Helm, argo.FormOverrides
+		default:
+			return at
+		}
+	}
+	at.format = formatOf(target.Form, target.Type)
+	at.base, at.created, at.baseErr = r.file(target, target.BaseBranch)
+	if at.headBranch != "" {
+		if head, _, err := r.file(target, at.headBranch); err == nil {
+			at.head = &head
+		}
+	}
+	return at
 }
 
-// headBranch is the branch to write to where it is not the base itself.
+// file is the file to edit on a branch; one that is missing is created where
+// its form allows it.
+func (r *reading) file(target argo.Target, branch string) (_ gitwrite.File, created bool, _ error) {
+	if target.Form == argo.FormKustomization {
+		file, err := r.snapshot.File(kustomizationIn(target, branch))
+		return file, false, err
+	}
+	file, err := r.snapshot.File(fileOf(target, branch))
+	if errors.Is(err, gitwrite.ErrNoFile) {
+		file.Path = target.File
+		return file, true, nil
+	}
+	return file, false, err
+}
+
+// wantsOf are the files that an Application may need of a branch.
+func wantsOf(target argo.Target, branch string) []gitwrite.Want {
+	var wants []gitwrite.Want
+	if target.Type == "" || target.Form == argo.FormKustomization {
+		wants = append(wants, kustomizationIn(target, branch))
+	}
+	if target.File != "" && (target.Type == "" || target.Form != argo.FormKustomization) {
+		wants = append(wants, fileOf(target, branch))
+	}
+	return wants
+}
+
+func kustomizationIn(target argo.Target, branch string) gitwrite.Want {
+	return gitwrite.Want{Branch: branch, Folder: target.Folder, Names: strings.Join(manifest.KustomizationNames, "/")}
+}
+
+func fileOf(target argo.Target, branch string) gitwrite.Want {
+	return gitwrite.Want{Branch: branch, Folder: path.Dir(target.File), Names: path.Base(target.File)}
+}
+
+func formatOf(form argo.Form, source argo.SourceType) format {
+	switch {
+	case form == argo.FormKustomization:
+		return manifest.Kustomization{}
+	case form == argo.FormHelmValues:
+		return manifest.HelmValues{}
+	case source == argo.Kustomize:
+		return manifest.KustomizeOverrides{}
+	}
+	return manifest.HelmOverrides{}
+}
+
+// inApplication is the place of one that is written to through Kubernetes.
+func inApplication(app argo.Application) place {
+	at := place{inApplication: true, format: manifest.KustomizeOverrides{}}
+	if app.Target.Type == argo.Helm {
+		at.format = manifest.HelmOverrides{InApplication: true}
+	}
+	at.base = gitwrite.File{Path: "spec.source", Data: app.Overrides}
+	if app.Target.Source >= 0 {
+		at.base.Path = fmt.Sprintf("spec.sources[%d]", app.Target.Source)
+	}
+	return at
+}
+
+// headBranch is the branch to write to where it is not the base itself; empty
+// where a template makes it of the changes, which are not known yet.
 func headBranch(app argo.Application) string {
-	if app.Target.WriteBranch != "" {
+	switch {
+	case app.Target.WriteBranch != "":
 		return app.Target.WriteBranch
+	case app.Target.BranchTemplate != nil:
+		return ""
 	}
 	return headPrefix + app.Namespace + "/" + app.Name
 }

@@ -32,7 +32,8 @@ type Plan struct {
 	// that cannot be read.
 	Problems []string `json:"problems,omitempty"`
 
-	works []repositoryWork
+	works   []repositoryWork
+	patches []applicationWork
 }
 
 // Application is the plan for one Application.
@@ -85,7 +86,7 @@ type Image struct {
 	File       string `json:"file"`
 
 	choice policy.Choice
-	edit   *imageEdit
+	edit   *imageEdit // what the image is to be, due or not; nil where that is not known
 }
 
 // Label is what people call the image: its alias, else the end of its name.
@@ -101,10 +102,12 @@ func (i Image) Choice() policy.Choice { return i.choice }
 
 // FileDiff is the change to one file on one branch.
 type FileDiff struct {
-	Repository string `json:"repository"`
-	Branch     string `json:"branch"`
-	File       string `json:"file"`
-	Diff       string `json:"diff"` // unified
+	// Application is set where the file is a part of it: write-back-method argocd.
+	Application string `json:"application,omitempty"`
+	Repository  string `json:"repository"`
+	Branch      string `json:"branch"`
+	File        string `json:"file"`
+	Diff        string `json:"diff"` // unified
 }
 
 // repositoryWork is what is to be written to one repository.
@@ -112,6 +115,13 @@ type repositoryWork struct {
 	repository *gitwrite.Repository
 	snapshot   *gitwrite.Snapshot
 	works      []gitwrite.Work
+}
+
+// applicationWork is what is to be written to one Application itself.
+type applicationWork struct {
+	namespace, name string
+	source          int
+	work            gitwrite.Work
 }
 
 // Count tells how many images have an action.

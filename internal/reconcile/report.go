@@ -82,6 +82,8 @@ func (e *Engine) reportOutcomes(result *Result, once func(level slog.Level, key,
 			e.Log.Info("pull request updated", "application", o.Application, "changes", what, "url", o.PullRequestURL)
 		case o.PullRequestURL != "":
 			once(slog.LevelInfo, key, "pull request waits to be merged", "application", o.Application, "url", o.PullRequestURL)
+		case o.Patched:
+			e.Log.Info("Application changed", "application", o.Application, "changes", what)
 		case o.Commit != "":
 			e.Log.Info("committed", "application", o.Application, "changes", what, "commit", o.Commit)
 		}

@@ -113,6 +113,17 @@ func (r *Registry) Push(repository string, b Build, tags ...string) string {
 	return digest
 }
 
+// Announce lists a tag, with digest and creation time, that nothing was pushed
+// for: enough for whatever a listing like Google's answers alone.
+func (r *Registry) Announce(repository, tag, digest string, created time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.repos[repository] == nil {
+		r.repos[repository] = map[string]pushed{}
+	}
+	r.repos[repository][tag] = pushed{digest, created, created, "application/vnd.oci.image.manifest.v1+json"}
+}
+
 func (r *Registry) image(b Build, platform string) v1.Image {
 	p := must(v1.ParsePlatform(platform))
 	labels := map[string]string{"uploaded": b.Uploaded.Format(time.RFC3339Nano)}

@@ -1,0 +1,220 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// piece is YAML that a file is to get: a value, a map or a list.
+type piece struct {
+	value  string
+	truth  bool // value is true or false, and no string
+	fields []field
+	items  []piece
+}
+
+type field struct {
+	key   string
+	piece piece
+}
+
+func (p piece) plain() bool { return len(p.fields) == 0 && len(p.items) == 0 }
+
+// nested is a map within a map for each key, with p inside.
+func nested(keys []string, p piece) piece {
+	for i := len(keys) - 1; i >= 0; i-- {
+		p = piece{fields: []field{{keys[i], p}}}
+	}
+	return p
+}
+
+// word writes a plain piece.
+func (s *source) word(p piece, like yaml.Style) string {
+	if p.truth {
+		return p.value
+	}
+	return scalar(p.value, like, s.quote())
+}
+
+// block writes the fields or items of p as lines, the first of them indented
+// as the others are.
+func (s *source) block(p piece, indent, step string) []string {
+	var lines []string
+	add := func(head string, child piece, deeper string) {
+		if child.plain() {
+			lines = append(lines, head+" "+s.word(child, 0))
+			return
+		}
+		lines = append(lines, head)
+		lines = append(lines, s.block(child, deeper, step)...)
+	}
+	for _, f := range p.fields {
+		deeper := indent + step
+		if len(f.piece.items) > 0 {
+			deeper = indent
+		}
+		add(indent+scalar(f.key, 0, '"')+":", f.piece, deeper)
+	}
+	for _, item := range p.items {
+		if item.plain() {
+			lines = append(lines, indent+"- "+s.word(item, 0))
+			continue
+		}
+		inner := s.block(item, indent+"  ", step)
+		inner[0] = indent + "- " + strings.TrimLeft(inner[0], " ")
+		lines = append(lines, inner...)
+	}
+	return lines
+}
+
+// inline writes p in braces, quoted as the map or list that it goes into.
+func (s *source) inline(p piece, like yaml.Style) string {
+	switch {
+	case len(p.items) > 0:
+		items := make([]string, len(p.items))
+		for i, item := range p.items {
+			items[i] = s.inline(item, like)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case len(p.fields) > 0:
+		fields := make([]string, len(p.fields))
+		for i, f := range p.fields {
+			fields[i] = scalar(f.key, like, '"') + ": " + s.inline(f.piece, like)
+		}
+		return "{" + strings.Join(fields, ", ") + "}"
+	}
+	return s.word(p, like)
+}
+
+// addField puts a field behind those that a map has. A nil map is an empty
+// document.
+func (s *source) addField(mapping *yaml.Node, root bool, f field) (splice, error) {
+	one := piece{fields: []field{f}}
+	switch {
+	case mapping == nil:
+		return s.insertLines(len(s.text), s.block(one, "", s.step())...), nil
+	case mapping.Style&yaml.FlowStyle != 0:
+		text := s.inline(one, firstKeyStyle(mapping))
+		return s.appendToFlow(mapping, text[1:len(text)-1])
+	}
+	indent := margin(mapping)
+	lines := s.block(one, indent, s.step())
+	if root {
+		if s.keysSetOff(mapping) {
+			lines = append([]string{""}, lines...)
+		}
+		return s.insertLines(s.documentEnd(mapping), lines...), nil
+	}
+	return s.insertLines(s.lineEnd(s.lastByte(mapping)), lines...), nil
+}
+
+// fill gives a value to a key that has none, or an empty map or list.
+func (s *source) fill(parent, key, node *yaml.Node, p piece) ([]splice, error) {
+	if parent.Style&yaml.FlowStyle != 0 || node.Kind != yaml.ScalarNode && node.Line != key.Line {
+		if node.Kind == yaml.ScalarNode {
+			start, end, err := s.valueSpan(node)
+			if err == nil && start == end {
+				return nil, fmt.Errorf("line %d: %s has no value within braces; write {}", key.Line, key.Value)
+			}
+			return []splice{{start, end, s.inline(p, firstKeyStyle(parent))}}, err
+		}
+		text := s.inline(p, firstKeyStyle(parent))
+		one, err := s.appendToFlow(node, text[1:len(text)-1])
+		return []splice{one}, err
+	}
+	start, end := s.offset(node), s.offset(node)
+	if node.Kind == yaml.ScalarNode {
+		end += len(node.Value) // null or ~
+	} else {
+		end = s.closing(start + 1)
+	}
+	for start > 0 && s.text[start-1] == ' ' && end > start {
+		start--
+	}
+	indent := margin(parent)
+	if len(p.items) == 0 {
+		indent += s.step()
+	}
+	lines := s.insertLines(s.lineEnd(end), s.block(p, indent, s.step())...)
+	if start == end {
+		return []splice{lines}, nil
+	}
+	return []splice{{start, end, ""}, lines}, nil
+}
+
+// addItem puts an item behind those that a list has.
+func (s *source) addItem(list *yaml.Node, item piece) (splice, error) {
+	if list.Style&yaml.FlowStyle != 0 {
+		return s.appendToFlow(list, s.inline(item, innerStyle(list)))
+	}
+	indent := strings.Repeat(" ", list.Column-1)
+	return s.insertLines(s.lineEnd(s.lastByte(list)), s.block(piece{items: []piece{item}}, indent, s.step())...), nil
+}
+
+// margin is the indentation of a map's keys; an anchor before the first of
+// them stands elsewhere.
+func margin(mapping *yaml.Node) string {
+	n := mapping
+	if len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	return strings.Repeat(" ", n.Column-1)
+}
+
+// step is how far the file indents a map within a map; two spaces where it
+// has none.
+func (s *source) step() string {
+	step := 0
+	for _, doc := range s.docs {
+		walk(doc, func(n *yaml.Node) {
+			if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 || step > 0 {
+				return
+			}
+			for i := 1; i < len(n.Content); i += 2 {
+				child := n.Content[i]
+				if child.Kind == yaml.MappingNode && child.Style&yaml.FlowStyle == 0 && len(child.Content) > 0 && len(margin(child)) > len(margin(n)) {
+					step = len(margin(child)) - len(margin(n))
+					return
+				}
+			}
+		})
+	}
+	if step == 0 {
+		step = 2
+	}
+	return strings.Repeat(" ", step)
+}
+
+// empty tells whether nothing but comments and white space is there.
+func (s *source) empty() bool {
+	for i := range s.docs {
+		if root := s.root(i); root != nil && (root.Kind != yaml.ScalarNode || root.Tag != yaml.NodeTagNull) {
+			return false
+		}
+	}
+	return true
+}
+
+// only returns the root of a file that holds one document.
+func (s *source) only() (*yaml.Node, error) {
+	if s.empty() {
+		return nil, nil
+	}
+	var found *yaml.Node
+	for i := range s.docs {
+		root := s.root(i)
+		if root == nil || root.Kind == yaml.ScalarNode && root.Tag == yaml.NodeTagNull {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("there is more than one document; leave one")
+		}
+		found = root
+	}
+	if found.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("the file holds a %s, where keys and values are expected", kindOf(found))
+	}
+	return found, nil
+}

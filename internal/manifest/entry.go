@@ -1,0 +1,96 @@
+package manifest
+
+import (
+	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+)
+
+// Entry is one image as a file shall have it, in the terms of every format.
+// A format has the methods
+//
+//	Read(src []byte, e Entry) (Version, error)
+//	Set(src []byte, entries ...Entry) ([]byte, error)
+//	Place(e Entry) string
+//
+// Set makes all entries in one step; src may be empty, and comes back as it
+// was where everything is in place. Errors wrap ErrUnreadable or ErrShape.
+// Place is the same for entries that stand in one place of a file.
+type Entry struct {
+	Image  string // with registry, as image-list writes it, without tag and digest
+	Tag    string
+	Digest string // empty: none is written, and one that is there goes
+	// KustomizeName is what manifests call the image; empty: Image.
+	KustomizeName string
+	// HelmSpec is the key of a whole reference; where it is empty, HelmName
+	// and HelmTag are those of the image and of its tag. See KeyPath.
+	HelmName, HelmTag, HelmSpec string
+}
+
+// Version is what a file says of an image.
+type Version struct {
+	Tag, Digest string
+	// Found tells that the file says anything at all.
+	Found bool
+	// Missing names a key that the file does not have and that an edit adds.
+	Missing string
+}
+
+// String is the version as people say it.
+func (v Version) String() string { return image.Version(v.Tag, v.Digest) }
+
+// name is what the entry is found by in lists of kustomize.
+func (e Entry) name() string {
+	if e.KustomizeName != "" {
+		return e.KustomizeName
+	}
+	return e.Image
+}
+
+// helmKey is the key that holds the version.
+func (e Entry) helmKey() string {
+	if e.HelmSpec != "" {
+		return e.HelmSpec
+	}
+	return e.HelmTag
+}
+
+// reference is the image as it would be pulled, under the name given.
+func (e Entry) reference(name string) string {
+	return image.Ref{Name: name, Tag: e.Tag, Digest: e.Digest}.String()
+}
+
+// version reads "tag", "tag@digest" or "digest".
+func version(s string) Version {
+	tag, digest, _ := strings.Cut(s, "@")
+	if strings.HasPrefix(tag, "sha256:") && digest == "" {
+		tag, digest = "", tag
+	}
+	return Version{Tag: tag, Digest: digest, Found: s != ""}
+}
+
+// Kustomization is the format of kustomization.yaml: an entry of images: with
+// newTag, with digest for a digest, and with newName where manifests call the
+// image something else.
+type Kustomization struct{}
+
+// Place is the name of the entry.
+func (Kustomization) Place(e Entry) string { return e.name() }
+
+// Read returns what the entry of an image says.
+func (Kustomization) Read(src []byte, e Entry) (Version, error) {
+	entry, found, err := ReadKustomizeImage(src, e.name())
+	return Version{Tag: entry.NewTag, Digest: entry.Digest, Found: found}, err
+}
+
+// Set sets the entries.
+func (Kustomization) Set(src []byte, entries ...Entry) ([]byte, error) {
+	edits := make([]KustomizeImage, len(entries))
+	for i, e := range entries {
+		edits[i] = KustomizeImage{Name: e.name(), NewTag: e.Tag, Digest: e.Digest}
+		if e.name() != e.Image {
+			edits[i].NewName = e.Image
+		}
+	}
+	return SetKustomizeImages(src, edits...)
+}

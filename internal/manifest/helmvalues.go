@@ -1,0 +1,432 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+)
+
+// HelmValues is the format of a Helm values file: an image stands there under
+// one key with its whole reference, or under two, of its name and of its tag.
+type HelmValues struct{}
+
+// setting is one key with the value that it is to have.
+type setting struct {
+	key   KeyPath
+	value string
+}
+
+// Place is the key that holds the version.
+func (HelmValues) Place(e Entry) string { return e.helmKey() }
+
+// Read returns what the keys of an image say. A tag's key with an empty value
+// says nothing: charts take their own version then.
+func (HelmValues) Read(src []byte, e Entry) (Version, error) {
+	s, root, err := values(src)
+	if err != nil {
+		return Version{}, err
+	}
+	key := KeyPath(e.helmKey())
+	got, p, err := s.get(root, key)
+	if err != nil {
+		return Version{}, fmt.Errorf("%w: %s: %w", ErrShape, key, err)
+	}
+	v := version(got)
+	if e.HelmSpec != "" && got != "" {
+		ref, err := image.ParseRunning(got)
+		if err != nil {
+			return Version{}, fmt.Errorf("%w: %s is %q, which is no image reference", ErrShape, key, got)
+		}
+		v = Version{Tag: ref.Tag, Digest: ref.Digest, Found: ref.Tag != "" || ref.Digest != ""}
+	}
+	if p.node == nil {
+		v.Missing = string(key)
+	}
+	return v, nil
+}
+
+// Set sets the keys of all entries. Keys that are missing are added. A value
+// that other places take over stays theirs: the anchor moves on to the first
+// of them, unless they are to get the same value.
+func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
+	_, root, err := values(src)
+	if err != nil {
+		return nil, err
+	}
+	var settings []setting
+	for _, e := range entries {
+		wanted, err := e.settings(root)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, wanted...)
+	}
+	result := src
+	for _, want := range settings {
+		s, root, err := values(result)
+		if err != nil {
+			return nil, err
+		}
+		splices, err := s.setKey(root, want, settings)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrShape, want.key, err)
+		}
+		if len(splices) > 0 {
+			result = s.apply(splices)
+		}
+	}
+	if err := verifySettings(src, result, settings); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return result, nil
+}
+
+func values(src []byte) (*source, *yaml.Node, error) {
+	s, err := parse(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := s.only()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return s, root, nil
+}
+
+// settings are the keys that an entry sets. The image's name stays as the file
+// has it where that is the same image, with or without its registry, which
+// many charts keep under a key of its own.
+func (e Entry) settings(root *yaml.Node) ([]setting, error) {
+	named := func(key string, cut func(string) string) (string, error) {
+		p, err := KeyPath(key).find(root)
+		if err != nil {
+			return "", fmt.Errorf("%w: %s: %w", ErrShape, key, err)
+		}
+		return e.spelt(cut(text(p.value()))), nil
+	}
+	if e.HelmSpec != "" {
+		name, err := named(e.HelmSpec, func(old string) string {
+			old, _, _ = strings.Cut(old, "@")
+			old, _, _ = image.CutTag(old)
+			return old
+		})
+		return []setting{{KeyPath(e.HelmSpec), e.reference(name)}}, err
+	}
+	name, err := named(e.HelmName, func(old string) string { return old })
+	return []setting{{KeyPath(e.HelmName), name}, {KeyPath(e.HelmTag), image.Version(e.Tag, e.Digest)}}, err
+}
+
+// spelt is the entry's image in the form that a file has: as it is where it is
+// the same image, without registry where it had none.
+func (e Entry) spelt(old string) string {
+	want, err := image.ParseName(e.Image)
+	if err != nil || old == "" {
+		return e.Image
+	}
+	have, err := image.ParseName(old)
+	short := want.Repository
+	if want.Registry == image.DockerHub {
+		short = strings.TrimPrefix(short, "library/")
+	}
+	switch {
+	case err != nil:
+		return e.Image
+	case have.SameImage(want), old == want.Repository:
+		return old
+	case have.Registry == image.DockerHub && !strings.HasPrefix(old, image.DockerHub+"/"):
+		return short
+	}
+	return e.Image
+}
+
+// get is the text under a key, and where it stands.
+func (s *source) get(root *yaml.Node, key KeyPath) (string, spot, error) {
+	p, err := key.find(root)
+	if err != nil {
+		return "", p, err
+	}
+	if p.node == nil || len(p.rest) > 0 {
+		p.node = nil
+		return "", p, nil
+	}
+	return text(p.value()), p, nil
+}
+
+// setKey makes one key say what it shall.
+func (s *source) setKey(root *yaml.Node, want setting, all []setting) ([]splice, error) {
+	p, err := want.key.find(root)
+	if err != nil {
+		return nil, err
+	}
+	value := piece{value: want.value}
+	switch {
+	case len(p.rest) > 0 && p.node != nil: // a map that is empty so far
+		if len(p.via) > 0 || p.merged || p.node.Kind == yaml.AliasNode {
+			return nil, errTakenOver(p.via, p.node)
+		}
+		return s.fill(p.mapping, p.key, p.node, nested(p.rest, value))
+	case len(p.rest) > 0:
+		f := field{p.rest[0], nested(p.rest[1:], value)}
+		if len(p.via) > 0 {
+			return s.override(root, p, f)
+		}
+		if err := s.shared(root, p.mapping, want, all); err != nil {
+			return nil, err
+		}
+		one, err := s.addField(p.mapping, p.mapping == root, f)
+		return []splice{one}, err
+	case text(p.value()) == want.value && (p.value().Tag == yaml.NodeTagString || want.value == ""):
+		return nil, nil
+	case len(p.via) > 0 && s.setDirectly(root, p.value(), want, all):
+		return nil, nil
+	case len(p.via) > 0 || p.merged:
+		return s.override(root, p, field{p.key.Value, value})
+	case p.node.Kind == yaml.AliasNode && s.setDirectly(root, p.node.Alias, want, all):
+		return nil, nil
+	}
+	if err := s.shared(root, p.mapping, want, all); err != nil {
+		return nil, err
+	}
+	return s.replace(root, p, want, all)
+}
+
+// replace sets a value in its place. An anchor on it moves to the first alias
+// that keeps the old value.
+func (s *source) replace(root *yaml.Node, p spot, want setting, all []setting) ([]splice, error) {
+	node := p.node
+	if node.Kind == yaml.ScalarNode && node.Tag == yaml.NodeTagNull && node.Value == "" && node.Anchor == "" {
+		return s.setValue(p.key, node, want.value, nil)
+	}
+	start, end, err := s.valueSpan(node)
+	if err != nil {
+		return nil, err
+	}
+	style := node.Style
+	if node.Kind == yaml.AliasNode {
+		style = node.Alias.Style
+	}
+	set := splice{start, end, scalar(want.value, style, s.quote())}
+	if node.Kind == yaml.ScalarNode && strings.HasPrefix(string(s.text[s.offset(node):]), "!") {
+		set.start = s.offset(node) // a tag such as !!float would not hold any more
+	}
+	if node.Kind != yaml.ScalarNode || node.Anchor == "" {
+		return []splice{set}, nil
+	}
+	for _, alias := range s.aliases(node) {
+		if s.aliasSet(root, alias, want, all) {
+			continue
+		}
+		from, to, err := s.valueSpan(alias)
+		if err != nil {
+			return nil, err
+		}
+		old := string(s.text[s.offset(node):end])
+		set.start = s.offset(node)
+		return []splice{set, {from, to, old}}, nil
+	}
+	return []splice{set}, nil
+}
+
+// aliases are those of an anchored node, in the order of the file.
+func (s *source) aliases(node *yaml.Node) []*yaml.Node {
+	var found []*yaml.Node
+	for _, doc := range s.docs {
+		walk(doc, func(n *yaml.Node) {
+			if n.Kind == yaml.AliasNode && n.Alias == node {
+				found = append(found, n)
+			}
+		})
+	}
+	return found
+}
+
+// aliasSet tells whether an alias is to get the same value as want anyhow.
+func (s *source) aliasSet(root, alias *yaml.Node, want setting, all []setting) bool {
+	for _, other := range all {
+		p, err := other.key.find(root)
+		if err != nil || other.value != want.value {
+			continue
+		}
+		if p.node == alias {
+			return true
+		}
+		for _, via := range p.via {
+			if via == alias {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setDirectly tells whether another setting reaches the same value without an
+// alias and gives it the same text.
+func (s *source) setDirectly(root, value *yaml.Node, want setting, all []setting) bool {
+	for _, other := range all {
+		p, err := other.key.find(root)
+		if err == nil && other.value == want.value && p.node == value && len(p.via) == 0 && !p.merged {
+			return true
+		}
+	}
+	return false
+}
+
+// shared refuses to change a map, or one around it, that other places take
+// over as a whole, unless they are to get the same value.
+func (s *source) shared(root, mapping *yaml.Node, want setting, all []setting) error {
+	var err error
+	for _, doc := range s.docs {
+		walk(doc, func(n *yaml.Node) {
+			if n.Kind != yaml.AliasNode || n.Alias.Kind == yaml.ScalarNode || !holds(n.Alias, mapping) || s.aliasSet(root, n, want, all) {
+				return
+			}
+			err = fmt.Errorf("line %d takes over *%s and would change with it; write the values out in one of the two places", n.Line, n.Value)
+		})
+	}
+	return err
+}
+
+func holds(n, wanted *yaml.Node) bool {
+	found := false
+	walk(n, func(child *yaml.Node) { found = found || child == wanted })
+	return found
+}
+
+// override gives a key of its own to a map that is taken over from an anchor:
+// "image: *default" becomes a map with "<<: *default" and the key. A map that
+// takes over others by << gets the key beside them.
+func (s *source) override(root *yaml.Node, p spot, f field) ([]splice, error) {
+	if len(p.via) == 0 {
+		one, err := s.addField(p.mapping, p.mapping == root, f)
+		return []splice{one}, err
+	}
+	alias := p.via[len(p.via)-1]
+	if len(p.via) > 1 || alias.Kind != yaml.AliasNode || p.merged || alias.Alias != p.mapping {
+		return nil, errTakenOver(p.via, p.node)
+	}
+	parent := parentOf(root, alias)
+	if parent == nil || parent.Kind != yaml.MappingNode {
+		return nil, errTakenOver(p.via, p.node)
+	}
+	start, end, err := s.valueSpan(alias)
+	if err != nil {
+		return nil, err
+	}
+	star := string(s.text[start:end])
+	if parent.Style&yaml.FlowStyle != 0 {
+		text := s.inline(piece{fields: []field{f}}, 0)
+		return []splice{{start, end, "{<<: " + star + ", " + text[1:]}}, nil
+	}
+	from := start
+	for from > 0 && s.text[from-1] == ' ' {
+		from--
+	}
+	indent := margin(parent) + s.step()
+	lines := append([]string{indent + "<<: " + star}, s.block(piece{fields: []field{f}}, indent, s.step())...)
+	return []splice{{from, end, ""}, s.insertLines(s.lineEnd(end), lines...)}, nil
+}
+
+func errTakenOver(via []*yaml.Node, node *yaml.Node) error {
+	line := 0
+	for _, n := range append(via, node) {
+		if n != nil {
+			line = n.Line
+		}
+	}
+	return fmt.Errorf("the value on line %d is taken over from another place; write it out where it is to differ", line)
+}
+
+func parentOf(n, child *yaml.Node) *yaml.Node {
+	for _, c := range n.Content {
+		if c == child {
+			return n
+		}
+		if found := parentOf(c, child); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// verifySettings compares meaning, with anchors resolved: what is set, and
+// nothing else, may differ.
+func verifySettings(before, after []byte, settings []setting) error {
+	was, err := decoded(before)
+	if err != nil {
+		return err
+	}
+	is, err := decoded(after)
+	if err != nil {
+		return fmt.Errorf("after the edit %w", err)
+	}
+	_, root, err := values(after)
+	if err != nil {
+		return fmt.Errorf("after the edit %w", err)
+	}
+	for _, want := range settings {
+		p, err := want.key.find(root)
+		if err != nil || p.node == nil || len(p.rest) > 0 || text(p.value()) != want.value || p.value().Tag != yaml.NodeTagString && want.value != "" {
+			return fmt.Errorf("after the edit %s does not say %q; two images may have one key", want.key, want.value)
+		}
+		put(was, want)
+	}
+	if !reflect.DeepEqual(was, is) {
+		return errors.New("the edit would change more than the image; simplify the file by hand")
+	}
+	return nil
+}
+
+func decoded(src []byte) (map[string]any, error) {
+	out := map[string]any{}
+	_, root, err := values(src)
+	if err != nil || root == nil {
+		return out, err
+	}
+	return out, root.Decode(&out)
+}
+
+// put sets a key in decoded values, by the rules of KeyPath.
+func put(values map[string]any, want setting) {
+	if _, ok := values[string(want.key)]; ok {
+		values[string(want.key)] = want.value
+		return
+	}
+	putParts(values, strings.Split(string(want.key), "."), want)
+}
+
+func putParts(at map[string]any, parts []string, want setting) {
+	length, name, index := 0, "", -1
+	for n := 1; n <= len(parts) && length == 0; n++ {
+		name, index = want.key.part(strings.Join(parts[:n], "."))
+		if _, ok := at[name]; ok {
+			length = n
+		}
+	}
+	if length == 0 {
+		length, name, index = 1, parts[0], -1
+	}
+	last := length == len(parts)
+	list, isList := at[name].([]any)
+	switch {
+	case isList && index >= 0 && index < len(list) && last:
+		list[index] = want.value
+	case isList && index >= 0 && index < len(list):
+		if inner, ok := list[index].(map[string]any); ok {
+			putParts(inner, parts[length:], want)
+		}
+	case last:
+		at[name] = want.value
+	default:
+		inner, ok := at[name].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			at[name] = inner
+		}
+		putParts(inner, parts[length:], want)
+	}
+}
