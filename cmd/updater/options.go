@@ -218,8 +218,8 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 		credentials.Repositories = func(ctx context.Context) ([]map[string][]byte, error) {
 			return cluster.RepositorySecrets(ctx, o.namespace(c, cluster.Namespace()))
 		}
-		credentials.KnownHosts = func(ctx context.Context) string {
-			return cluster.KnownHosts(ctx, o.namespace(c, cluster.Namespace()))
+		credentials.Trust = func(ctx context.Context) (string, map[string]string) {
+			return cluster.Trust(ctx, o.namespace(c, cluster.Namespace()))
 		}
 	}
 	return gitwrite.New(gitwrite.Options{
@@ -228,11 +228,12 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 		SignOff:  c.Git.SignOff,
 		Message:  message,
 		GitHub:   hub,
-		Credentials: func(ctx context.Context, url, from string) (gitwrite.Credentials, error) {
-			found, err := credentials.Find(ctx, url, from)
+		Credentials: func(ctx context.Context, access gitwrite.Access) (gitwrite.Credentials, error) {
+			found, err := credentials.Find(ctx, access.URL, access.From, access.Project)
 			return gitwrite.Credentials(found), err
 		},
-		Now: time.Now,
+		Scoped: credentials.Scoped,
+		Now:    time.Now,
 	}), nil
 }
 

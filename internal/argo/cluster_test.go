@@ -79,6 +79,31 @@ stringData: {url: "https://example.com/team/", username: team, password: s3cret}
 ---
 apiVersion: v1
 kind: Secret
+metadata: {name: creds-project, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
+stringData: {url: "https://example.com/team/scoped.git", project: blue, username: blue, password: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: repo-bare, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
+stringData: {url: "https://example.com/team/bare", proxy: "http://proxy.example.com", insecure: "true"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: app, namespace: argocd}
+stringData: {githubAppID: "5", githubAppInstallationID: "six", githubAppPrivateKey: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: half, namespace: argocd}
+stringData: {username: ada}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: broken-repo, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
+stringData: {url: "https://example.com/broken", username: ada, password: s3cret, insecure: perhaps}
+---
+apiVersion: v1
+kind: Secret
 metadata: {name: empty, namespace: argocd}
 ---
 apiVersion: v1
@@ -144,7 +169,7 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 		Repositories: func(ctx context.Context) ([]map[string][]byte, error) {
 			return cluster.RepositorySecrets(ctx, "argocd")
 		},
-		KnownHosts: func(ctx context.Context) string { return cluster.KnownHosts(ctx, "argocd") }}
+		Trust: func(ctx context.Context) (string, map[string]string) { return cluster.Trust(ctx, "argocd") }}
 	for _, c := range []struct{ url, from, user, key, problem string }{
 		{"https://example.com/x", "secret:argocd/git", "ada", "", ""},
 		{"ssh://git@example.com/O/exact", "", "", "key", ""},
@@ -153,8 +178,14 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 		{"https://elsewhere.com/r.git", "", "", "", ""},
 		{"https://example.com/x", "secret:argocd/none", "", "", "does not exist"},
 		{"https://example.com/x", "secret:argocd/empty", "", "", "neither username"},
+		{"https://example.com/x", "secret:argocd/app", "", "", "the Secret argocd/app: its field githubAppInstallationID is no number"},
+		{"https://example.com/x", "secret:argocd/half", "", "", "it has the field username, but no password"},
+		{"https://example.com/broken", "", "", "", "the Secret argocd/broken-repo: its field insecure is neither true nor false"},
+		{"https://example.com/team/bare.git", "", "team", "", ""},
+		{"https://example.com/TEAM/scoped", "blue", "blue", "", ""},
+		{"https://example.com/team/scoped", "green", "team", "", ""},
 	} {
-		got, err := credentials.Find(ctx, c.url, c.from)
+		got, err := credentials.Find(ctx, c.url, c.from, c.from) // a row without a Secret names a project
 		if c.problem != "" {
 			if err == nil || !strings.Contains(err.Error(), c.problem) {
 				t.Errorf("%s %s: %v, want %q", c.url, c.from, err, c.problem)
@@ -164,6 +195,12 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 		if err != nil || got.Username != c.user || string(got.SSHPrivateKey) != c.key || got.KnownHosts == "" {
 			t.Errorf("%s %s: %q %q %v", c.url, c.from, got.Username, got.SSHPrivateKey, err)
 		}
+		if bare := strings.Contains(c.url, "bare"); got.Insecure != bare || (got.Proxy != "") != bare {
+			t.Errorf("%s: insecure %t, proxy %q", c.url, got.Insecure, got.Proxy)
+		}
+	}
+	if !credentials.Scoped(ctx, "https://example.com/team/scoped") || credentials.Scoped(ctx, "https://example.com/team/r") {
+		t.Error("the credentials of one project are not told from those of all")
 	}
 }
 

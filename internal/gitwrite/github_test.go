@@ -222,7 +222,7 @@ func TestAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newService(t, Options{GitHub: client}).Open(git.URLOf(repo), "")
+	r, err := newService(t, Options{GitHub: client}).Open(t.Context(), Access{URL: git.URLOf(repo)})
 	if err != nil {
 		t.Fatal(err)
 	}

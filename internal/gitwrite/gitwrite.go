@@ -30,8 +30,10 @@ type Options struct {
 	Message  *Message
 	GitHub   *GitHub // nil: no App and no token is configured
 	// Credentials finds those of a repository that is not GitHub's, or for
-	// which the Application names others.
-	Credentials func(ctx context.Context, url, from string) (Credentials, error)
+	// which the Application names others. Scoped tells whether they differ from
+	// project to project; nil: they do not.
+	Credentials func(ctx context.Context, access Access) (Credentials, error)
+	Scoped      func(ctx context.Context, url string) bool
 	Now         func() time.Time
 }
 
@@ -73,17 +75,21 @@ func identity(url string) string {
 	return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git")
 }
 
-// Open returns the repository at url: the same one for every spelling of its
-// address. from is what the Application says of
-// its credentials: empty, repocreds, or secret:NAMESPACE/NAME.
-func (s *Service) Open(url, from string) (*Repository, error) {
-	key := identity(url) + " " + from
+// Open returns the repository that access names: the same one for every
+// spelling of its address, and for all projects but those that have
+// credentials of their own for it.
+func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) {
+	named := strings.HasPrefix(access.From, "secret:")
+	if named || access.From == "" && s.hub(access.URL) != nil || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
+		access.Project = ""
+	}
+	key := identity(access.URL) + " " + access.From + " " + access.Project
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.repos[key]; ok {
 		return r, nil
 	}
-	remote, hub, err := s.connect(url, from)
+	remote, hub, err := s.connect(access)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func newService(t *testing.T, options Options) *Service {
 
 func open(t *testing.T, s *Service, url string) *Repository {
 	t.Helper()
-	r, err := s.Open(url, "")
+	r, err := s.Open(context.Background(), Access{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +395,7 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 		return strings.Replace(git.URLOf(repo), "http://", "http://"+user+":"+password+"@", 1)
 	}
 	read := func(url string) error {
-		r, err := newService(t, Options{}).Open(url, "")
+		r, err := newService(t, Options{}).Open(context.Background(), Access{URL: url})
 		if err != nil {
 			return err
 		}
@@ -406,20 +406,20 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 		t.Errorf("user and password of the URL: %v", err)
 	}
 	t.Run("user and password of a Secret beat the URL's", func(t *testing.T) {
-		service := newService(t, Options{Credentials: func(_ context.Context, _, from string) (Credentials, error) {
-			if from != "secret:argocd/git" {
+		service := newService(t, Options{Credentials: func(_ context.Context, access Access) (Credentials, error) {
+			if access.From != "secret:argocd/git" {
 				return Credentials{}, errors.New("another Secret is asked for")
 			}
 			return Credentials{Username: "ada", Password: "s3cret-password"}, nil
 		}})
-		r, err := service.Open(withCredentials("ada", "wr0ng-password"), "secret:argocd/git")
+		r, err := service.Open(context.Background(), Access{URL: withCredentials("ada", "wr0ng-password"), From: "secret:argocd/git"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Read(context.Background(), []Want{wantFile("f0/k.yaml")}); err != nil {
 			t.Error(err)
 		}
-		r, err = service.Open(git.URLOf(repo), "secret:argocd/none")
+		r, err = service.Open(context.Background(), Access{URL: git.URLOf(repo), From: "secret:argocd/none"})
 		if err != nil {
 			t.Fatal(err)
 		}

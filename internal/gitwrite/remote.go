@@ -26,10 +26,8 @@ const (
 
 // remote speaks git's protocol with one repository.
 type remote struct {
-	endpoint  *transport.Endpoint
-	transport transport.Transport
-	auth      func(ctx context.Context) (transport.AuthMethod, error)
-	public    string // the address without credentials
+	way    func(ctx context.Context) (*way, error)
+	public string // the address without credentials
 	// noBlobWants is learned: the server does not hand out single blobs.
 	noBlobWants bool
 }
@@ -72,12 +70,29 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 }
 
 func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
-	auth, err := r.auth(ctx)
+	w, err := r.way(ctx)
 	if err != nil {
 		return nil, err
 	}
-	endpoint := *r.endpoint // a session changes it on a redirect
-	return r.transport.NewUploadPackSession(&endpoint, auth)
+	auth, err := w.auth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	endpoint := *w.endpoint // a session changes it on a redirect
+	return w.transport.NewUploadPackSession(&endpoint, auth)
+}
+
+func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession, error) {
+	w, err := r.way(ctx)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := w.auth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	endpoint := *w.endpoint
+	return w.transport.NewReceivePackSession(&endpoint, auth)
 }
 
 // fetchRequest is one request for objects.
@@ -137,12 +152,7 @@ type refUpdate struct {
 func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (refused map[string]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	auth, err := r.auth(ctx)
-	if err != nil {
-		return nil, r.failed("pushing", err)
-	}
-	endpoint := *r.endpoint
-	session, err := r.transport.NewReceivePackSession(&endpoint, auth)
+	session, err := r.receivePack(ctx)
 	if err != nil {
 		return nil, r.failed("pushing", err)
 	}

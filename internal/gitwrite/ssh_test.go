@@ -21,8 +21,8 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	write := func(c Credentials) error {
-		service := newService(t, Options{Credentials: func(context.Context, string, string) (Credentials, error) { return c, nil }})
-		r, err := service.Open(server.URLOf(repo), "secret:argocd/git")
+		service := newService(t, Options{Credentials: func(context.Context, Access) (Credentials, error) { return c, nil }})
+		r, err := service.Open(context.Background(), Access{URL: server.URLOf(repo), From: "secret:argocd/git"})
 		if err != nil {
 			return err
 		}

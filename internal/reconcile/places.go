@@ -34,7 +34,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 			places[i] = inApplication(app)
 			continue
 		}
-		repository, err := e.Git.Open(app.Target.Repository, app.Target.Credentials)
+		repository, err := e.Git.Open(ctx, gitwrite.Access{URL: app.Target.Repository, From: app.Target.Credentials, Project: app.Project})
 		if err != nil {
 			places[i].err = err
 			continue
