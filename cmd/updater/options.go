@@ -193,7 +193,12 @@ func (o *options) namespace(c config.Config, context string) string {
 func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Client, error) {
 	var registries []registry.Registry
 	for _, r := range c.Registries {
-		registries = append(registries, registry.Registry{Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure})
+		sorted := strings.ReplaceAll(r.TagSortMode, "_", "-")
+		if sorted == "none" {
+			sorted = ""
+		}
+		registries = append(registries, registry.Registry{Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure,
+			CredentialsLife: time.Duration(r.CredsExpire), Sorted: sorted, Namespace: r.DefaultNS, Default: r.Default})
 	}
 	return registry.New(registries, secrets, userAgent())
 }

@@ -209,7 +209,7 @@ func (r *reader) readUpdate(u *Update, constraint string) {
 	}
 	u.Credentials, key = r.imageValue(u.Alias, pullSecret)
 	if err := validCredentials(u.Credentials); err != nil {
-		add(key, err.Error(), "use secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME or env:VARIABLE")
+		add(key, err.Error(), "use secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME, env:VARIABLE or ext:/ABSOLUTE/PATH")
 	}
 	u.KustomizeName, key = r.imageValue(u.Alias, kustomizeName)
 	if u.KustomizeName != "" {
@@ -245,10 +245,9 @@ func validCredentials(s string) error {
 	case s == "", s == "google",
 		kind == "secret" && complete && hasField && field != "",
 		kind == "pullsecret" && complete && !hasField,
-		kind == "env" && rest != "":
+		kind == "env" && rest != "",
+		kind == "ext" && strings.HasPrefix(rest, "/"):
 		return nil
-	case kind == "ext":
-		return errors.New("scripts (ext:) are not supported by this version")
 	}
 	return errors.New("its value names no credentials")
 }

@@ -49,12 +49,13 @@ type Registry struct {
 	Limit       int    `yaml:"limit"`
 	CAFile      string `yaml:"caFile"`
 	Insecure    bool   `yaml:"insecure"`
-	// These of registries.conf say nothing that we need to know, or are not built yet.
-	Ping        bool   `yaml:"ping"`
-	CredsExpire string `yaml:"credsexpire"`
-	TagSortMode string `yaml:"tagsortmode"`
-	DefaultNS   string `yaml:"defaultns"`
-	Default     bool   `yaml:"default"`
+	// CredsExpire is how long credentials are used; 0: as the registry package says.
+	CredsExpire Duration `yaml:"credsexpire"`
+	TagSortMode string   `yaml:"tagsortmode"`
+	DefaultNS   string   `yaml:"defaultns"`
+	Default     bool     `yaml:"default"`
+	// Ping says nothing that we need to know: every registry is pinged once.
+	Ping bool `yaml:"ping"`
 }
 
 // ArgoCD tells where Argo CD itself runs.
@@ -174,8 +175,12 @@ type LeaderElection struct {
 // Duration is written as Go writes durations.
 type Duration time.Duration
 
-// UnmarshalYAML reads "2m".
+// UnmarshalYAML reads "2m"; nothing is 0.
 func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
+	if node.Value == "" {
+		*d = 0
+		return nil
+	}
 	parsed, err := time.ParseDuration(node.Value)
 	if err != nil {
 		return fmt.Errorf("line %d: %q is no duration such as 30s or 2m", node.Line, node.Value)

@@ -2,9 +2,11 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -102,7 +104,9 @@ func TestProblems(t *testing.T) {
 		{"git: [\n", "c.yaml:"},
 		{"a: 1\n---\nb: 2\n", "more than one document"},
 		{"registries:\n- name: x\n", "c.yaml:2: registries[0]: prefix is missing"},
-		{"registries:\n- {prefix: x, credentials: ext:/bin/x}\n", "c.yaml:2: registries[0].credentials: scripts are not supported by this version"},
+		{"registries:\n- {prefix: x, credentials: ext:bin/x}\n", "c.yaml:2: registries[0].credentials: the path of the program must be absolute"},
+		{"registries:\n- {prefix: x, tagsortmode: newest}\n", `registries[0].tagsortmode: "newest" is no order`},
+		{"registries:\n- {prefix: x, default: true}\n- {prefix: y, default: true}\n", "c.yaml:3: registries[1].default: another registry is the default already"},
 		{"git:\n  delivery:\n    default: mail\n", `c.yaml:3: git.delivery.default: "mail" is no way of delivery; use commit or pull-request`},
 		{"git:\n  delivery:\n    rules:\n    - when: {path: \"[\"}\n      use: commit\n", `c.yaml:4: git.delivery.rules[0].when.path: "[" is no glob`},
 		{"github:\n  app: {id: 5}\n", "c.yaml:2: github.app: privateKeyFile is missing"},
@@ -127,5 +131,45 @@ func TestProblems(t *testing.T) {
 		if !found {
 			t.Errorf("%q:\n%v\nwant %s", c.src, problems, c.want)
 		}
+	}
+}
+
+func TestReadRegistries(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "registries.conf")
+	read := func(content string) ([]Registry, []Problem) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		registries, problems, err := ReadRegistries(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return registries, problems
+	}
+	got, problems := read(`registries:
+- name: Docker Hub
+  api_url: https://registry-1.docker.io
+  ping: yes
+  credentials: secret:foo/bar#creds
+  defaultns: library
+- name: Amazon
+  api_url: https://123456789.dkr.ecr.eu-west-1.amazonaws.com
+  prefix: 123456789.dkr.ecr.eu-west-1.amazonaws.com
+  ping: yes
+  insecure: no
+  credentials: ext:/scripts/auth1.sh
+  credsexpire: 10h
+  tagsortmode: latest-first
+  limit: 10
+`)
+	if len(problems) > 0 || len(got) != 2 || got[0].Prefix != "docker.io" || got[0].DefaultNS != "library" || time.Duration(got[1].CredsExpire) != 10*time.Hour || got[1].TagSortMode != "latest-first" {
+		t.Errorf("%+v, %v", got, problems)
+	}
+	if _, problems = read("registries: []\ninterval: 1m\n"); len(problems) != 1 || !strings.Contains(problems[0].Message, "unknown key interval") {
+		t.Errorf("another key: %v", problems)
+	}
+	if _, problems = read("registries:\n- {name: x, prefix: x, credsexpire: soon}\n"); len(problems) != 1 || problems[0].Line != 2 {
+		t.Errorf("a duration that is none: %v", problems)
 	}
 }

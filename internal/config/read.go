@@ -83,6 +83,36 @@ func Read(file string, data []byte) (Config, []Problem) {
 	return c, problems
 }
 
+// ReadRegistries reads a registries.conf of Argo CD Image Updater: a file that
+// has registries: alone. A registry without prefix is Docker Hub, as there.
+func ReadRegistries(file string) ([]Registry, []Problem, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the registries: %w", err)
+	}
+	var keys map[string]any
+	if err := yaml.Unmarshal(data, &keys); err == nil {
+		for key := range keys {
+			if key != "registries" {
+				return nil, []Problem{{File: file, Message: fmt.Sprintf("unknown key %s; registries: is all that it has", key)}}, nil
+			}
+		}
+	}
+	c, problems := Read(file, data)
+	var left []Problem
+	for _, p := range problems {
+		if !strings.Contains(p.Message, "prefix is missing") {
+			left = append(left, p)
+		}
+	}
+	for i := range c.Registries {
+		if c.Registries[i].Prefix == "" {
+			c.Registries[i].Prefix = "docker.io"
+		}
+	}
+	return c.Registries, left, nil
+}
+
 var lineOf = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)$`)
 
 // problemOf takes the line out of one of the YAML parser's messages.

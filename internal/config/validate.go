@@ -21,21 +21,7 @@ func (c Config) problems() []finding {
 	if c.Interval <= 0 {
 		add("interval", "it must be more than nothing, such as 2m")
 	}
-	for i, r := range c.Registries {
-		key := fmt.Sprintf("registries[%d]", i)
-		if r.Prefix == "" {
-			add(key, "prefix is missing: the host of the images, such as ghcr.io")
-		}
-		if strings.HasPrefix(r.Credentials, "ext:") {
-			add(key+".credentials", "scripts are not supported by this version; use google, env:, secret: or pullsecret:")
-		}
-		if r.Limit < 0 {
-			add(key+".limit", "it is a number of requests per second")
-		}
-		if r.CAFile != "" && r.Insecure {
-			add(key, "set caFile or insecure, not both")
-		}
-	}
+	registries(c.Registries, add)
 	if m := c.Defaults.WriteBackMethod; m != "git" && m != "argocd" && m != "restart" {
 		add("defaults.writeBackMethod", "%q is no method; use git or argocd", m)
 	}
@@ -53,6 +39,40 @@ func (c Config) problems() []finding {
 		add("github", "set app or tokenFile, not both")
 	}
 	return found
+}
+
+func registries(all []Registry, add func(key, format string, args ...any)) {
+	defaults := 0
+	for i, r := range all {
+		key := fmt.Sprintf("registries[%d]", i)
+		if r.Prefix == "" {
+			add(key, "prefix is missing: the host of the images, such as ghcr.io")
+		}
+		if program, ok := strings.CutPrefix(r.Credentials, "ext:"); ok && !strings.HasPrefix(program, "/") {
+			add(key+".credentials", "the path of the program must be absolute")
+		}
+		if r.Limit < 0 {
+			add(key+".limit", "it is a number of requests per second")
+		}
+		if r.CredsExpire < 0 {
+			add(key+".credsexpire", "it is a time, such as 9h")
+		}
+		if r.CAFile != "" && r.Insecure {
+			add(key, "set caFile or insecure, not both")
+		}
+		switch r.TagSortMode {
+		case "", "none", "latest-first", "latest-last", "latest_first", "latest_last":
+		default:
+			add(key+".tagsortmode", "%q is no order; use latest-first, latest-last or none", r.TagSortMode)
+		}
+		if r.Default {
+			defaults++
+		}
+		if defaults > 1 {
+			add(key+".default", "another registry is the default already")
+			defaults = 1
+		}
+	}
 }
 
 func delivery(d Delivery, add func(key, format string, args ...any)) {
@@ -83,13 +103,6 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 		}
 	}
 	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
-	for i, r := range c.Registries {
-		key := fmt.Sprintf("registries[%d].", i)
-		only(key+"credsexpire", r.CredsExpire != "", "leave it out")
-		only(key+"tagsortmode", r.TagSortMode != "" && r.TagSortMode != "none", "leave it out")
-		only(key+"defaultns", r.DefaultNS != "", "leave it out; Docker Hub's library/ is known")
-		only(key+"default", r.Default, "leave it out; images without a registry are Docker Hub's")
-	}
 	only("git.commits", c.Git.Commits != "per-application", "use per-application")
 	only("git.signing", c.Git.Signing != (Signing{}), "leave it empty")
 	only("git.commitVia", c.Git.CommitVia != "push", "use push")

@@ -165,7 +165,7 @@ func (c Credentials) google(base http.RoundTripper) (func(context.Context) (tran
 	return func(context.Context) (transport.AuthMethod, error) {
 		token, err := source.Token()
 		if err != nil {
-			return nil, errors.New("Google gives no token for the service account of gcpServiceAccountKey")
+			return nil, errors.New("no token for the service account of gcpServiceAccountKey was given by Google")
 		}
 		return &githttp.BasicAuth{Username: config.Email, Password: token.AccessToken}, nil
 	}, nil
@@ -196,7 +196,7 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(c.CA) {
-			return nil, errors.New("Argo CD's ConfigMap argocd-tls-certs-cm has no certificate in PEM form for it")
+			return nil, errors.New("the ConfigMap argocd-tls-certs-cm of Argo CD has no certificate in PEM form for it")
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}

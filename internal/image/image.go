@@ -42,6 +42,9 @@ type Tag struct {
 	// Uploaded is when the manifest reached the registry. Only Google's
 	// registries tell; zero elsewhere.
 	Uploaded time.Time
+	// Rank is the place in a list that the registry sorts by time, oldest
+	// first and from 1; zero where nothing is known of its order.
+	Rank int
 }
 
 var (

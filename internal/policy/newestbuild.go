@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -15,6 +16,11 @@ var plausible = time.Date(1981, 1, 1, 0, 0, 0, 0, time.UTC)
 // any tag has no believable build time and the registry tells upload times,
 // these count for all tags: a mix of both would compare unlike things.
 func chooseNewestBuild(_ Policy, standing []image.Tag) Choice {
+	if !slices.ContainsFunc(standing, func(t image.Tag) bool { return t.Rank == 0 }) {
+		choice := best(NewestBuild, standing, func(a, b image.Tag) bool { return a.Rank < b.Rank }, func(w image.Tag) string { return "older than " + w.Name })
+		choice.Reason = fmt.Sprintf("newest of %s, in the order of the registry's list", count(len(standing), "allowed tag"))
+		return choice
+	}
 	unbuilt, uploaded := 0, 0
 	for _, tag := range standing {
 		if tag.Created.Before(plausible) {

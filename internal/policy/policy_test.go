@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,9 @@ func parseTag(t *testing.T, s string) image.Tag {
 	for i := 1; i+1 < len(fields); i += 2 {
 		at, err := time.Parse(time.RFC3339Nano, fields[i+1])
 		switch {
+		case fields[i] == "rank":
+			_, _ = fmt.Sscan(fields[i+1], &tag.Rank)
+			continue
 		case fields[i] == "digest":
 			tag.Digest = fields[i+1]
 			continue

@@ -152,7 +152,7 @@ func policyKey(u argo.Update) string {
 // pick among them.
 func choose(ctx context.Context, repository *registry.Repository, listing registry.Listing, u argo.Update) (policy.Choice, error) {
 	needs := u.Policy.Metadata()
-	wanted := registry.Wanted{Digest: needs.Digest, Created: needs.Created, Platforms: u.Platforms, Default: defaultPlatform()}
+	wanted := registry.Wanted{Digest: needs.Digest, Created: needs.Created && !listing.Ranked, Platforms: u.Platforms, Default: defaultPlatform()}
 	standing, dropped := u.Policy.Standing(listing.Tags)
 	if len(standing) == 0 {
 		return u.Policy.Choose(listing.Tags), nil

@@ -36,7 +36,8 @@ func (e *CredentialsError) Unwrap() error { return e.Err }
 //	env:VARIABLE               user:password
 //	secret:NS/NAME#FIELD       user:password in a field of a Secret
 //	pullsecret:NS/NAME         a Secret of type kubernetes.io/dockerconfigjson
-//	(none)                     Docker's configuration, then Google's for its registries
+//	ext:/absolute/path         a program that prints user:password
+//	(none)                     Docker's configuration, then the cloud's own for its registries
 func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authenticator, error) {
 	kind, rest, _ := strings.Cut(r.creds, ":")
 	fail := func(remedy, format string, args ...any) error {
@@ -44,7 +45,7 @@ func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authen
 	}
 	switch kind {
 	case "":
-		auth, err := authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain).Resolve(r.named())
+		auth, err := authn.NewMultiKeychain(append([]authn.Keychain{authn.DefaultKeychain, google.Keychain}, clouds(r.ref.Registry)...)...).Resolve(r.named())
 		if err != nil {
 			return nil, &CredentialsError{Err: fmt.Errorf("the Docker configuration cannot be read: %w", err), Remedy: "correct ~/.docker/config.json or DOCKER_CONFIG"}
 		}
@@ -62,6 +63,12 @@ func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authen
 			return nil, fail("set it to user:password", "the environment variable is not set")
 		}
 		return basic(value, fail)
+	case "ext":
+		printed, err := runScript(ctx, rest)
+		if err != nil {
+			return nil, fail("run it by hand: it must print user:password and end with status 0", "%w", err)
+		}
+		return basic(printed, fail)
 	case "secret", "pullsecret":
 		if c.secrets == nil {
 			return nil, fail("give --kubeconfig", "there is no cluster to read Secrets from")
@@ -81,7 +88,7 @@ func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authen
 		}
 		return basic(string(value), fail)
 	}
-	return nil, fail("use google, env:VARIABLE, secret:NAMESPACE/NAME#FIELD or pullsecret:NAMESPACE/NAME", "no such kind of credentials")
+	return nil, fail("use google, env:VARIABLE, secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME or ext:/PATH", "no such kind of credentials")
 }
 
 type failure func(remedy, format string, args ...any) error
@@ -142,7 +149,7 @@ func dockerConfig(data []byte, ref image.Ref, fail failure) (authn.Authenticator
 func publicPart(s string) string {
 	kind, _, _ := strings.Cut(s, ":")
 	switch kind {
-	case "google", "env", "secret", "pullsecret":
+	case "google", "env", "secret", "pullsecret", "ext":
 		return s
 	}
 	return "(not shown)"

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,10 +35,21 @@ import (
 type Registry struct {
 	Prefix      string // of the images it serves: a host, or a host and a path
 	APIURL      string // empty: https:// and the host of Prefix
-	Credentials string // see Credentials; empty: Docker's configuration, then Google's
+	Credentials string // see Credentials; empty: those of Docker's configuration and of the clouds
 	Limit       int    // requests per second; 0: DefaultLimit
 	CAFile      string // PEM bundle; empty: the system's
 	Insecure    bool   // do not verify the certificate
+	// CredentialsLife is how long credentials are used before they are
+	// resolved anew; 0: 15 minutes.
+	CredentialsLife time.Duration
+	// Sorted is the order of the registry's list of tags: latest-first or
+	// latest-last; empty: it says nothing.
+	Sorted string
+	// Namespace is put before the names of images that have none.
+	Namespace string
+	// Default makes it the registry of images that name none, instead of
+	// Docker Hub.
+	Default bool
 }
 
 // DefaultLimit is how many requests per second a registry gets, where its
@@ -156,12 +168,27 @@ func (c *Client) registryFor(ref image.Ref) Registry {
 	return best
 }
 
+// place finds the registry of an image, and what the image is called there.
+func (c *Client) place(ref image.Ref) (image.Ref, Registry) {
+	if i := slices.IndexFunc(c.registries, func(r Registry) bool { return r.Default }); i >= 0 && ref.Registry == image.DockerHub && !strings.Contains(ref.Name, image.DockerHub+"/") {
+		ref.Registry, _, _ = strings.Cut(c.registries[i].Prefix, "/")
+		ref.Repository = ref.Name
+	}
+	r := c.registryFor(ref)
+	if r.Namespace != "" && !strings.Contains(ref.Repository, "/") {
+		ref.Repository = r.Namespace + "/" + ref.Repository
+	}
+	return ref, r
+}
+
 // Listing is what one repository told in one cycle.
 type Listing struct {
 	Tags []image.Tag
 	// Complete tells that digests and times are those of the listing itself,
 	// as Google's registries give them; otherwise Describe fetches them.
 	Complete bool
+	// Ranked tells that the tags have ranks instead of times.
+	Ranked bool
 }
 
 // Repository is one image repository as one Application may see it. It is good
@@ -185,7 +212,7 @@ func (r *Repository) Host() string { return r.repo.RegistryStr() }
 // annotation, empty for those of the configuration. The error is for a name
 // that the registry protocol does not allow.
 func (c *Client) Repository(ref image.Ref, credentials string) (*Repository, error) {
-	registry := c.registryFor(ref)
+	ref, registry := c.place(ref)
 	if credentials == "" {
 		credentials = registry.Credentials
 	}
@@ -227,8 +254,14 @@ func (r *Repository) List(ctx context.Context) (Listing, error) {
 	tags := make([]image.Tag, len(answer.Tags))
 	for i, t := range answer.Tags {
 		tags[i] = image.Tag{Name: t}
+		switch r.registry.Sorted {
+		case "latest-first":
+			tags[i].Rank = len(tags) - i
+		case "latest-last":
+			tags[i].Rank = i + 1
+		}
 	}
-	return Listing{Tags: tags}, nil
+	return Listing{Tags: tags, Ranked: r.registry.Sorted != ""}, nil
 }
 
 // googleTags turns Google's listing, which goes by manifests, into tags.
@@ -289,7 +322,11 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.transport != nil && time.Since(t.since) < tunnelLife {
+	life := tunnelLife
+	if r.registry.CredentialsLife > 0 {
+		life = r.registry.CredentialsLife
+	}
+	if t.transport != nil && time.Since(t.since) < life {
 		return t.transport, nil
 	}
 	auth, err := c.authenticator(ctx, r)
