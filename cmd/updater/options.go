@@ -218,6 +218,12 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 	if err != nil {
 		return nil, err
 	}
+	var signer *gitwrite.Signer
+	if c.Git.Signing.Method != "" {
+		if signer, err = gitwrite.NewSigner(c.Git.Signing.Method, c.Git.Signing.KeyFile); err != nil {
+			return nil, fmt.Errorf("git.signing: %w", err)
+		}
+	}
 	credentials := &argo.GitCredentials{Secret: secrets}
 	if cluster != nil {
 		credentials.Repositories = func(ctx context.Context) ([]map[string][]byte, error) {
@@ -231,6 +237,7 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 		CacheDir: c.Git.CacheDir,
 		Author:   gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},
 		SignOff:  c.Git.SignOff,
+		Signer:   signer,
 		Message:  message,
 		GitHub:   hub,
 		Credentials: func(ctx context.Context, access gitwrite.Access) (gitwrite.Credentials, error) {

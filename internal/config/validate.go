@@ -28,6 +28,18 @@ func (c Config) problems() []finding {
 	if t := c.Defaults.WriteBackTarget; t != "kustomization" && t != "argocd-source" {
 		add("defaults.writeBackTarget", "%q is no target; use kustomization or argocd-source", t)
 	}
+	switch c.Git.Signing.Method {
+	case "openpgp", "ssh":
+		if c.Git.Signing.KeyFile == "" {
+			add("git.signing", "keyFile is missing: the private key")
+		}
+	case "":
+		if c.Git.Signing.KeyFile != "" {
+			add("git.signing", "method is missing: openpgp or ssh")
+		}
+	default:
+		add("git.signing.method", "%q is no method; use openpgp or ssh", c.Git.Signing.Method)
+	}
 	delivery(c.Git.Delivery, add)
 	if c.GitHub.App.ID != 0 && c.GitHub.App.PrivateKeyFile == "" {
 		add("github.app", "privateKeyFile is missing: the App's private key")
@@ -104,7 +116,6 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 	}
 	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
 	only("git.commits", c.Git.Commits != "per-application", "use per-application")
-	only("git.signing", c.Git.Signing != (Signing{}), "leave it empty")
 	only("git.commitVia", c.Git.CommitVia != "push", "use push")
 	pr := c.GitHub.PullRequest
 	only("github.pullRequest.title", pr.Title != "", "leave it empty")

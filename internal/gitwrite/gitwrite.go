@@ -27,6 +27,7 @@ type Options struct {
 	CacheDir string
 	Author   Signature // empty fields: the GitHub App's bot, else image-writeback
 	SignOff  bool
+	Signer   *Signer // nil: commits are not signed
 	Message  *Message
 	GitHub   *GitHub // nil: no App and no token is configured
 	// Credentials finds those of a repository that is not GitHub's, or for

@@ -156,7 +156,7 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 }
 
 // write makes a commit that changes or adds one file.
-func (s *stage) write(parent plumbing.Hash, file string, data []byte, message string, author Signature, now time.Time) (plumbing.Hash, error) {
+func (s *stage) write(parent plumbing.Hash, file string, data []byte, message string, author Signature, signer *Signer, now time.Time) (plumbing.Hash, error) {
 	before, err := s.commit(parent)
 	if err != nil {
 		return plumbing.ZeroHash, err
@@ -172,8 +172,8 @@ func (s *stage) write(parent plumbing.Hash, file string, data []byte, message st
 	}
 	signature := object.Signature{Name: author.Name, Email: author.Email, When: now}
 	commit := &object.Commit{Author: signature, Committer: signature, Message: message, TreeHash: root, ParentHashes: []plumbing.Hash{parent}}
-	o := &plumbing.MemoryObject{}
-	if err := commit.Encode(o); err != nil {
+	o, err := signer.encode(commit)
+	if err != nil {
 		return plumbing.ZeroHash, err
 	}
 	return s.put(o), nil

@@ -201,7 +201,7 @@ func (w *writing) build(stage *stage, updates map[string]*branchUpdate, i int) (
 	if err != nil {
 		return fail(err)
 	}
-	hash, err := stage.write(parent, work.File, data, message, w.author, w.repo.options.Now())
+	hash, err := stage.write(parent, work.File, data, message, w.author, w.repo.options.Signer, w.repo.options.Now())
 	if err != nil {
 		return fail(err)
 	}

@@ -1,0 +1,124 @@
+package gitwrite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+)
+
+// The ways to sign commits.
+const (
+	SignOpenPGP = "openpgp"
+	SignSSH     = "ssh"
+)
+
+// Signer signs commits so that git verify-commit accepts them.
+type Signer struct {
+	sign func(commit []byte) (string, error)
+}
+
+// NewSigner reads a private key. For SignSSH, key is its file; for
+// SignOpenPGP, the file of an armored key without passphrase or, as with git
+// itself, the name of one that the program gpg holds. The error never quotes
+// the key.
+func NewSigner(method, key string) (*Signer, error) {
+	data, err := os.ReadFile(key)
+	switch {
+	case method != SignOpenPGP && method != SignSSH:
+		return nil, fmt.Errorf("%q is no way to sign; use %s or %s", method, SignOpenPGP, SignSSH)
+	case key == "":
+		return nil, errors.New("the key is missing")
+	case method == SignOpenPGP && errors.Is(err, fs.ErrNotExist) && !strings.Contains(key, "/"):
+		return byProgram(key)
+	case err != nil:
+		return nil, fmt.Errorf("the key cannot be read: %w", err)
+	case method == SignSSH:
+		return bySSH(data)
+	}
+	return byOpenPGP(data)
+}
+
+func bySSH(key []byte) (*Signer, error) {
+	signer, err := ssh.ParsePrivateKey(key)
+	if err != nil {
+		return nil, errors.New("the key is no SSH private key (one with a passphrase is not supported)")
+	}
+	return &Signer{func(commit []byte) (string, error) {
+		signature, err := sshsig.Sign(bytes.NewReader(commit), signer, sshsig.HashSHA512, "git")
+		if err != nil {
+			return "", err
+		}
+		return string(sshsig.Armor(signature)), nil
+	}}, nil
+}
+
+func byOpenPGP(key []byte) (*Signer, error) {
+	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(key))
+	if err != nil || len(ring) == 0 || ring[0].PrivateKey == nil {
+		return nil, errors.New("the file holds no armored OpenPGP private key; write one with gpg --armor --export-secret-keys")
+	}
+	entity := ring[0]
+	if entity.PrivateKey.Encrypted {
+		return nil, errors.New("the OpenPGP key has a passphrase, which is not supported; export one without")
+	}
+	return &Signer{func(commit []byte) (string, error) {
+		var b bytes.Buffer
+		err := openpgp.ArmoredDetachSign(&b, entity, bytes.NewReader(commit), nil)
+		return b.String() + "\n", err
+	}}, nil
+}
+
+// signTime bounds how long gpg may take: it must not wait for a passphrase.
+const signTime = 30 * time.Second
+
+func byProgram(key string) (*Signer, error) {
+	program, err := exec.LookPath("gpg")
+	if err != nil {
+		return nil, fmt.Errorf("there is no file %s, and no program gpg that could have a key of this name; give the file of an armored private key", key)
+	}
+	return &Signer{func(commit []byte) (string, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), signTime)
+		defer cancel()
+		command := exec.CommandContext(ctx, program, "--batch", "--no-tty", "--armor", "--detach-sign", "--local-user", key)
+		command.Stdin = bytes.NewReader(commit)
+		var said bytes.Buffer
+		command.Stderr = &said
+		out, err := command.Output()
+		if err != nil {
+			return "", fmt.Errorf("gpg does not sign with the key %s: %s", key, serverWords(said.String()))
+		}
+		return string(out), nil
+	}}, nil
+}
+
+// encode makes the object of a commit, signed where s is not nil.
+func (s *Signer) encode(commit *object.Commit) (plumbing.EncodedObject, error) {
+	o := &plumbing.MemoryObject{}
+	if s == nil {
+		return o, commit.Encode(o)
+	}
+	bare := &plumbing.MemoryObject{}
+	if err := commit.EncodeWithoutSignature(bare); err != nil {
+		return nil, err
+	}
+	data, err := content(bare)
+	if err != nil {
+		return nil, err
+	}
+	if commit.PGPSignature, err = s.sign(data); err != nil {
+		return nil, fmt.Errorf("signing the commit: %w", err)
+	}
+	return o, commit.Encode(o)
+}
