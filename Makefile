@@ -34,6 +34,7 @@ lint: bin/golangci-lint ## run the linter
 	bin/golangci-lint run ./...
 
 tools: bin/kube-apiserver bin/etcd bin/golangci-lint bin/helm bin/kustomize ## build the programs that tests and linting need
+	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
 bin/kube-apiserver: tools/go.mod
 	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver

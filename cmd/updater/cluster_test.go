@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +43,8 @@ func TestInACluster(t *testing.T) {
 	}
 	w := newWorld(t)
 	edit(t, w.Config, "interval: 1s", "interval: 1h")
+	health, metrics := freeAddress(t), freeAddress(t)
+	edit(t, w.Config, `web: {listen: ""}`, fmt.Sprintf("web: {listen: %q, metricsListen: %q}", health, metrics))
 	applications := k.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}).Namespace("argocd")
 	patch := func(name, body string) {
 		t.Helper()
@@ -76,6 +82,24 @@ func TestInACluster(t *testing.T) {
 	await(t, "the commit after a changed annotation", func() bool {
 		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
+	if got := get(t, "http://"+health+"/healthz") + get(t, "http://"+health+"/readyz"); got != "ok\nok\n" {
+		t.Errorf("health: %s", got)
+	}
+	for _, want := range []string{"argocd_image_updater_applications_watched_total 2\n", `argocd_image_updater_images_watched_total{application="backend-dev"} 1`,
+		`argocd_image_updater_images_updated_total{application="backend-dev"} 2`, `argocd_image_updater_images_updated_total{application="backend-prod"} 1`,
+		`argocd_image_updater_images_errors_total{application="backend-dev"} 0`, fmt.Sprintf(`argocd_image_updater_registry_requests_total{registry=%q} `, w.Registry.URL),
+		"argocd_image_updater_k8s_api_requests_total ", "argocd_image_updater_k8s_api_errors_total "} {
+		await(t, "the metric "+want, func() bool { return strings.Contains(get(t, "http://"+metrics+"/metrics"), want) })
+	}
+	events, err := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "events"}).Namespace("argocd").List(ctx, metav1.ListOptions{FieldSelector: "reason=ImagesUpdated"})
+	if err != nil || len(events.Items) != 3 {
+		t.Fatalf("events %v, %v", events, err)
+	}
+	last := events.Items[0].GetAnnotations()
+	if last["argocd-image-updater.image-0/full-image-name"] != sandbox.ExampleImage || last["argocd-image-updater.image-0/image-name"] != "liverty-music-dev/backend/server" ||
+		last["argocd-image-updater.image-0/old-tag"] == "" || last["argocd-image-updater.image-0/new-tag"] == "" {
+		t.Errorf("the annotations of the event are %v", last)
+	}
 	stop()
 	if status := <-ended; status != 0 {
 		t.Errorf("status %d\n%s", status, log.String())
@@ -115,4 +139,29 @@ func TestExamplesAreValid(t *testing.T) {
 		t.Fatal("the README has no my-config.yaml")
 	}
 	validate(block, "       ")
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url) //nolint:gosec,noctx // of this test's own server
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

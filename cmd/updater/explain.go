@@ -25,7 +25,7 @@ func newExplain() *cobra.Command {
 dropped which, the winner, what git holds, and what happens next.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			program, err := o.wire(cmd.ErrOrStderr(), nil)
+			program, err := o.wire(cmd, nil)
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ dropped which, the winner, what git holds, and what happens next.`,
 			return verdict(cmd.Context(), nil, plan.Failed())
 		},
 	}
-	o.add(cmd)
+	o.addCycle(cmd)
 	return cmd
 }
 

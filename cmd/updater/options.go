@@ -13,12 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/web"
 )
 
 // options are the flags that commands share.
@@ -30,6 +32,8 @@ type options struct {
 	argocdNamespace string
 	logLevel        string
 	logFormat       string
+	noEvents        bool // of Kubernetes
+	legacy          *legacy
 }
 
 const envPrefix = "IMAGE_WRITEBACK_"
@@ -52,6 +56,12 @@ func (o *options) add(cmd *cobra.Command) {
 	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "", "namespace that Argo CD runs in")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
+}
+
+// addCycle defines the flags of commands that plan or run a cycle.
+func (o *options) addCycle(cmd *cobra.Command) {
+	o.add(cmd)
+	o.legacy = addLegacy(cmd, runFlags)
 }
 
 // fromEnvironment sets each flag that was not given from IMAGE_WRITEBACK_NAME.
@@ -112,6 +122,7 @@ type program struct {
 	log     *slog.Logger
 	engine  *reconcile.Engine
 	cluster *argo.Cluster // nil where Applications come from files
+	web     *web.Server
 	close   func()
 }
 
@@ -119,27 +130,33 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 
 // wire builds the program from flags and configuration. Every error is one of
 // usage: nothing has been touched yet.
-func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program, error) {
-	log, err := o.logger(stderr)
-	if err != nil {
-		return nil, usage(err)
-	}
+func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*program, error) {
 	c, err := o.readConfig()
+	if err == nil {
+		err = o.legacy.apply(cmd, o, &c)
+	}
 	if err != nil {
 		return nil, usage(err)
 	}
 	if change != nil {
 		change(&c)
 	}
+	log, err := o.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, usage(err)
+	}
+	o.legacy.say(log)
+	klog.SetSlogLogger(log) // what the Kubernetes client has to say
+	metrics := web.NewMetrics()
 	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
 	if err != nil {
 		return nil, usage(fmt.Errorf("applications: %w", err))
 	}
 	defaults := argo.Defaults{WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget, Namespace: o.namespace(c, "")}
 	connect := sync.OnceValues(func() (*argo.Cluster, error) {
-		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults)
+		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults, metrics.KubernetesRequests)
 	})
-	p := &program{config: c, log: log}
+	p := &program{config: c, log: log, web: &web.Server{Metrics: metrics}}
 	var source reconcile.Source
 	if len(o.applications) > 0 {
 		source = &argo.Files{Paths: o.applications, Selection: selection, Defaults: defaults, Namespace: o.namespace(c, "")}
@@ -158,8 +175,9 @@ func (o *options) wire(stderr io.Writer, change func(*config.Config)) (*program,
 	if err != nil {
 		return nil, usage(err)
 	}
+	registries.OnRequest = metrics.RegistryRequest
 	p.close = git.Close
-	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log}
+	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log, Silent: o.noEvents}
 	if p.cluster != nil {
 		p.cluster.Defaults.Namespace = o.namespace(c, p.cluster.Namespace())
 		p.engine.Applications = p.cluster

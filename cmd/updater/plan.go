@@ -26,7 +26,7 @@ func newPlan() *cobra.Command {
 			if !ok {
 				return usage(fmt.Errorf("--output %q: use table, json or yaml", output))
 			}
-			program, err := o.wire(cmd.ErrOrStderr(), nil)
+			program, err := o.wire(cmd, nil)
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ func newPlan() *cobra.Command {
 			return verdict(cmd.Context(), nil, plan.Failed())
 		},
 	}
-	o.add(cmd)
+	o.addCycle(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", true, "a plan never writes")
 	_ = cmd.Flags().MarkHidden("dry-run")

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
 func newRun() *cobra.Command {
@@ -23,23 +23,32 @@ newer into git. Without --once it goes on until it is stopped (SIGTERM or
 Ctrl-C); a push that is under way is finished first.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			program, err := o.wire(cmd.ErrOrStderr(), func(c *config.Config) {
-				if interval > 0 {
+			given := cmd.Flags().Changed("interval")
+			if fromEnv, ok, err := legacyInterval(); err != nil {
+				return usage(err)
+			} else if ok && !given {
+				interval, given = fromEnv, true
+			}
+			if given && interval < 0 {
+				return usage(errors.New("--interval: it must not be negative"))
+			}
+			program, err := o.wire(cmd, func(c *config.Config) {
+				if given && interval > 0 {
 					c.Interval = config.Duration(interval)
 				}
 			})
 			if err != nil {
 				return err
 			}
+			once = once || given && interval == 0 // as in Argo CD Image Updater
 			defer program.close()
 			if once {
 				return program.once(cmd, dryRun)
 			}
-			program.serve(cmd.Context(), dryRun)
-			return nil
+			return program.serve(cmd.Context(), dryRun)
 		},
 	}
-	o.add(cmd)
+	o.addCycle(cmd)
 	cmd.Flags().BoolVar(&once, "once", false, "run one cycle, then exit")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "write nothing; log what would be written")
 	cmd.Flags().DurationVar(&interval, "interval", 0, "time between cycles (default as config.yaml says, 2m)")
@@ -69,10 +78,18 @@ func verdict(ctx context.Context, err error, failed bool) error {
 
 // serve runs until ctx ends. A change of an Application asks for a cycle at
 // once; several that come together ask for one.
-func (p *program) serve(ctx context.Context, dryRun bool) {
+func (p *program) serve(ctx context.Context, dryRun bool) error {
+	stop, err := p.web.Start(p.config.Web.Listen, p.config.Web.MetricsListen)
+	if err != nil {
+		return usage(err)
+	}
+	defer stop()
+	p.engine.Publish = func(result *reconcile.Result) {
+		p.web.Metrics.Cycle(result)
+		p.web.Ready.Store(true)
+	}
 	wake := make(chan struct{}, 1)
 	if p.cluster != nil {
-		klog.SetSlogLogger(p.log) // what the watch has to say
 		go p.cluster.Watch(ctx, func() {
 			select {
 			case wake <- struct{}{}:
@@ -83,4 +100,5 @@ func (p *program) serve(ctx context.Context, dryRun bool) {
 	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
 	p.engine.Run(ctx, time.Duration(p.config.Interval), wake, dryRun)
 	p.log.Info("stopped")
+	return nil
 }

@@ -14,8 +14,9 @@ import (
 
 func newTest() *cobra.Command {
 	var o options
-	var strategy, allow, ignore, credentials string
-	var platforms []string
+	var strategy, allow, credentials string
+	var platforms, ignored []string
+	var constraint string
 	cmd := &cobra.Command{
 		Use:   "test IMAGE[:CONSTRAINT]",
 		Short: "Find the newest tag of one image, without an Application",
@@ -23,16 +24,23 @@ func newTest() *cobra.Command {
   updater test ghcr.io/o/app --update-strategy newest-build --allow-tags 'regexp:^[0-9a-f]{40}$'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, p, err := parseTest(args[0], strategy, allow, ignore)
+			if constraint != "" {
+				name, _, _ := image.CutTag(args[0])
+				args[0] = name + ":" + constraint
+			}
+			ref, p, err := parseTest(args[0], strategy, allow, strings.Join(ignored, ","))
 			if err != nil {
 				return usage(err)
 			}
 			c, err := o.readConfig()
+			if err == nil {
+				err = o.legacy.apply(cmd, &o, &c)
+			}
 			if err != nil {
 				return usage(err)
 			}
 			registries, err := newRegistries(c, secretsOf(func() (*argo.Cluster, error) {
-				return argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{})
+				return argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{}, nil)
 			}))
 			if err != nil {
 				return usage(err)
@@ -58,9 +66,12 @@ func newTest() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&strategy, "update-strategy", string(policy.SemVer), strings.Join(policy.StrategyNames(), ", "))
 	flags.StringVar(&allow, "allow-tags", "", "regexp:<Go regular expression>, or any")
-	flags.StringVar(&ignore, "ignore-tags", "", "globs, separated by commas")
+	flags.StringArrayVar(&ignored, "ignore-tags", nil, "globs, separated by commas; may be repeated")
 	flags.StringSliceVar(&platforms, "platforms", nil, "os/arch[/variant]; may be repeated")
-	flags.StringVar(&credentials, "credentials", "", "google, env:VARIABLE, secret:NAMESPACE/NAME#FIELD or pullsecret:NAMESPACE/NAME")
+	flags.StringVar(&credentials, "credentials", "", "google, env:VARIABLE, secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME or ext:/PATH")
+	flags.StringVar(&constraint, "semver-constraint", "", "as :CONSTRAINT behind the image")
+	_ = flags.MarkHidden("semver-constraint")
+	o.legacy = addLegacy(cmd, testFlags)
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ type Cluster struct {
 
 // NewCluster connects through a kubeconfig and context, both as kubectl finds
 // them where they are empty, or with the pod's own credentials.
-func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults Defaults) (*Cluster, error) {
+// wrap may count requests; nil: nobody does.
+func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults Defaults, wrap func(http.RoundTripper) http.RoundTripper) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubecontext})
@@ -44,6 +46,9 @@ func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults De
 		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, or --applications to read Applications from files", err)
 	}
 	config.QPS, config.Burst = 50, 100
+	if wrap != nil {
+		config.Wrap(wrap)
+	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)

@@ -28,7 +28,7 @@ func TestCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults)
+	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,13 +205,13 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 }
 
 func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
-	if _, err := NewCluster("/none", "", Selection{}, defaults); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
+	if _, err := NewCluster("/none", "", Selection{}, defaults, nil); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
 		t.Errorf("no kubeconfig: %v", err)
 	}
-	if _, err := NewCluster(k.Kubeconfig, "none", Selection{}, defaults); err == nil {
+	if _, err := NewCluster(k.Kubeconfig, "none", Selection{}, defaults, nil); err == nil {
 		t.Error("a context that is not there is accepted")
 	}
-	cluster, err := NewCluster(k.Kubeconfig, "", Selection{}, defaults)
+	cluster, err := NewCluster(k.Kubeconfig, "", Selection{}, defaults, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

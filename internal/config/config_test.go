@@ -113,7 +113,6 @@ func TestProblems(t *testing.T) {
 		{"github:\n  app: {privateKeyFile: x}\n", "c.yaml:2: github.app: id is missing"},
 		{"github:\n  app: {id: 5, privateKeyFile: x}\n  tokenFile: y\n", "c.yaml:2: github: set app or tokenFile, not both"},
 		{"leaderElection:\n  enabled: true\n", "c.yaml:2: leaderElection: this is not supported by this version; use enabled: false"},
-		{"web:\n  listen: \":9090\"\n", `c.yaml:2: web.listen: this is not supported by this version; use ""`},
 		{"events: {listen: \":8082\"}\n", "events: this is not supported by this version"},
 		{"git: {commits: combined}\n", "git.commits: this is not supported by this version; use per-application"},
 		{"git: {signing: {method: ssh}}\n", "git.signing: keyFile is missing"},

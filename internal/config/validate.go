@@ -124,8 +124,6 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 	only("github.pullRequest.assignees", len(pr.Assignees) > 0, "leave it empty")
 	only("github.pullRequest.autoMerge", pr.AutoMerge, "use false")
 	only("gitlab", c.GitLab.TokenFile != "" || c.GitLab.URL != Default().GitLab.URL, "leave it out")
-	only("web.listen", c.Web.Listen != "" && c.Web.Listen != Default().Web.Listen, `use ""`)
-	only("web.metricsListen", c.Web.MetricsListen != "", `use ""`)
 	only("events", c.Events.Listen != "" || len(c.Events.SecretFiles) > 0 || c.Events.PubSub != (PubSub{}) || c.Events.PubSubPush != (PubSubPush{}), "leave it empty")
 	only("leaderElection", c.LeaderElection.Enabled || c.LeaderElection.Namespace != "", "use enabled: false, and run one replica")
 }

@@ -210,3 +210,15 @@ type Outcome struct {
 	Note string
 	Err  error
 }
+
+// Written tells whether anything was changed: in a repository, or in the
+// Application itself.
+func (o Outcome) Written() bool {
+	return o.Err == nil && len(o.Changes) > 0 && (o.Commit != "" || o.Patched)
+}
+
+// Name is the Application's without its namespace.
+func (o Outcome) Name() string {
+	_, name, _ := strings.Cut(o.Application, "/")
+	return name
+}

@@ -30,7 +30,7 @@ func signed(t *testing.T, git *sandbox.Git, signer *Signer, environment []string
 		args = append(args, "-c", s)
 	}
 	command := exec.Command("git", append(args, "verify-commit", "--verbose", "main")...)
-	command.Env = append(environment, "PATH="+os.Getenv("PATH"), "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1")
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1"}, environment...)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("git does not verify the commit: %v\n%s", err, out)

@@ -22,9 +22,11 @@ type Source interface {
 // Applications are where the write-back-method argocd writes to: a cluster.
 type Applications interface {
 	SetOverrides(ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error)) error
+	// Updated leaves a word on an Application of what was changed for it.
+	Updated(ctx context.Context, namespace, name string, changes []argo.ImageChange) error
 }
 
-// Engine runs cycles. Set all fields but Applications and Progress.
+// Engine runs cycles. Set all fields but Applications, Silent, Publish and Progress.
 type Engine struct {
 	Source Source
 	// Applications is nil where Applications come from files.
@@ -33,6 +35,10 @@ type Engine struct {
 	Git          *gitwrite.Service
 	Settings     Settings
 	Log          *slog.Logger
+	// Silent leaves no Events on Applications.
+	Silent bool
+	// Publish is given each cycle that has ended; nil: nobody is.
+	Publish func(*Result)
 	// Progress is told how far a stage is; nil: nobody is.
 	Progress func(stage string, done, total int)
 
@@ -174,8 +180,12 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 	if !dryRun {
 		result.Outcomes = e.Apply(ctx, plan)
 	}
+	e.leaveEvents(ctx, result.Outcomes)
 	result.Took = time.Since(start)
 	e.report(ctx, result, dryRun)
+	if e.Publish != nil {
+		e.Publish(result)
+	}
 	return result, nil
 }
 

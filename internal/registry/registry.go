@@ -68,6 +68,10 @@ const (
 
 // Client asks registries. It is safe for concurrent use.
 type Client struct {
+	// OnRequest is told of every request that is sent to a registry's API;
+	// nil: nobody is.
+	OnRequest func(api string, failed bool)
+
 	registries []Registry
 	secrets    SecretReader
 	userAgent  string
@@ -333,7 +337,7 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := transport.NewUserAgent(&retrying{host: h}, c.userAgent)
+	inner := transport.NewUserAgent(&retrying{host: h, done: c.OnRequest}, c.userAgent)
 	tr, err := transport.NewWithContext(r.with(ctx), r.repo.Registry, auth, inner, []string{r.repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err

@@ -75,7 +75,10 @@ const firstWait = 250 * time.Millisecond
 // retrying sends requests at the registry's limit and repeats what may go
 // through later: 429, 5xx and broken connections. It honours Retry-After, and
 // gives up at once where that lies beyond the time that is left.
-type retrying struct{ host *host }
+type retrying struct {
+	host *host
+	done func(api string, failed bool) // told of each request; may be nil
+}
 
 func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Path == "/v2/" && t.host.scheme != "" && request.URL.Scheme != t.host.scheme {
@@ -89,6 +92,9 @@ func (t *retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("waiting for the registry's request limit: %w", context.DeadlineExceeded)
 		}
 		response, err := t.host.base.RoundTrip(request)
+		if t.done != nil {
+			t.done(request.URL.Scheme+"://"+request.URL.Host, err != nil || response.StatusCode >= http.StatusBadRequest && response.StatusCode != http.StatusUnauthorized)
+		}
 		if err == nil && !transient(response.StatusCode) {
 			allow.answered()
 			return response, nil

@@ -1,0 +1,108 @@
+// Package web serves what people and machines ask a running updater for over
+// HTTP: its health, and metrics under the names of Argo CD Image Updater, so
+// that dashboards and alerts can stay. It reads what the cycles publish and
+// decides nothing.
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/liverty-music/image-writeback/internal/reconcile"
+)
+
+// Metrics counts what the updater does. Its methods may be called at any time.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	applications             prometheus.Gauge
+	watched                  *prometheus.GaugeVec
+	updated, failed          *prometheus.CounterVec
+	requests, requestsFailed *prometheus.CounterVec
+	calls, callsFailed       prometheus.Counter
+	cycle                    prometheus.Gauge
+}
+
+const prefix = "argocd_image_updater_"
+
+// NewMetrics returns metrics that are all zero.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry:       prometheus.NewRegistry(),
+		applications:   prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "applications_watched_total", Help: "Applications that ask for updates."}),
+		watched:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "images_watched_total", Help: "Images that are watched for an Application."}, []string{"application"}),
+		updated:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "images_updated_total", Help: "Images that were updated for an Application."}, []string{"application"}),
+		failed:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "images_errors_total", Help: "Images of an Application that could not be decided on or written, once for each cycle."}, []string{"application"}),
+		requests:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "registry_requests_total", Help: "Requests to a registry."}, []string{"registry"}),
+		requestsFailed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "registry_requests_failed_total", Help: "Requests to a registry that failed."}, []string{"registry"}),
+		calls:          prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_requests_total", Help: "Requests to the Kubernetes API."}),
+		callsFailed:    prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_errors_total", Help: "Requests to the Kubernetes API that failed."}),
+		cycle:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "image_writeback_cycle_duration_seconds", Help: "How long the last cycle took."}),
+	}
+	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed, m.calls, m.callsFailed, m.cycle,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Cycle counts what a cycle found and did.
+func (m *Metrics) Cycle(result *reconcile.Result) {
+	m.cycle.Set(result.Took.Seconds())
+	m.applications.Set(float64(len(result.Plan.Applications)))
+	m.watched.Reset()
+	for _, app := range result.Plan.Applications {
+		m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
+		failed := 0
+		for _, img := range app.Images {
+			if img.Action == reconcile.ActionError {
+				failed++
+			}
+		}
+		m.failed.WithLabelValues(app.Name).Add(float64(failed))
+		m.updated.WithLabelValues(app.Name).Add(0)
+	}
+	for _, o := range result.Outcomes {
+		switch {
+		case o.Err != nil:
+			m.failed.WithLabelValues(o.Name()).Inc()
+		case o.Written():
+			m.updated.WithLabelValues(o.Name()).Add(float64(len(o.Changes)))
+		}
+	}
+}
+
+// RegistryRequest counts a request to a registry's API.
+func (m *Metrics) RegistryRequest(registry string, failed bool) {
+	m.requests.WithLabelValues(registry).Inc()
+	if failed {
+		m.requestsFailed.WithLabelValues(registry).Inc()
+	}
+}
+
+// KubernetesRequests counts the requests that go through a transport.
+func (m *Metrics) KubernetesRequests(base http.RoundTripper) http.RoundTripper {
+	return counting{m, base}
+}
+
+type counting struct {
+	metrics *Metrics
+	base    http.RoundTripper
+}
+
+// RoundTrip counts a request.
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := c.base.RoundTrip(r)
+	c.metrics.calls.Inc()
+	if err != nil || response.StatusCode >= http.StatusBadRequest {
+		c.metrics.callsFailed.Inc()
+	}
+	return response, err
+}
+
+// handler serves the metrics in Prometheus' format.
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second})
+}
