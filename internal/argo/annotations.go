@@ -52,6 +52,7 @@ type reader struct {
 	defaults Defaults
 	lines    map[string]int // annotation → line of its file
 	file     string
+	resource string // the ImageUpdater that says it all; empty: annotations do
 }
 
 // Annotated reports whether an Application asks for anything at all.
@@ -59,17 +60,28 @@ func Annotated(app *v1alpha1.Application) bool {
 	return strings.TrimSpace(app.Annotations[Prefix+imageList]) != ""
 }
 
-// Read turns an annotated Application into what it asks for.
-func Read(app *v1alpha1.Application, defaults Defaults) Application {
-	return read(app, defaults, "", nil)
+// origin is where an Application was read from; the zero value is a cluster.
+type origin struct {
+	file  string
+	lines map[string]int // of annotations; that of the Application itself is under ""
 }
 
-func read(app *v1alpha1.Application, defaults Defaults, file string, lines map[string]int) Application {
-	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, Labels: app.Labels}
+// Read turns an annotated Application into what it asks for.
+func Read(app *v1alpha1.Application, defaults Defaults) Application {
+	return read(resourced{app: app}, defaults, origin{})
+}
+
+func read(under resourced, defaults Defaults, from origin) Application {
+	app := under.app
+	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, Labels: app.Labels, Problems: under.problems}
 	if out.Project == "" {
 		out.Project = "default"
 	}
-	r := &reader{app: app, out: &out, defaults: defaults, file: file, lines: lines}
+	out.Target.Labels = under.labels
+	r := &reader{app: app, out: &out, defaults: defaults, file: from.file, lines: from.lines, resource: under.resource}
+	if len(under.problems) > 0 {
+		return out
+	}
 	r.unknownNames()
 	r.readTarget()
 	r.readImages()
@@ -100,7 +112,7 @@ func (r *reader) readOverrides() {
 
 // problem records what is wrong with an annotation; key is its name without prefix.
 func (r *reader) problem(key, image, expected, remedy string) {
-	p := Problem{Application: r.out.String(), Image: image, Expected: expected, Remedy: remedy}
+	p := Problem{Application: r.out.String(), Resource: r.resource, Image: image, Expected: expected, Remedy: remedy}
 	if key != "" {
 		p.Annotation = Prefix + key
 		if !strings.HasSuffix(key, pullSecret) { // somebody may have put the secret itself there

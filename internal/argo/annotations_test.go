@@ -57,11 +57,11 @@ func checkVector(t *testing.T, v vector) {
 	if err := json.Unmarshal(fields, app.Spec.Source); err != nil {
 		t.Fatal(err)
 	}
-	file := ""
+	from := origin{}
 	if v.Live == nil {
-		file = "backend.yaml"
+		from.file = "backend.yaml"
 	}
-	got := read(&app, defaults, file, nil)
+	got := read(resourced{app: &app}, defaults, from)
 	var updates []string
 	for _, u := range got.Updates {
 		updates = append(updates, describe(u))

@@ -91,6 +91,8 @@ type Target struct {
 	// has no template.
 	BranchTemplate *BranchTemplate
 	Delivery       string // write-back-delivery: commit or pull-request; empty: as config.yaml says
+	// Labels of pull requests, beside those of config.yaml.
+	Labels []string
 	// Credentials is what follows "git:" in write-back-method: repocreds,
 	// secret:NAMESPACE/NAME, or empty.
 	Credentials string
@@ -136,6 +138,7 @@ const (
 // Problem is something in an Application that its author must put right.
 type Problem struct {
 	Application string // namespace/name
+	Resource    string // the ImageUpdater that has what Annotation would say; empty: the Application itself
 	Image       string // Update.Key, empty where it concerns all images
 	Where       string // file:line, empty for an Application from a cluster
 	Annotation  string // with prefix, empty where it is not about one
@@ -151,6 +154,9 @@ type Problem struct {
 func (p Problem) Error() string {
 	var b strings.Builder
 	if p.Annotation != "" {
+		if p.Resource != "" {
+			fmt.Fprintf(&b, "ImageUpdater %s, as ", p.Resource)
+		}
 		fmt.Fprintf(&b, "annotation %s", p.Annotation)
 		if p.Value != "" {
 			fmt.Fprintf(&b, " = %q", p.Value)

@@ -34,7 +34,7 @@ func parseBranchTemplate(text, namespace, name string) (*BranchTemplate, error) 
 		return nil, fmt.Errorf("the template cannot be read: %w", err)
 	}
 	t := &BranchTemplate{parsed, namespace, name}
-	if _, err := t.Branch("app.yaml", []BranchImage{{"image", "alias", "1.0", "2.0"}}); err != nil {
+	if _, err := t.Branch("0a1b2c3d", []BranchImage{{"image", "alias", "1.0", "2.0"}}); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -56,9 +56,20 @@ func digestAlone(version string) string {
 	return version
 }
 
+// Key is short and the same for Applications that write to one place of one
+// branch, as in Argo CD Image Updater 1.x.
+func (t Target) Key() string {
+	place := t.File
+	if t.Form == FormKustomization {
+		place = t.Folder
+	}
+	sum := sha256.Sum256([]byte(t.Repository + "|" + t.BaseBranch + "|" + place))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
 // Branch renders the name. The error is for a template that fails, or a name
 // that git does not allow.
-func (t *BranchTemplate) Branch(file string, images []BranchImage) (string, error) {
+func (t *BranchTemplate) Branch(targetKey string, images []BranchImage) (string, error) {
 	sum := sha256.New()
 	for _, i := range images {
 		_, _ = fmt.Fprintf(sum, "%s-%s-%s,", i.Name, i.OldTag, i.NewTag)
@@ -67,7 +78,7 @@ func (t *BranchTemplate) Branch(file string, images []BranchImage) (string, erro
 		Images                           []BranchImage
 		SHA256                           string
 		AppName, AppNamespace, TargetKey string
-	}{images, hex.EncodeToString(sum.Sum(nil)), t.name, t.namespace, file}
+	}{images, hex.EncodeToString(sum.Sum(nil)), t.name, t.namespace, targetKey}
 	var b strings.Builder
 	if err := t.template.Execute(&b, data); err != nil {
 		return "", fmt.Errorf("the template fails: %w", err)

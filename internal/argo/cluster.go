@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,7 +22,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
+var (
+	applications  = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
+	imageUpdaters = schema.GroupVersionResource{Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1", Resource: "imageupdaters"}
+)
 
 // Cluster is a source of Applications, and of the Secrets that they name, from
 // the Kubernetes API.
@@ -32,6 +36,9 @@ type Cluster struct {
 	namespace string
 	dynamic   dynamic.Interface
 	core      kubernetes.Interface
+	// resources tells that there are ImageUpdaters, which may speak of any
+	// Application.
+	resources atomic.Bool
 }
 
 // NewCluster connects through a kubeconfig and context, both as kubectl finds
@@ -84,8 +91,12 @@ func (c *Cluster) selector() string {
 // List asks the API server for the selected Applications, in pages. What
 // cannot be read of one Application is a Problem.
 func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
+	updaters, problems, err := c.imageUpdaters(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.resources.Store(len(updaters) > 0)
 	var apps []Application
-	var problems []Problem
 	for _, namespace := range c.namespaces() {
 		options := metav1.ListOptions{LabelSelector: c.selector(), Limit: 500}
 		for {
@@ -99,8 +110,8 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 					problems = append(problems, Problem{Application: list.Items[i].GetNamespace() + "/" + list.Items[i].GetName(), Expected: "it is no Application that Argo CD 2.14 knows: " + err.Error(), Remedy: "correct the Application"})
 					continue
 				}
-				if c.Selection.Match(app) {
-					apps = append(apps, Read(app, c.Defaults))
+				if read, ok := c.Selection.take(app, updaters, c.Defaults, origin{}); ok {
+					apps = append(apps, read)
 				}
 			}
 			if options.Continue = list.GetContinue(); options.Continue == "" {
@@ -110,6 +121,39 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 	}
 	slices.SortFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
 	return apps, problems, nil
+}
+
+// imageUpdaters lists the resources of Argo CD Image Updater 1.x, in a cluster
+// that has them.
+func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem, error) {
+	if !c.hasImageUpdaters() {
+		return nil, nil, nil
+	}
+	var updaters []*ImageUpdater
+	var problems []Problem
+	for _, namespace := range c.namespaces() {
+		list, err := c.dynamic.Resource(imageUpdaters).Namespace(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("listing ImageUpdaters: %w; grant list and watch on imageupdaters.argocd-image-updater.argoproj.io to this account", err)
+		}
+		for i := range list.Items {
+			u, err := imageUpdaterFrom(list.Items[i].Object)
+			if err != nil {
+				problems = append(problems, Problem{Resource: list.Items[i].GetName(), Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", list.Items[i].GetNamespace(), list.Items[i].GetName(), err), Remedy: "correct it; it is left alone until then"})
+				continue
+			}
+			updaters = append(updaters, u)
+		}
+	}
+	slices.SortFunc(updaters, func(a, b *ImageUpdater) int { return strings.Compare(a.String(), b.String()) })
+	return updaters, problems, nil
+}
+
+// hasImageUpdaters tells whether the cluster knows the resource, which any
+// account may ask.
+func (c *Cluster) hasImageUpdaters() bool {
+	resources, err := c.core.Discovery().ServerResourcesForGroupVersion(imageUpdaters.GroupVersion().String())
+	return err == nil && slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Name == imageUpdaters.Resource })
 }
 
 func listError(namespace string, err error) error {
@@ -130,9 +174,10 @@ func listError(namespace string, err error) error {
 }
 
 // Watch calls changed whenever a selected Application appears, or its
-// annotations, its spec or its running images change. It returns when ctx
-// ends.
+// annotations, its spec or its running images change, and whenever an
+// ImageUpdater does. It returns when ctx ends.
 func (c *Cluster) Watch(ctx context.Context, changed func()) {
+	resources := c.hasImageUpdaters()
 	for _, namespace := range c.namespaces() {
 		factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, func(o *metav1.ListOptions) { o.LabelSelector = c.selector() })
 		informer := factory.ForResource(applications).Informer()
@@ -140,22 +185,49 @@ func (c *Cluster) Watch(ctx context.Context, changed func()) {
 		_ = informer.SetTransform(trim)
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(object any, initial bool) {
-				if app, ok := object.(*watched); ok && app.annotated && !initial {
+				if app, ok := object.(*watched); ok && (app.annotated || c.resources.Load()) && !initial {
 					changed()
 				}
 			},
 			UpdateFunc: func(before, after any) {
 				a, okA := before.(*watched)
 				b, okB := after.(*watched)
-				if okA && okB && (a.annotated || b.annotated) && !a.same(b) {
+				if okA && okB && (a.annotated || b.annotated || c.resources.Load()) && !a.same(b) {
 					changed()
 				}
 			},
 		})
 		factory.Start(ctx.Done())
 		defer factory.Shutdown()
+		if resources {
+			defer c.watchImageUpdaters(ctx, namespace, changed)()
+		}
 	}
 	<-ctx.Done()
+}
+
+// watchImageUpdaters calls changed whenever one comes, goes, or says something
+// else. stop waits for its end.
+func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, changed func()) (stop func()) {
+	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, nil)
+	// Added before the start, when it cannot fail.
+	_, _ = factory.ForResource(imageUpdaters).Informer().AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(_ any, initial bool) {
+			if !initial {
+				changed()
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			a, okA := before.(*unstructured.Unstructured)
+			b, okB := after.(*unstructured.Unstructured)
+			if okA && okB && a.GetGeneration() != b.GetGeneration() {
+				changed()
+			}
+		},
+		DeleteFunc: func(any) { changed() },
+	})
+	factory.Start(ctx.Done())
+	return factory.Shutdown
 }
 
 // watched is what Watch keeps of an Application.

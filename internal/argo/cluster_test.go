@@ -2,10 +2,13 @@ package argo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -44,6 +47,8 @@ func TestCluster(t *testing.T) {
 	}
 	t.Run("watch", func(t *testing.T) { watch(ctx, t, k, cluster) })
 	t.Run("secrets", func(t *testing.T) { findSecrets(ctx, t, cluster) })
+	t.Run("overrides", func(t *testing.T) { setOverrides(ctx, t, k, cluster) })
+	t.Run("resources", func(t *testing.T) { readImageUpdaters(ctx, t, k) })
 	t.Run("errors", func(t *testing.T) { clusterErrors(ctx, t, k) })
 }
 
@@ -218,5 +223,105 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
 	k.Close()
 	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "listing Applications in all namespaces") {
 		t.Errorf("a dead API server: %v", err)
+	}
+}
+
+// setOverrides has somebody else change the Application between the reading
+// and the writing: nothing of theirs is lost.
+func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
+	for name, source := range map[string]string{
+		"one":  `source: {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}`,
+		"many": `sources: [{repoURL: https://example.com/o/x.git, path: x}, {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}]`,
+	} {
+		if err := k.Create(ctx, "argocd", "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: "+name+"}\nspec:\n  project: default\n  destination: {server: https://kubernetes.default.svc}\n  "+source); err != nil {
+			t.Fatal(err)
+		}
+		index := map[string]int{"one": -1, "many": 1}[name]
+		applications := k.Dynamic.Resource(applications).Namespace("argocd")
+		calls := 0
+		err := cluster.SetOverrides(ctx, "argocd", name, index, func(old []byte) ([]byte, error) {
+			if calls++; calls == 1 {
+				body := `[{"op": "add", "path": "/spec/source/kustomize/nameSuffix", "value": "-s"}, {"op": "add", "path": "/spec/source/kustomize/images/-", "value": "theirs:2"}]`
+				if index >= 0 {
+					body = strings.ReplaceAll(body, "/spec/source/", "/spec/sources/1/")
+				}
+				if _, err := applications.Patch(ctx, name, types.JSONPatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return append(old, "  - ours:3\n"...), nil
+		})
+		if err != nil || calls != 2 {
+			t.Fatalf("%s: %d calls, %v", name, calls, err)
+		}
+		app, err := applications.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := sourceOf(app.Object, index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"repoURL": "https://example.com/o/r.git", "path": "a",
+			"kustomize": map[string]any{"namePrefix": "p-", "nameSuffix": "-s", "images": []any{"other:1", "theirs:2", "ours:3"}}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if err := cluster.SetOverrides(ctx, "argocd", "one", 3, nil); !errors.Is(err, ErrSourceGone) {
+		t.Errorf("a source that is not there: %v", err)
+	}
+}
+
+// readImageUpdaters finds Applications that a resource alone speaks of, and
+// notices when it changes.
+func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
+	if err := k.InstallImageUpdaters(ctx); err != nil {
+		t.Fatal(err)
+	}
+	selection, err := NewSelection([]string{"argocd"}, "", []string{"quiet-*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	changes, stopped := make(chan struct{}, 100), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		cluster.Watch(ctx, func() { changes <- struct{}{} })
+	}()
+	for n := 0; len(changes) == 0; n++ {
+		if err := k.Create(ctx, "argocd", fmt.Sprintf("apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: u%d}\nspec: {applicationRefs: [{namePattern: none}]}", n)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-changes:
+			changes <- struct{}{}
+		case <-time.After(200 * time.Millisecond):
+			if ctx.Err() != nil {
+				t.Fatal("no change was seen")
+			}
+		}
+	}
+	cancel()
+	<-stopped
+	ctx = t.Context()
+	for _, object := range []string{
+		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: all}\nspec: {applicationRefs: [{namePattern: 'quiet-*', images: [{alias: web, imageName: 'nginx:^1'}]}]}",
+		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: broken}\nspec: {applicationRefs: all}",
+		strings.NewReplacer("name: a\n", "name: quiet-c\n", "  annotations: {argocd-image-updater.argoproj.io/image-list: nginx}\n", "").Replace(applicationAnnotated)} {
+		if err := k.Create(ctx, "argocd", object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apps, problems, err := cluster.List(ctx)
+	if err != nil || len(apps) != 2 || apps[1].Name != "quiet-c" || apps[1].Updates[0].Policy.Constraint != "^1" {
+		t.Errorf("Applications %+v, %v", apps, err)
+	}
+	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "ImageUpdater argocd/broken cannot be read") {
+		t.Errorf("problems %v", problems)
 	}
 }

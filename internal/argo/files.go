@@ -32,18 +32,17 @@ type Files struct {
 // keep the others from being read; the error is for a path that cannot be
 // read at all.
 func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
-	var apps []Application
-	var problems []Problem
+	var read reading
 	for _, path := range f.Paths {
 		files, err := manifests(path)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading Applications: %w", err)
 		}
 		for _, file := range files {
-			found, broken := f.readFile(file)
-			apps, problems = append(apps, found...), append(problems, broken...)
+			read.readFile(file)
 		}
 	}
+	apps, problems := f.take(&read), read.problems
 	slices.SortStableFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
 	for i := 1; i < len(apps); i++ {
 		if apps[i].String() == apps[i-1].String() {
@@ -54,6 +53,39 @@ func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
 		}
 	}
 	return apps, problems, nil
+}
+
+// reading collects what the files hold.
+type reading struct {
+	apps     []manifestApplication
+	updaters []*ImageUpdater
+	problems []Problem
+}
+
+type manifestApplication struct {
+	app  *v1alpha1.Application
+	from origin
+}
+
+// take reads the selected Applications, once all resources are known that may
+// speak of them.
+func (f *Files) take(read *reading) []Application {
+	for _, u := range read.updaters {
+		if u.Namespace == "" {
+			u.Namespace = f.Namespace
+		}
+	}
+	var apps []Application
+	for _, m := range read.apps {
+		if m.app.Namespace == "" {
+			m.app.Namespace = f.Namespace
+		}
+		if app, ok := f.Selection.take(m.app, read.updaters, f.Defaults, m.from); ok {
+			app.Origin = fmt.Sprintf("%s:%d", m.from.file, m.from.lines[""])
+			apps = append(apps, app)
+		}
+	}
+	return apps
 }
 
 // manifests lists the files below path that can hold manifests, in order.
@@ -81,34 +113,34 @@ func manifests(path string) ([]string, error) {
 	return files, err
 }
 
-func (f *Files) readFile(file string) ([]Application, []Problem) {
-	unreadable := func(err error) []Problem {
-		return []Problem{{Where: file, Expected: "the file cannot be read: " + err.Error(), Remedy: "correct it; its Applications are left alone until then"}}
+func (r *reading) readFile(file string) {
+	unreadable := func(err error) {
+		r.problems = append(r.problems, Problem{Where: file, Expected: "the file cannot be read: " + err.Error(), Remedy: "correct it; its Applications are left alone until then"})
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, unreadable(err)
+		unreadable(err)
+		return
 	}
-	var apps []Application
-	var problems []Problem
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
 		if errors.Is(err, io.EOF) {
-			return apps, problems
+			return
 		}
 		if err != nil {
-			return apps, append(problems, unreadable(errors.New(strings.TrimPrefix(err.Error(), "yaml: ")))...)
+			unreadable(errors.New(strings.TrimPrefix(err.Error(), "yaml: ")))
+			return
 		}
 		if len(doc.Content) == 1 {
-			f.readManifest(file, doc.Content[0], &apps, &problems)
+			r.readManifest(file, doc.Content[0])
 		}
 	}
 }
 
 // readManifest reads one object, or the items of a list.
-func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, problems *[]Problem) {
+func (r *reading) readManifest(file string, node *yaml.Node) {
 	get := func(n *yaml.Node, key string) *yaml.Node {
 		if n != nil && n.Kind == yaml.MappingNode {
 			for i := 0; i+1 < len(n.Content); i += 2 {
@@ -128,8 +160,12 @@ func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, 
 	kind, version := text(get(node, "kind")), text(get(node, "apiVersion"))
 	if items := get(node, "items"); items != nil && strings.HasSuffix(kind, "List") {
 		for _, item := range items.Content {
-			f.readManifest(file, item, apps, problems)
+			r.readManifest(file, item)
 		}
+		return
+	}
+	if kind == "ImageUpdater" && strings.HasPrefix(version, Prefix) {
+		r.readUpdater(file, node)
 		return
 	}
 	if kind != "Application" || !strings.HasPrefix(version, "argoproj.io/") {
@@ -142,7 +178,7 @@ func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, 
 			key, value := annotations.Content[i], annotations.Content[i+1]
 			lines[key.Value] = key.Line
 			if value.Kind == yaml.ScalarNode && value.Tag != yaml.NodeTagString {
-				*problems = append(*problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, value.Line), Annotation: key.Value, Value: value.Value,
+				r.problems = append(r.problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, value.Line), Annotation: key.Value, Value: value.Value,
 					Expected: "annotations are strings, and YAML reads this as something else", Remedy: "put quotes around the value"})
 				value.Tag = yaml.NodeTagString
 			}
@@ -153,18 +189,26 @@ func (f *Files) readManifest(file string, node *yaml.Node, apps *[]Application, 
 		if err == nil {
 			err = errors.New("metadata.name is missing")
 		}
-		*problems = append(*problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, node.Line), Expected: "it is no Application: " + err.Error(), Remedy: "correct it; it is left alone until then"})
+		r.problems = append(r.problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, node.Line), Expected: "it is no Application: " + err.Error(), Remedy: "correct it; it is left alone until then"})
 		return
 	}
-	if app.Namespace == "" {
-		app.Namespace = f.Namespace
+	r.apps = append(r.apps, manifestApplication{app, origin{file, lines}})
+}
+
+func (r *reading) readUpdater(file string, node *yaml.Node) {
+	where := fmt.Sprintf("%s:%d", file, node.Line)
+	var fields map[string]any
+	err := node.Decode(&fields)
+	var u *ImageUpdater
+	if err == nil {
+		u, err = imageUpdaterFrom(fields)
 	}
-	if !f.Selection.Match(app) {
+	if err != nil {
+		r.problems = append(r.problems, Problem{Where: where, Expected: "it is no ImageUpdater: " + err.Error(), Remedy: "correct it; it is left alone until then"})
 		return
 	}
-	out := read(app, f.Defaults, file, lines)
-	out.Origin = fmt.Sprintf("%s:%d", file, node.Line)
-	*apps = append(*apps, out)
+	u.where = where
+	r.updaters = append(r.updaters, u)
 }
 
 func convert(node *yaml.Node) (*v1alpha1.Application, error) {

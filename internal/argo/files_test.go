@@ -115,3 +115,21 @@ func TestSelection(t *testing.T) {
 		t.Error("a path that is not there is accepted")
 	}
 }
+
+// TestImageUpdatersInFiles holds that a resource speaks of Applications in
+// other files too, and is named with its place where it cannot be read.
+func TestImageUpdatersInFiles(t *testing.T) {
+	quiet := strings.NewReplacer("  annotations:\n", "", "    argocd-image-updater.argoproj.io/image-list: nginx\n", "", "    argocd-image-updater.argoproj.io/force-update: true\n", "").Replace(applicationA)
+	dir := writeFiles(t, map[string]string{
+		"a.yaml": quiet,
+		"u.yaml": "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: all}\nspec: {applicationRefs: [{namePattern: a, images: [{alias: web, imageName: 'nginx:^1'}]}]}\n" +
+			"---\napiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: bad}\nspec: {applicationRefs: [{namePattern: [a]}]}\n",
+	})
+	apps, problems, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}).List(t.Context())
+	if err != nil || len(apps) != 1 || apps[0].Updates[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
+		t.Errorf("Applications %+v, %v", apps, err)
+	}
+	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") || !strings.Contains(problems[0].Error(), "it is no ImageUpdater") {
+		t.Errorf("problems %+v", problems)
+	}
+}

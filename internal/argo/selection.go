@@ -35,11 +35,8 @@ func NewSelection(namespaces []string, selector string, names []string) (Selecti
 	return s, nil
 }
 
-// Match reports whether an Application is selected and annotated.
+// Match reports whether an Application is selected.
 func (s Selection) Match(app *v1alpha1.Application) bool {
-	if !Annotated(app) {
-		return false
-	}
 	if len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, app.Namespace) {
 		return false
 	}
@@ -50,4 +47,17 @@ func (s Selection) Match(app *v1alpha1.Application) bool {
 		ok, _ := path.Match(glob, app.Name)
 		return ok
 	})
+}
+
+// take reads an Application where it is selected, and where its annotations or
+// an ImageUpdater ask for anything at all.
+func (s Selection) take(app *v1alpha1.Application, updaters []*ImageUpdater, defaults Defaults, from origin) (Application, bool) {
+	if !s.Match(app) {
+		return Application{}, false
+	}
+	found := under(updaters, app)
+	if len(found.problems) == 0 && !Annotated(found.app) {
+		return Application{}, false
+	}
+	return read(found, defaults, from), true
 }

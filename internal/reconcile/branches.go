@@ -29,7 +29,7 @@ func nameBranches(apps []argo.Application, plans []Application, works []*gitwrit
 				images = append(images, argo.NewBranchImage(ref, img.Alias, img.Current, img.Candidate))
 			}
 		}
-		branch, err := template.Branch(works[i].File, images)
+		branch, err := template.Branch(apps[i].Target.Key(), images)
 		if err != nil {
 			failAll(&plans[i], fmt.Sprintf("annotation %sgit-branch: %v", argo.Prefix, err))
 			works[i] = nil

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/aymanbagabas/go-udiff"
 
@@ -81,7 +82,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Create: at.created, Edit: all, Planned: changes}
 	if due[0].Delivery == argo.DeliverPullRequest {
 		work.Write = at.headBranch
-		work.PullRequest = pullRequest(out, due, settings)
+		work.PullRequest = pullRequest(out, due, append(slices.Clone(settings.Labels), app.Target.Labels...), settings.Draft)
 		if at.head != nil && at.head.Path == file.Path && bytes.Equal(at.head.Data, content) {
 			work.Proposed = true
 			for _, img := range due {

@@ -8,7 +8,7 @@ import (
 )
 
 // pullRequest says how the pull request of an Application reads.
-func pullRequest(app *Application, images []*Image, settings Settings) *gitwrite.PullRequest {
+func pullRequest(app *Application, images []*Image, labels []string, draft bool) *gitwrite.PullRequest {
 	reasons := map[string]string{}
 	for _, img := range images {
 		reasons[img.Image] = img.Reason
@@ -17,8 +17,8 @@ func pullRequest(app *Application, images []*Image, settings Settings) *gitwrite
 	return &gitwrite.PullRequest{
 		Title:  func(changes []gitwrite.Change) string { return title(name, changes) },
 		Body:   func(changes []gitwrite.Change) string { return body(full, changes, reasons) },
-		Labels: settings.Labels,
-		Draft:  settings.Draft,
+		Labels: labels,
+		Draft:  draft,
 	}
 }
 

@@ -164,9 +164,44 @@ func (k *Kubernetes) installApplications(ctx context.Context) error {
 }
 
 // resourceOf maps the few kinds that tests create to their resources.
+// imageUpdaters defines the resource of Argo CD Image Updater 1.x, with any
+// fields: whoever reads it must cope with what is there.
+const imageUpdaters = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: imageupdaters.argocd-image-updater.argoproj.io}
+spec:
+  group: argocd-image-updater.argoproj.io
+  scope: Namespaced
+  names: {kind: ImageUpdater, plural: imageupdaters, singular: imageupdater}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+`
+
+// InstallImageUpdaters makes the ImageUpdater resource known.
+func (k *Kubernetes) InstallImageUpdaters(ctx context.Context) error {
+	if err := k.Create(ctx, "", imageUpdaters); err != nil {
+		return err
+	}
+	for {
+		if _, err := k.Dynamic.Resource(resourceOf("ImageUpdater")).List(ctx, metav1.ListOptions{}); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 func resourceOf(kind string) schema.GroupVersionResource {
 	return map[string]schema.GroupVersionResource{
 		"Application":              {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
+		"ImageUpdater":             {Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1", Resource: "imageupdaters"},
 		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 		"Namespace":                {Version: "v1", Resource: "namespaces"},
 		"Secret":                   {Version: "v1", Resource: "secrets"},

@@ -1,0 +1,91 @@
+package argo
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+// TestImageUpdaters holds that a resource and the annotations that say the
+// same ask for the same. testdata/imageupdaters tells what the fields mean.
+func TestImageUpdaters(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/imageupdaters/vectors.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Name        string            `json:"name"`
+		Spec        map[string]any    `json:"spec"`
+		Own         map[string]string `json:"own"`
+		Annotations map[string]string `json:"annotations"`
+		Labels      []string          `json:"labels"`
+		Problem     string            `json:"problem"`
+	}
+	if err := yaml.UnmarshalStrict(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	application := func(annotations map[string]string) *v1alpha1.Application {
+		var app v1alpha1.Application
+		app.Namespace, app.Name, app.Labels = "argocd", "backend", map[string]string{"team": "x", "env": "prod"}
+		app.Annotations = map[string]string{}
+		for key, value := range annotations {
+			app.Annotations[Prefix+key] = value
+		}
+		app.Spec.Source = &v1alpha1.ApplicationSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{NamePrefix: "p-"}}
+		app.Status.Summary.Images = []string{"ghcr.io/o/app:1.0.0", "ghcr.io/o/a:1", "nginx:1.25"}
+		return &app
+	}
+	for _, v := range vectors {
+		t.Run(v.Name, func(t *testing.T) {
+			updater, err := imageUpdaterFrom(map[string]any{"metadata": map[string]any{"name": "all", "namespace": "argocd"}, "spec": v.Spec})
+			if err != nil {
+				t.Fatal(err)
+			}
+			elsewhere := *updater
+			elsewhere.Namespace = "apps"
+			got, taken := Selection{}.take(application(v.Own), []*ImageUpdater{&elsewhere, updater}, defaults, origin{})
+			if taken != (v.Annotations != nil || v.Problem != "") {
+				t.Fatalf("taken %t: %+v", taken, got)
+			}
+			if v.Problem != "" && (len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Error(), v.Problem)) {
+				t.Errorf("problems %v, want %s", got.Problems, v.Problem)
+			}
+			if v.Annotations == nil {
+				return
+			}
+			want := Read(application(v.Annotations), defaults)
+			want.Target.Labels = v.Labels
+			for _, problems := range [][]Problem{got.Problems, want.Problems} {
+				for i := range problems {
+					problems[i].Resource = ""
+				}
+			}
+			if diff := cmp.Diff(describeAll(want), describeAll(got)); diff != "" {
+				t.Errorf("annotations (-) and resource (+):\n%s", diff)
+			}
+		})
+	}
+	two := []*ImageUpdater{{}, {}}
+	for i, name := range []string{"one", "two"} {
+		two[i].Name, two[i].Namespace = name, "argocd"
+		two[i].Spec.Refs = []applicationRef{{NamePattern: "*"}}
+	}
+	if got, _ := (Selection{}).take(application(nil), two, defaults, origin{}); len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), "ImageUpdater argocd/one: it is not alone in selecting the Application, so do argocd/two") {
+		t.Errorf("problems %v", got.Problems)
+	}
+}
+
+func describeAll(app Application) []string {
+	lines := []string{app.String(), describeTarget(app.Target), string(app.Target.Form), app.Target.File, app.Target.Method, strings.Join(app.Target.Labels, ",")}
+	for _, u := range app.Updates {
+		lines = append(lines, describe(u)+" "+u.HelmName+" "+u.HelmTag+" "+u.HelmSpec+" "+u.NotLive)
+	}
+	for _, p := range app.Problems {
+		lines = append(lines, p.Error())
+	}
+	return lines
+}
