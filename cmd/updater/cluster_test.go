@@ -25,11 +25,7 @@ import (
 func TestInACluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Close)
+	k := newKubernetes(t)
 	example, err := os.ReadFile("../../examples/gke.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -33,13 +32,7 @@ type compat struct {
 
 func newCompat(t *testing.T, settings string) *compat {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Close)
+	k := newKubernetes(t)
 	git, err := sandbox.NewGit(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

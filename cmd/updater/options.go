@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
@@ -146,7 +145,6 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 		return nil, usage(err)
 	}
 	o.legacy.say(log)
-	klog.SetSlogLogger(log) // what the Kubernetes client has to say
 	metrics := web.NewMetrics()
 	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
@@ -90,6 +91,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	}
 	wake := make(chan struct{}, 1)
 	if p.cluster != nil {
+		klog.SetSlogLogger(p.log) // what the watch has to say
 		go p.cluster.Watch(ctx, func() {
 			select {
 			case wake <- struct{}{}:

@@ -47,6 +47,18 @@ func newWorld(t *testing.T) *sandbox.World {
 	return w
 }
 
+func newKubernetes(t *testing.T) *sandbox.Kubernetes {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	return k
+}
+
 // programDir holds the program as users run it, for tests that signal or kill it.
 var programDir string
 

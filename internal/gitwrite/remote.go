@@ -69,30 +69,32 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 	return h, nil
 }
 
-func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
+// signedIn is the way to the repository, with what signs requests on it, and an
+// endpoint that a session may change on a redirect.
+func (r *remote) signedIn(ctx context.Context) (*way, *transport.Endpoint, transport.AuthMethod, error) {
 	w, err := r.way(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	auth, err := w.auth(ctx)
+	endpoint := *w.endpoint
+	return w, &endpoint, auth, err
+}
+
+func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
+	w, endpoint, auth, err := r.signedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	endpoint := *w.endpoint // a session changes it on a redirect
-	return w.transport.NewUploadPackSession(&endpoint, auth)
+	return w.transport.NewUploadPackSession(endpoint, auth)
 }
 
 func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession, error) {
-	w, err := r.way(ctx)
+	w, endpoint, auth, err := r.signedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := w.auth(ctx)
-	if err != nil {
-		return nil, err
-	}
-	endpoint := *w.endpoint
-	return w.transport.NewReceivePackSession(&endpoint, auth)
+	return w.transport.NewReceivePackSession(endpoint, auth)
 }
 
 // fetchRequest is one request for objects.

@@ -1,0 +1,37 @@
+package gitwrite
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestMessageTemplate holds the built-in message, which is that of Argo CD
+// Image Updater, the trailers behind it, and that a template which fails is
+// found out before anything is touched.
+func TestMessageTemplate(t *testing.T) {
+	changes := []Change{{File: "app/k.yaml", Image: "ghcr.io/o/app", Old: "1.0", New: "1.1"}, {File: "app/k.yaml", Image: "nginx", New: "1.27"}}
+	for template, want := range map[string]string{
+		"": "build: automatic update of backend\n\nupdates image o/app tag '1.0' to '1.1'\nupdates image nginx tag '' to '1.27'\n\n" +
+			"Image-Writeback: app/k.yaml ghcr.io/o/app 1.0 -> 1.1\nImage-Writeback: app/k.yaml nginx (none) -> 1.27\n",
+		"ci: {{ .AppName }} has {{ len .AppChanges }}\n\n\n": "ci: backend has 2\n\n" +
+			"Image-Writeback: app/k.yaml ghcr.io/o/app 1.0 -> 1.1\nImage-Writeback: app/k.yaml nginx (none) -> 1.27\n",
+	} {
+		m, err := ParseMessage(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := commitMessage(m, "backend", changes, nil); err != nil || got != want {
+			t.Errorf("%q:\n%s\n%v\nwant\n%s", template, got, err, want)
+		}
+	}
+	for template, want := range map[string]string{
+		"{{ .AppNmae }}":             "can't evaluate field AppNmae",
+		"{{ .AppName":                "unclosed action",
+		"{{ index .AppChanges 7 }}":  "out of range",
+		" {{/* says nothing */}}   ": "empty message",
+	} {
+		if _, err := ParseMessage(template); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", template, err, want)
+		}
+	}
+}
