@@ -76,7 +76,10 @@ func explain(w io.Writer, app reconcile.Application) {
 			strategy += " " + img.Constraint
 		}
 		_, _ = fmt.Fprintf(facts, "  strategy\t%s\n", strategy)
-		if img.File != "" {
+		switch {
+		case img.Method == argo.MethodArgoCD && img.File != "":
+			_, _ = fmt.Fprintf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
+		case img.File != "":
 			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n", orDash(img.Current), img.File, img.Branch, img.Repository)
 		}
 		_, _ = fmt.Fprintf(facts, "  winner\t%s\n", orDash(img.Candidate))
@@ -90,12 +93,15 @@ func explain(w io.Writer, app reconcile.Application) {
 func next(img reconcile.Image) string {
 	switch img.Action {
 	case reconcile.ActionUpdate:
+		if img.Method == argo.MethodArgoCD {
+			return "a change of " + img.File
+		}
 		if img.Delivery == argo.DeliverPullRequest {
 			return fmt.Sprintf("a pull request from %s to %s", img.HeadBranch, img.Branch)
 		}
 		return "a commit to " + img.Branch
 	case reconcile.ActionUpToDate:
-		return "nothing: git holds the winner"
+		return "nothing: the winner is in place"
 	case reconcile.ActionSkip:
 		return "nothing, until that changes"
 	}

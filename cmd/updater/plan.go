@@ -103,7 +103,11 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 		}
 	}
 	for _, file := range plan.Files {
-		_, _ = fmt.Fprintf(w, "\n%s, branch %s:\n%s", file.Repository, file.Branch, file.Diff)
+		where := fmt.Sprintf("%s, branch %s", file.Repository, file.Branch)
+		if file.Application != "" {
+			where = "Application " + file.Application
+		}
+		_, _ = fmt.Fprintf(w, "\n%s:\n%s", where, file.Diff)
 	}
 	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n", plan.Count(reconcile.ActionUpdate),
 		plan.Count(reconcile.ActionUpToDate), plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
@@ -113,6 +117,8 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 // delivery says how an update travels.
 func delivery(img reconcile.Image) string {
 	switch {
+	case img.Action == reconcile.ActionUpdate && img.Method == argo.MethodArgoCD:
+		return "change of " + img.File
 	case img.Action != reconcile.ActionUpdate && img.Action != reconcile.ActionSkip || img.Branch == "":
 		return "-"
 	case img.Delivery == argo.DeliverPullRequest:

@@ -180,3 +180,26 @@ func TestVersion(t *testing.T) {
 	}
 	run(t, "version", "-o", "xml").mustEnd(t, 2)
 }
+
+// TestPlanOfApplicationsThemselves shows the method argocd, for which there is
+// no file: the plan speaks of the Application, and one that was read from a
+// file cannot be written to.
+func TestPlanOfApplicationsThemselves(t *testing.T) {
+	w := newWorld(t)
+	apps := write(t, filepath.Join(t.TempDir(), "apps.yaml"), strings.Replace(manifest("web", "https://example.com/o/r.git", "x",
+		"image-list: server="+sandbox.ExampleImage+":^1\nwrite-back-method: argocd"), "path: x}", "path: x, kustomize: {images: ['"+sandbox.ExampleImage+":v1.2.3']}}", 1))
+	with := func(args ...string) []string { return append(args, "--config", w.Config, "--applications", apps) }
+	table := run(t, with("plan")...).mustEnd(t, 0).stdout
+	for _, want := range []string{"update  v1.2.3   v1.3.0  change of spec.source", "Application argocd/web:\n--- a/spec.source", "+  - " + sandbox.ExampleImage + ":v1.3.0"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in\n%s", want, table)
+		}
+	}
+	explained := run(t, with("explain", "web")...).mustEnd(t, 0).stdout
+	if !strings.Contains(explained, "it has    v1.2.3  (spec.source)") || !strings.Contains(explained, "next      a change of spec.source") {
+		t.Errorf("explained:\n%s", explained)
+	}
+	if got := run(t, with("run", "--once")...).mustEnd(t, 1); !strings.Contains(got.stderr, "it was read from a file; leave --applications out") {
+		t.Errorf("log:\n%s", got.stderr)
+	}
+}
