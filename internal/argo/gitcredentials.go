@@ -41,9 +41,12 @@ type GitCredentials struct {
 	// that it trusts; nil where there is no cluster.
 	Trust func(ctx context.Context) (knownHosts string, certificates map[string]string)
 
-	mu      sync.Mutex
-	secrets []map[string][]byte
-	listed  time.Time
+	mu           sync.Mutex
+	secrets      []map[string][]byte
+	listed       time.Time
+	knownHosts   string
+	certificates map[string]string
+	trusted      time.Time
 }
 
 // listLife is how long the list of Argo CD's Secrets is used before it is
@@ -61,6 +64,16 @@ func (g *GitCredentials) list(ctx context.Context) ([]map[string][]byte, error) 
 		g.secrets, g.listed = secrets, time.Now()
 	}
 	return secrets, err
+}
+
+func (g *GitCredentials) trust(ctx context.Context) (knownHosts string, certificates map[string]string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.Trust != nil && time.Since(g.trusted) >= listLife {
+		g.knownHosts, g.certificates = g.Trust(ctx)
+		g.trusted = time.Now()
+	}
+	return g.knownHosts, g.certificates
 }
 
 // Scoped tells whether Argo CD has credentials for a repository that only one
@@ -93,8 +106,8 @@ func (g *GitCredentials) Find(ctx context.Context, address, from, project string
 			found, err = match(secrets, address, project)
 		}
 	}
-	if err == nil && g.Trust != nil {
-		knownHosts, certificates := g.Trust(ctx)
+	if err == nil {
+		knownHosts, certificates := g.trust(ctx)
 		found.KnownHosts = knownHosts
 		if u, err := url.Parse(address); err == nil {
 			found.CA = []byte(certificates[u.Hostname()])

@@ -70,7 +70,7 @@ func (path KeyPath) descend(p spot, parts []string) (spot, error) {
 		n, name, index := 0, "", -1
 		for length := 1; length <= len(parts) && n == 0; length++ {
 			name, index = path.part(strings.Join(parts[:length], "."))
-			p.key, p.node, p.merged = lookupMerged(p.mapping, name)
+			p.key, p.node, p.merged = lookupMerged(p.mapping, name, deepestMerge)
 			if p.key != nil {
 				n = length
 			}
@@ -125,8 +125,14 @@ func (path KeyPath) creatable(parts []string) error {
 	return nil
 }
 
+// deepestMerge bounds how far << is followed: a map can take over itself.
+const deepestMerge = 16
+
 // lookupMerged looks for a key in a map, then in what it takes over by <<.
-func lookupMerged(mapping *yaml.Node, name string) (key, value *yaml.Node, merged bool) {
+func lookupMerged(mapping *yaml.Node, name string, depth int) (key, value *yaml.Node, merged bool) {
+	if depth == 0 {
+		return nil, nil, false
+	}
 	if key, value = lookup(mapping, name); key != nil {
 		return key, value, false
 	}
@@ -142,7 +148,7 @@ func lookupMerged(mapping *yaml.Node, name string) (key, value *yaml.Node, merge
 		if source.Kind == yaml.AliasNode {
 			source = source.Alias
 		}
-		if key, value, _ = lookupMerged(source, name); key != nil {
+		if key, value, _ = lookupMerged(source, name, depth-1); key != nil {
 			return key, value, true
 		}
 	}

@@ -281,7 +281,10 @@ func setOverrides(src []byte, entries []Entry, read func([]byte, Entry) (Version
 			return nil, fmt.Errorf("%w: after the edit %s.%s does not say %s for %s; two images may have one place there", ErrShape, outer, inner, image.Version(e.Tag, e.Digest), e.Image)
 		}
 	}
-	return result, verifyOverrides(src, result, outer, inner)
+	if err := verifyOverrides(src, result, outer, inner); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 // addToList puts items behind those of a list, and makes the list.
