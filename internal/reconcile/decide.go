@@ -48,7 +48,7 @@ type place struct {
 	format     format // nil where baseErr kept it from being known
 	base       gitwrite.File
 	baseErr    error
-	created    bool // base does not exist yet and is to be made
+	created    bool // the file may not exist yet, on base or on head, and is to be made
 	// inApplication tells that base is a part of the Application itself.
 	inApplication bool
 	// head is the file on the branch to write to, where that is another one
@@ -127,7 +127,7 @@ func decideImage(app argo.Application, u argo.Update, a answer, at place) Image 
 	if due(u, want) {
 		i.Action = ActionUpdate
 		switch {
-		case at.created:
+		case at.created && len(file.Data) == 0:
 			i.Reason += fmt.Sprintf("; %s does not exist yet and is made", file.Path)
 		case want.saw.Missing != "":
 			i.Reason += fmt.Sprintf("; %s has no %s, which is added", file.Path, want.saw.Missing)

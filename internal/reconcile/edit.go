@@ -93,7 +93,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 		}
 	}
 	from := "a/" + file.Path
-	if at.created {
+	if at.created && len(file.Data) == 0 {
 		from = "/dev/null"
 	}
 	diff := FileDiff{Repository: at.repository, Branch: due[0].Branch, File: file.Path, Diff: udiff.Unified(from, "b/"+file.Path, string(file.Data), string(content))}

@@ -98,8 +98,8 @@ func (r *reading) placeOf(app argo.Application) place {
 	at.format = formatOf(target.Form, target.Type)
 	at.base, at.created, at.baseErr = r.file(target, target.BaseBranch)
 	if at.headBranch != "" {
-		if head, _, err := r.file(target, at.headBranch); err == nil {
-			at.head = &head
+		if head, created, err := r.file(target, at.headBranch); err == nil {
+			at.head, at.created = &head, at.created || created
 		}
 	}
 	return at
