@@ -10,7 +10,7 @@ COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 RACE := $(if $(shell command -v gcc),-race)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build run test check lint tools clean
+.PHONY: help build run test bench check lint tools clean
 
 help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -24,6 +24,9 @@ run: build ## show the updater at work, in a world on this machine (ONCE=1: end 
 
 test: tools check lint ## install what the tests need, then run everything
 	go test $(RACE) ./...
+
+bench: tools ## print figures: time and memory with 10,000 Applications
+	go test ./cmd/updater -run '^$$' -bench . -benchtime 1x -timeout 30m
 
 check: ## vet, formatting, and a tidy go.mod
 	go vet ./...

@@ -96,12 +96,28 @@ func TestInACluster(t *testing.T) {
 		last["argocd-image-updater.image-0/old-tag"] == "" || last["argocd-image-updater.image-0/new-tag"] == "" {
 		t.Errorf("the annotations of the event are %v", last)
 	}
+	// A failure is told once, however many cycles meet it.
+	patch("backend-dev", `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.allow-tags":"regexp:(["}}}`)
+	warnings := func() int {
+		list, err := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "events"}).Namespace("argocd").List(ctx, metav1.ListOptions{FieldSelector: "reason=ImageUpdateFailed"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
+	}
+	await(t, "the Event of a failure", func() bool { return warnings() == 1 })
+	cycles := strings.Count(log.String(), "cycle done")
+	patch("backend-prod", `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"nothing"}}}`)
+	await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
+	if n := warnings(); n != 1 {
+		t.Errorf("the failure was told %d times", n)
+	}
 	stop()
 	if status := <-ended; status != 0 {
 		t.Errorf("status %d\n%s", status, log.String())
 	}
-	if strings.Contains(log.String(), "level=ERROR") {
-		t.Errorf("errors were logged:\n%s", log.String())
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
 	}
 }
 

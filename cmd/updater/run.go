@@ -77,6 +77,10 @@ func verdict(ctx context.Context, err error, failed bool) error {
 	return nil
 }
 
+// settleTime is how long changes of Applications are awaited after the last
+// one: whoever applies a folder changes many in a moment.
+const settleTime = 300 * time.Millisecond
+
 // serve runs until ctx ends. A change of an Application asks for a cycle at
 // once; several that come together ask for one.
 func (p *program) serve(ctx context.Context, dryRun bool) error {
@@ -92,12 +96,15 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	wake := make(chan struct{}, 1)
 	if p.cluster != nil {
 		klog.SetSlogLogger(p.log) // what the watch has to say
-		go p.cluster.Watch(ctx, func() {
+		settled := time.AfterFunc(time.Hour, func() {
 			select {
 			case wake <- struct{}{}:
 			default:
 			}
 		})
+		settled.Stop()
+		defer settled.Stop()
+		go p.cluster.Watch(ctx, func() { settled.Reset(settleTime) })
 	}
 	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
 	p.engine.Run(ctx, time.Duration(p.config.Interval), wake, dryRun)

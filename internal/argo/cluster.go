@@ -2,12 +2,11 @@ package argo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +38,10 @@ type Cluster struct {
 	// resources tells that there are ImageUpdaters, which may speak of any
 	// Application.
 	resources atomic.Bool
+	// stores are what Watch keeps; nil until it has seen all Applications once.
+	stores atomic.Pointer[[]cache.Store]
+	// first is what the first List found, from which Watch goes on.
+	first handover
 }
 
 // NewCluster connects through a kubeconfig and context, both as kubectl finds
@@ -60,7 +63,7 @@ func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults De
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	c := &Cluster{Selection: selection, Defaults: defaults, namespace: namespace}
+	c := &Cluster{Selection: selection, Defaults: defaults, namespace: namespace, first: handover{done: make(chan struct{})}}
 	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
@@ -88,8 +91,9 @@ func (c *Cluster) selector() string {
 	return c.Selection.Labels.String()
 }
 
-// List asks the API server for the selected Applications, in pages. What
-// cannot be read of one Application is a Problem.
+// List returns the selected Applications: those that Watch keeps, while it
+// runs, else as the API server has them. What cannot be read of one
+// Application is a Problem.
 func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 	updaters, problems, err := c.imageUpdaters(ctx)
 	if err != nil {
@@ -97,27 +101,36 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 	}
 	c.resources.Store(len(updaters) > 0)
 	var apps []Application
-	for _, namespace := range c.namespaces() {
-		options := metav1.ListOptions{LabelSelector: c.selector(), Limit: 500}
-		for {
-			list, err := c.dynamic.Resource(applications).Namespace(namespace).List(ctx, options)
+	take := func(one *cached) {
+		if one.app == nil {
+			problems = append(problems, Problem{Application: one.Namespace + "/" + one.Name, Expected: "it is no Application that Argo CD 2.14 knows: " + one.broken, Remedy: "correct the Application"})
+			return
+		}
+		if read, ok := c.Selection.take(one.app, updaters, c.Defaults, origin{}); ok {
+			apps = append(apps, read)
+		}
+	}
+	if stores := c.stores.Load(); stores != nil {
+		for _, store := range *stores {
+			for _, object := range store.List() {
+				if one, ok := object.(*cached); ok {
+					take(one)
+				}
+			}
+		}
+	} else {
+		lists := map[string]*cachedList{}
+		for _, namespace := range c.namespaces() {
+			list, err := c.list(ctx, namespace)
 			if err != nil {
 				return nil, nil, listError(namespace, err)
 			}
 			for i := range list.Items {
-				app, err := fromFields(list.Items[i].Object)
-				if err != nil {
-					problems = append(problems, Problem{Application: list.Items[i].GetNamespace() + "/" + list.Items[i].GetName(), Expected: "it is no Application that Argo CD 2.14 knows: " + err.Error(), Remedy: "correct the Application"})
-					continue
-				}
-				if read, ok := c.Selection.take(app, updaters, c.Defaults, origin{}); ok {
-					apps = append(apps, read)
-				}
+				take(&list.Items[i])
 			}
-			if options.Continue = list.GetContinue(); options.Continue == "" {
-				break
-			}
+			lists[namespace] = list
 		}
+		c.first.give(lists)
 	}
 	slices.SortFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
 	return apps, problems, nil
@@ -173,35 +186,49 @@ func listError(namespace string, err error) error {
 	return fmt.Errorf("listing Applications %s: %w%s", where, err, remedy)
 }
 
-// Watch calls changed whenever a selected Application appears, or its
-// annotations, its spec or its running images change, and whenever an
-// ImageUpdater does. It returns when ctx ends.
+// Watch keeps the selected Applications, so that List need not ask for them,
+// and calls changed whenever one appears or goes, its annotations, its spec or
+// its running images change, or an ImageUpdater does. It begins where the first
+// List ended, and returns when ctx ends.
 func (c *Cluster) Watch(ctx context.Context, changed func()) {
+	select {
+	case <-c.first.done:
+	case <-ctx.Done():
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer c.stores.Store(nil)
 	resources := c.hasImageUpdaters()
+	var stores []cache.Store
+	var synced []cache.InformerSynced
+	matters := func(one *cached) bool { return one.annotated() || c.resources.Load() }
 	for _, namespace := range c.namespaces() {
-		factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, func(o *metav1.ListOptions) { o.LabelSelector = c.selector() })
-		informer := factory.ForResource(applications).Informer()
-		// Added before the start, when neither can fail.
-		_ = informer.SetTransform(trim)
+		informer := cache.NewSharedIndexInformer(c.listWatch(ctx, namespace), &cached{}, 0, cache.Indexers{})
+		// Added before the start, when it cannot fail.
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(object any, initial bool) {
-				if app, ok := object.(*watched); ok && (app.annotated || c.resources.Load()) && !initial {
+				if one, ok := object.(*cached); ok && !initial && matters(one) {
 					changed()
 				}
 			},
 			UpdateFunc: func(before, after any) {
-				a, okA := before.(*watched)
-				b, okB := after.(*watched)
-				if okA && okB && (a.annotated || b.annotated || c.resources.Load()) && !a.same(b) {
+				a, okA := before.(*cached)
+				b, okB := after.(*cached)
+				if okA && okB && (matters(a) || matters(b)) && !a.same(b) {
 					changed()
 				}
 			},
+			DeleteFunc: func(any) { changed() },
 		})
-		factory.Start(ctx.Done())
-		defer factory.Shutdown()
+		running.Go(func() { informer.Run(ctx.Done()) })
+		stores, synced = append(stores, informer.GetStore()), append(synced, informer.HasSynced)
 		if resources {
 			defer c.watchImageUpdaters(ctx, namespace, changed)()
 		}
+	}
+	if cache.WaitForCacheSync(ctx.Done(), synced...) {
+		c.stores.Store(&stores)
 	}
 	<-ctx.Done()
 }
@@ -228,40 +255,6 @@ func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, chan
 	})
 	factory.Start(ctx.Done())
 	return factory.Shutdown
-}
-
-// watched is what Watch keeps of an Application.
-type watched struct {
-	metav1.ObjectMeta
-	annotated bool
-	ours      map[string]string
-	spec      string // as JSON; metadata.generation moves with the status as well
-	images    []string
-}
-
-func (w *watched) same(o *watched) bool {
-	return maps.Equal(w.ours, o.ours) && w.spec == o.spec && slices.Equal(w.images, o.images)
-}
-
-// trim keeps memory to what is compared.
-func trim(object any) (any, error) {
-	u, ok := object.(*unstructured.Unstructured)
-	if !ok {
-		return object, nil
-	}
-	w := &watched{ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion()},
-		ours: map[string]string{}}
-	if spec, err := json.Marshal(u.Object["spec"]); err == nil {
-		w.spec = string(spec)
-	}
-	for key, value := range u.GetAnnotations() {
-		if strings.HasPrefix(key, Prefix) {
-			w.ours[key] = value
-		}
-	}
-	w.annotated = w.ours[Prefix+imageList] != ""
-	w.images, _, _ = unstructured.NestedStringSlice(u.Object, "status", "summary", "images")
-	return w, nil
 }
 
 // Secret returns the data of a Secret. The error names the Secret and what to

@@ -45,7 +45,7 @@ func TestCluster(t *testing.T) {
 	if apps[0].Updates[0].NotLive == "" {
 		t.Error("an image that does not run counts as live")
 	}
-	t.Run("watch", func(t *testing.T) { watch(ctx, t, k, cluster) })
+	t.Run("watch", func(t *testing.T) { watchApplications(ctx, t, k, cluster) })
 	t.Run("secrets", func(t *testing.T) { findSecrets(ctx, t, cluster) })
 	t.Run("overrides", func(t *testing.T) { setOverrides(ctx, t, k, cluster) })
 	t.Run("resources", func(t *testing.T) { readImageUpdaters(ctx, t, k) })
@@ -116,7 +116,7 @@ kind: ConfigMap
 metadata: {name: argocd-ssh-known-hosts-cm, namespace: argocd}
 data: {ssh_known_hosts: "example.com ssh-ed25519 AAAA"}`
 
-func watch(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
+func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 100)
@@ -285,6 +285,9 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 	}
 	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := cluster.List(ctx); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -2,10 +2,13 @@ package argo
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -31,23 +34,51 @@ func eventAnnotations(changes []ImageChange) map[string]string {
 	return annotations
 }
 
-// Updated leaves an Event on an Application: ImagesUpdated, as Argo CD Image
-// Updater does. The error says what to grant.
-func (c *Cluster) Updated(ctx context.Context, namespace, name string, changes []ImageChange) error {
+// Event is something to be told on an Application.
+type Event struct {
+	// Warning tells of a failure. It is told once for each Message, as long as
+	// the cluster remembers it; anything else is told each time.
+	Warning bool
+	Reason  string // one word, such as ImagesUpdated
+	Message string
+	Changes []ImageChange // of images that were updated
+}
+
+// Tell leaves an Event on an Application. The error says what to grant.
+func (c *Cluster) Tell(ctx context.Context, namespace, name string, event Event) error {
 	app, err := c.dynamic.Resource(applications).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading the Application for its Event: %w; grant get on applications.argoproj.io to this account", err)
 	}
 	now := metav1.NewTime(time.Now())
-	event := &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", name, now.UnixNano()), Namespace: namespace, Annotations: eventAnnotations(changes)},
+	object := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", name, now.UnixNano()), Namespace: namespace, Annotations: eventAnnotations(event.Changes)},
 		InvolvedObject: corev1.ObjectReference{Kind: "Application", APIVersion: "argoproj.io/v1alpha1", Namespace: namespace, Name: name,
 			UID: app.GetUID(), ResourceVersion: app.GetResourceVersion()},
-		Source: corev1.EventSource{Component: "image-writeback"}, Type: corev1.EventTypeNormal, Reason: "ImagesUpdated",
-		Message: fmt.Sprintf("Successfully updated application '%s'", name), FirstTimestamp: now, LastTimestamp: now, Count: 1,
+		Source: corev1.EventSource{Component: "image-writeback"}, Type: corev1.EventTypeNormal, Reason: event.Reason,
+		Message: shortened(event.Message), FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
-	if _, err := c.core.CoreV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {
+	if event.Warning {
+		object.Type = corev1.EventTypeWarning
+		cause := sha256.Sum256([]byte(string(app.GetUID()) + event.Reason + event.Message))
+		object.Name = fmt.Sprintf("%s.%x", name, cause[:8])
+	}
+	_, err = c.core.CoreV1().Events(namespace).Create(ctx, object, metav1.CreateOptions{})
+	if event.Warning && apierrors.IsAlreadyExists(err) {
+		return nil // it was told before
+	}
+	if err != nil {
 		return fmt.Errorf("leaving an Event on the Application: %w; grant create on events to this account, or set --disable-kube-events", err)
 	}
 	return nil
+}
+
+// longestMessage is what the API server takes of an Event's message.
+const longestMessage = 1024
+
+func shortened(message string) string {
+	if len(message) > longestMessage {
+		return strings.ToValidUTF8(message[:longestMessage-3], "") + "…"
+	}
+	return message
 }

@@ -22,8 +22,8 @@ type Source interface {
 // Applications are where the write-back-method argocd writes to: a cluster.
 type Applications interface {
 	SetOverrides(ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error)) error
-	// Updated leaves a word on an Application of what was changed for it.
-	Updated(ctx context.Context, namespace, name string, changes []argo.ImageChange) error
+	// Tell leaves a word on an Application.
+	Tell(ctx context.Context, namespace, name string, event argo.Event) error
 }
 
 // Engine runs cycles. Set all fields but Applications, Silent, Publish and Progress.
@@ -42,7 +42,8 @@ type Engine struct {
 	// Progress is told how far a stage is; nil: nobody is.
 	Progress func(stage string, done, total int)
 
-	seen map[string]string // what was logged last, by Application and image
+	seen     map[string]string // what was logged last, by Application and image
+	failures map[string]string // what was told last on Applications, likewise
 }
 
 // stage announces a stage; each call of the function it returns is one step.
@@ -180,7 +181,9 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 	if !dryRun {
 		result.Outcomes = e.Apply(ctx, plan)
 	}
-	e.leaveEvents(ctx, result.Outcomes)
+	if !dryRun {
+		e.leaveEvents(ctx, result)
+	}
 	result.Took = time.Since(start)
 	e.report(ctx, result, dryRun)
 	if e.Publish != nil {

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 )
 
@@ -52,37 +49,4 @@ func (e *Engine) patchOne(ctx context.Context, w applicationWork) gitwrite.Outco
 		outcome.Patched = true
 	}
 	return outcome
-}
-
-// eventTime bounds how long all Events of a cycle may take.
-const eventTime = time.Minute
-
-// leaveEvents tells of what was written on the Applications concerned. An
-// Event that fails is logged; what it tells of has happened.
-func (e *Engine) leaveEvents(ctx context.Context, outcomes []gitwrite.Outcome) {
-	if e.Applications == nil || e.Silent {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTime)
-	defer cancel()
-	slots := make(chan struct{}, perCluster)
-	var group sync.WaitGroup
-	for _, o := range outcomes {
-		if !o.Written() {
-			continue
-		}
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			changes := make([]argo.ImageChange, len(o.Changes))
-			for i, c := range o.Changes {
-				changes[i] = argo.ImageChange{Image: c.Image, Old: c.Old, New: c.New}
-			}
-			namespace, _, _ := strings.Cut(o.Application, "/")
-			if err := e.Applications.Updated(ctx, namespace, o.Name(), changes); err != nil {
-				e.Log.Warn("no Event was left", "application", o.Application, "error", err.Error())
-			}
-		})
-	}
-	group.Wait()
 }
