@@ -38,6 +38,9 @@ type Cluster struct {
 	// resources tells that there are ImageUpdaters, which may speak of any
 	// Application.
 	resources atomic.Bool
+	// without tells that the cluster did not know ImageUpdaters when it was
+	// last asked.
+	without atomic.Bool
 	// stores are what Watch keeps; nil until it has seen all Applications once.
 	stores atomic.Pointer[[]cache.Store]
 	// first is what the first List found, from which Watch goes on.
@@ -139,13 +142,16 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 // imageUpdaters lists the resources of Argo CD Image Updater 1.x, in a cluster
 // that has them.
 func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem, error) {
-	if !c.hasImageUpdaters() {
-		return nil, nil, nil
+	if there, err := c.hasImageUpdaters(); err != nil || !there {
+		return nil, nil, err
 	}
 	var updaters []*ImageUpdater
 	var problems []Problem
 	for _, namespace := range c.namespaces() {
 		list, err := c.dynamic.Resource(imageUpdaters).Namespace(namespace).List(ctx, metav1.ListOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil, nil
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing ImageUpdaters: %w; grant list and watch on imageupdaters.argocd-image-updater.argoproj.io to this account", err)
 		}
@@ -163,10 +169,27 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem
 }
 
 // hasImageUpdaters tells whether the cluster knows the resource, which any
-// account may ask.
-func (c *Cluster) hasImageUpdaters() bool {
-	resources, err := c.core.Discovery().ServerResourcesForGroupVersion(imageUpdaters.GroupVersion().String())
-	return err == nil && slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Name == imageUpdaters.Resource })
+// account may ask. An API server that does not answer is an error, unless the
+// resource was not there before: what an ImageUpdater says must not be
+// forgotten for a moment, in which old annotations would count.
+func (c *Cluster) hasImageUpdaters() (bool, error) {
+	found, err := c.core.Discovery().ServerResourcesForGroupVersion(imageUpdaters.GroupVersion().String())
+	switch {
+	case err == nil:
+		there := slices.ContainsFunc(found.APIResources, func(r metav1.APIResource) bool { return r.Name == imageUpdaters.Resource })
+		c.without.Store(!there)
+		return there, nil
+	case apierrors.IsNotFound(err):
+		c.without.Store(true)
+		return false, nil
+	case apierrors.IsForbidden(err):
+		return true, nil // listing them tells
+	case c.without.Load():
+		return false, nil
+	case apierrors.IsUnauthorized(err):
+		return false, fmt.Errorf("asking the cluster for its resources: %w; the credentials of the kubeconfig are not accepted", err)
+	}
+	return false, fmt.Errorf("asking the cluster for its resources: %w; check that the API server can be reached from here", err)
 }
 
 func listError(namespace string, err error) error {
@@ -199,7 +222,7 @@ func (c *Cluster) Watch(ctx context.Context, changed func()) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer c.stores.Store(nil)
-	resources := c.hasImageUpdaters()
+	resources, _ := c.hasImageUpdaters() // List says what is wrong
 	var stores []cache.Store
 	var synced []cache.InformerSynced
 	matters := func(one *cached) bool { return one.annotated() || c.resources.Load() }

@@ -1,9 +1,12 @@
 package argo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -216,12 +219,26 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
 	if _, err := NewCluster(k.Kubeconfig, "none", Selection{}, defaults, nil); err == nil {
 		t.Error("a context that is not there is accepted")
 	}
-	cluster, err := NewCluster(k.Kubeconfig, "", Selection{}, defaults, nil)
+	data, err := os.ReadFile(k.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
+	stranger := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(stranger, bytes.ReplaceAll(data, []byte("token: "), []byte("token: not-")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := NewCluster(stranger, "", Selection{}, defaults, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
+		t.Errorf("a stranger: %v", err)
+	}
+	if cluster, err = NewCluster(k.Kubeconfig, "", Selection{}, defaults, nil); err != nil {
+		t.Fatal(err)
+	}
 	k.Close()
-	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "listing Applications in all namespaces") {
+	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
 		t.Errorf("a dead API server: %v", err)
 	}
 }
