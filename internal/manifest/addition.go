@@ -38,34 +38,34 @@ func (s *source) word(p piece, like yaml.Style) string {
 	return scalar(p.value, like, s.quote())
 }
 
-// block writes the fields or items of p as lines, the first of them indented
-// as the others are.
+// block writes the fields or items of p as lines, all of them indented.
 func (s *source) block(p piece, indent, step string) []string {
 	var lines []string
-	add := func(head string, child piece, deeper string) {
-		if child.plain() {
-			lines = append(lines, head+" "+s.word(child, 0))
-			return
-		}
-		lines = append(lines, head)
-		lines = append(lines, s.block(child, deeper, step)...)
-	}
 	for _, f := range p.fields {
-		deeper := indent + step
-		if len(f.piece.items) > 0 {
-			deeper = indent
+		head := indent + scalar(f.key, 0, '"') + ":"
+		switch {
+		case f.piece.plain():
+			lines = append(lines, head+" "+s.word(f.piece, 0))
+		case len(f.piece.items) > 0:
+			lines = append(append(lines, head), s.block(f.piece, indent+s.listStep(), step)...)
+		default:
+			lines = append(append(lines, head), s.block(f.piece, indent+step, step)...)
 		}
-		add(indent+scalar(f.key, 0, '"')+":", f.piece, deeper)
 	}
 	for _, item := range p.items {
-		if item.plain() {
-			lines = append(lines, indent+"- "+s.word(item, 0))
-			continue
-		}
-		inner := s.block(item, indent+"  ", step)
-		inner[0] = indent + "- " + strings.TrimLeft(inner[0], " ")
-		lines = append(lines, inner...)
+		lines = append(lines, s.blockItem(item, indent, "- ", step)...)
 	}
+	return lines
+}
+
+// blockItem writes one item of a list, behind its marker: a dash and spaces.
+func (s *source) blockItem(item piece, indent, marker, step string) []string {
+	if item.plain() {
+		return []string{indent + marker + s.word(item, 0)}
+	}
+	inner := indent + strings.Repeat(" ", len(marker))
+	lines := s.block(item, inner, step)
+	lines[0] = indent + marker + strings.TrimPrefix(lines[0], inner)
 	return lines
 }
 
@@ -133,9 +133,9 @@ func (s *source) fill(parent, key, node *yaml.Node, p piece) ([]splice, error) {
 	for start > 0 && s.text[start-1] == ' ' && end > start {
 		start--
 	}
-	indent := margin(parent)
-	if len(p.items) == 0 {
-		indent += s.step()
+	indent := margin(parent) + s.step()
+	if len(p.items) > 0 {
+		indent = margin(parent) + s.listStep()
 	}
 	lines := s.insertLines(s.lineEnd(end), s.block(p, indent, s.step())...)
 	if start == end {
@@ -144,13 +144,41 @@ func (s *source) fill(parent, key, node *yaml.Node, p piece) ([]splice, error) {
 	return []splice{{start, end, ""}, lines}, nil
 }
 
-// addItem puts an item behind those that a list has.
-func (s *source) addItem(list *yaml.Node, item piece) (splice, error) {
+// addItems puts items behind those that a list has, with the same dash.
+func (s *source) addItems(list *yaml.Node, items []piece) (splice, error) {
 	if list.Style&yaml.FlowStyle != 0 {
-		return s.appendToFlow(list, s.inline(item, innerStyle(list)))
+		text := s.inline(piece{items: items}, innerStyle(list))
+		return s.appendToFlow(list, text[1:len(text)-1])
 	}
-	indent := strings.Repeat(" ", list.Column-1)
-	return s.insertLines(s.lineEnd(s.lastByte(list)), s.block(piece{items: []piece{item}}, indent, s.step())...), nil
+	// kyaml places a block list at its first dash.
+	marker := "- "
+	if first := list.Content[0]; first.Line == list.Line && first.Anchor == "" && first.Kind == yaml.MappingNode && first.Style&yaml.FlowStyle == 0 {
+		marker = string(s.text[s.offset(list):s.offset(first)])
+	}
+	var lines []string
+	for _, item := range items {
+		lines = append(lines, s.blockItem(item, strings.Repeat(" ", list.Column-1), marker, s.step())...)
+	}
+	return s.insertLines(s.lineEnd(s.lastByte(list)), lines...), nil
+}
+
+// listStep is how far the file indents a list below its key; not at all where
+// it has none.
+func (s *source) listStep() string {
+	step := -1
+	for _, doc := range s.docs {
+		walk(doc, func(n *yaml.Node) {
+			if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 {
+				return
+			}
+			for i := 1; i < len(n.Content) && step < 0; i += 2 {
+				if v := n.Content[i]; v.Kind == yaml.SequenceNode && v.Style&yaml.FlowStyle == 0 && len(v.Content) > 0 {
+					step = v.Column - 1 - len(margin(n))
+				}
+			}
+		})
+	}
+	return strings.Repeat(" ", max(step, 0))
 }
 
 // margin is the indentation of a map's keys; an anchor before the first of

@@ -87,7 +87,7 @@ func SetKustomizeImages(src []byte, edits ...KustomizeImage) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrShape, err)
 		}
-		splices = append(splices, added)
+		splices = append(splices, added...)
 	}
 	if len(splices) == 0 {
 		return src, nil
@@ -290,4 +290,42 @@ func (s *source) insertLines(at int, lines ...string) splice {
 		return splice{at, at, s.eol + joined}
 	}
 	return splice{at, at, joined + s.eol}
+}
+
+// addEntries adds entries to the images: list, and the list where there is
+// none, in the style and indentation of the file.
+func (s *source) addEntries(entries []KustomizeImage) ([]splice, error) {
+	var list piece
+	for _, e := range entries {
+		list.items = append(list.items, e.piece())
+	}
+	root := s.kustomization()
+	if first := s.root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
+		return nil, errors.New("it is no kustomization: a mapping with images: is expected")
+	}
+	key, images := lookup(root, "images")
+	var added splice
+	var err error
+	switch {
+	case key == nil:
+		added, err = s.addField(root, true, field{"images", list})
+	case images.Kind == yaml.SequenceNode && len(images.Content) == 0, images.Tag == yaml.NodeTagNull:
+		return s.fill(root, key, images, list)
+	case images.Kind != yaml.SequenceNode:
+		err = fmt.Errorf("line %d: images: is no list", images.Line)
+	default:
+		added, err = s.addItems(images, list.items)
+	}
+	return []splice{added}, err
+}
+
+// piece has the keys of an entry that have a value, in kustomize's order.
+func (e KustomizeImage) piece() piece {
+	var p piece
+	for _, f := range [][2]string{{"name", e.Name}, {"newName", e.NewName}, {"newTag", e.NewTag}, {"digest", e.Digest}} {
+		if f[1] != "" {
+			p.fields = append(p.fields, field{f[0], piece{value: f[1]}})
+		}
+	}
+	return p
 }

@@ -293,15 +293,8 @@ func (s *source) addToList(root *yaml.Node, outer, inner string, items []piece) 
 	innerKey, list := lookup(section, inner)
 	switch {
 	case list != nil && len(list.Content) > 0:
-		var splices []splice
-		for _, item := range items {
-			one, err := s.addItem(list, item)
-			if err != nil {
-				return nil, err
-			}
-			splices = append(splices, one)
-		}
-		return splices, nil
+		one, err := s.addItems(list, items)
+		return []splice{one}, err
 	case list != nil:
 		return s.fill(section, innerKey, list, piece{items: items})
 	}
