@@ -58,6 +58,29 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// TestTwoWishesInOnePlace holds that a format refuses what cannot both be, in
+// every spelling of a name, and takes what is the same.
+func TestTwoWishesInOnePlace(t *testing.T) {
+	e := Entry{Image: "nginx", Tag: "2", HelmName: "image.name", HelmTag: "image.tag"}
+	same, other := e, e
+	same.Image = "docker.io/library/nginx"
+	other.Image, other.Tag = same.Image, "3"
+	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\nkustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
+		for kind, f := range formats {
+			if got, err := f.Set([]byte(src), e, other); !errors.Is(err, ErrShape) {
+				t.Errorf("%s: %q, %v", kind, got, err)
+			}
+			got, err := f.Set([]byte(src), e, same)
+			if err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+			if v, err := f.Read(got, e); err != nil || v.Tag != "2" {
+				t.Errorf("%s: %+v, %v, from\n%s", kind, v, err, got)
+			}
+		}
+	}
+}
+
 // FuzzFormats looks for files that an edit would damage: what is set is read
 // back, a second edit changes nothing, and what was not to be set is as before.
 func FuzzFormats(f *testing.F) {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -62,7 +63,11 @@ func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		settings = append(settings, wanted...)
+		for _, want := range wanted {
+			if !slices.ContainsFunc(settings, func(s setting) bool { return s.key == want.key && sameReference(s.value, want.value) }) {
+				settings = append(settings, want)
+			}
+		}
 	}
 	result := src
 	for _, want := range settings {
@@ -82,6 +87,13 @@ func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrShape, err)
 	}
 	return result, nil
+}
+
+// sameReference tells whether two values are one, or one image in two spellings.
+func sameReference(a, b string) bool {
+	x, errX := image.ParseRunning(a)
+	y, errY := image.ParseRunning(b)
+	return a == b || errX == nil && errY == nil && x.SameImage(y) && x.Version() == y.Version()
 }
 
 func values(src []byte) (*source, *yaml.Node, error) {

@@ -8,6 +8,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -70,8 +71,16 @@ func SetKustomizeImages(src []byte, edits ...KustomizeImage) ([]byte, error) {
 	var splices []splice
 	var missing []KustomizeImage
 	wanted := s.wantedTags(edits)
-	for _, edit := range edits {
+	for i, edit := range edits {
 		node := s.entry(edit.Name)
+		if twin := slices.IndexFunc(edits[:i], func(e KustomizeImage) bool {
+			return e.Name == edit.Name || sameName(e.Name, edit.Name) || node != nil && s.entry(e.Name) == node
+		}); twin >= 0 {
+			if edits[twin].NewTag != edit.NewTag || edits[twin].Digest != edit.Digest {
+				return nil, fmt.Errorf("%w: images entry %s: two images want different versions there", ErrShape, edit.Name)
+			}
+			continue
+		}
 		if node == nil {
 			missing = append(missing, edit)
 			continue

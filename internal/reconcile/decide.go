@@ -62,7 +62,8 @@ type place struct {
 }
 
 // decide makes the plan of one Application from what is known. It is pure.
-func decide(app argo.Application, answers []answer, at place, settings Settings) (Application, *gitwrite.Work, []FileDiff) {
+// refused are images, by index, that may not be written, with the reason.
+func decide(app argo.Application, answers []answer, at place, settings Settings, refused map[int]string) (Application, *gitwrite.Work, []FileDiff) {
 	out := Application{Namespace: app.Namespace, Name: app.Name, Problems: []string{}, Images: []Image{}}
 	for _, p := range app.Problems {
 		out.Problems = append(out.Problems, p.Error())
@@ -74,7 +75,9 @@ func decide(app argo.Application, answers []answer, at place, settings Settings)
 	for i, u := range app.Updates {
 		out.Images = append(out.Images, decideImage(app, u, answers[i], at)) //nolint:gosec // answers are parallel to Updates
 	}
-	refuseConflicts(&out)
+	for i, reason := range refused {
+		out.Images[i].Action, out.Images[i].Reason = ActionError, reason
+	}
 	deliver(app, &out, at)
 	work, diff := edit(app, &out, at, settings)
 	return out, work, diff

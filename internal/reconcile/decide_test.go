@@ -59,7 +59,7 @@ func (s scene) decide() (Image, *gitwrite.Work, []FileDiff) {
 	if s.head != "" {
 		at.head = &gitwrite.File{Branch: at.headBranch, Path: at.base.Path, Data: []byte(s.head)}
 	}
-	out, work, diffs := decide(a, []answer{s.answer}, at, Settings{DefaultDelivery: "commit", Rules: s.rules})
+	out, work, diffs := decide(a, []answer{s.answer}, at, Settings{DefaultDelivery: "commit", Rules: s.rules}, nil)
 	return out.Images[0], work, diffs
 }
 
@@ -204,7 +204,8 @@ func TestSeveralImages(t *testing.T) {
 	add("c", "c", "v3")
 	add("a", "again", "v9")
 	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
-	out, work, _ := decide(a, answers, at, Settings{DefaultDelivery: "commit"})
+	out, _, _ := decide(a, answers, at, Settings{DefaultDelivery: "commit"}, nil)
+	out, work, _ := decide(a, answers, at, Settings{DefaultDelivery: "commit"}, conflicts([]Application{out})[0])
 	var actions []string
 	for _, img := range out.Images {
 		actions = append(actions, string(img.Action))
@@ -222,6 +223,33 @@ func TestSeveralImages(t *testing.T) {
 	}
 }
 
+// TestConflictsAmongApplications holds that Applications which share a file
+// and want different versions of one image are refused, and others are not.
+func TestConflictsAmongApplications(t *testing.T) {
+	var apps []Application
+	add := func(name, repository, branch, version string) {
+		s := newScene(t, entry(app, "  newTag: v1\n"), version)
+		img, _, _ := s.decide()
+		img.Repository, img.Branch = repository, branch
+		apps = append(apps, Application{Namespace: "argocd", Name: name, Images: []Image{img}})
+	}
+	add("one", "r", "main", "v2")
+	add("same", "r", "main", "v2")
+	add("other-branch", "r", "dev", "v3")
+	add("other-repository", "q", "main", "v4")
+	if refused := conflicts(apps); len(refused) != 0 {
+		t.Errorf("refused %v", refused)
+	}
+	add("two", "r", "main", "v1")
+	refused := conflicts(apps)
+	if len(refused) != 3 || refused[0][0] == "" || refused[1][0] == "" || refused[4][0] == "" {
+		t.Fatalf("refused %v", refused)
+	}
+	if got := refused[4][0]; !strings.Contains(got, "app of argocd/one and app of argocd/two want different versions of "+app+" in one place (v2 and v1)") {
+		t.Errorf("reason %s", got)
+	}
+}
+
 // TestImagesThatShareAValue holds that images which share one anchored value
 // and want the same version are set together, though neither could be alone.
 func TestImagesThatShareAValue(t *testing.T) {
@@ -233,7 +261,7 @@ func TestImagesThatShareAValue(t *testing.T) {
 		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v2"}, Reason: "highest"}})
 	}
 	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
-	out, work, _ := decide(app, answers, at, Settings{DefaultDelivery: "commit"})
+	out, work, _ := decide(app, answers, at, Settings{DefaultDelivery: "commit"}, nil)
 	if work == nil || out.Images[0].Action != ActionUpdate || out.Images[1].Action != ActionUpdate {
 		t.Fatalf("images %+v", out.Images)
 	}

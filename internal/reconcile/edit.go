@@ -133,25 +133,3 @@ func refuse(file gitwrite.File, images []*Image, err error) {
 		img.Action, img.Reason = ActionError, fmt.Sprintf("%s: %v", named(file), err)
 	}
 }
-
-// refuseConflicts refuses images of one Application that want different
-// versions in the same place, all of them: each would undo the other.
-func refuseConflicts(out *Application) {
-	for i := range out.Images {
-		for j := range out.Images[:i] {
-			a, b := out.Images[j].edit, out.Images[i].edit
-			if a == nil || b == nil {
-				continue
-			}
-			place := b.format.Place(b.entry)
-			if a.format.Place(a.entry) != place || a.version() == b.version() {
-				continue
-			}
-			reason := fmt.Sprintf("%s and %s want different versions of %s in one place (%s and %s); give them one policy, or places of their own by the annotations kustomize.image-name or helm.image-tag",
-				a.alias, b.alias, place, a.version(), b.version())
-			for _, img := range []*Image{&out.Images[j], &out.Images[i]} {
-				img.Action, img.Reason = ActionError, reason
-			}
-		}
-	}
-}

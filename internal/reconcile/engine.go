@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,9 +81,10 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	}
 	works := make([]*gitwrite.Work, len(apps))
 	diffs := make([][]FileDiff, len(apps))
+	refused := map[int]map[int]string{}
 	decideAll := func(indices []int) {
 		for _, i := range indices {
-			plan.Applications[i], works[i], diffs[i] = decide(apps[i], answers[i], places[i], e.Settings)
+			plan.Applications[i], works[i], diffs[i] = decide(apps[i], answers[i], places[i], e.Settings, refused[i])
 		}
 	}
 	every := make([]int, len(apps))
@@ -92,6 +95,9 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if named := nameBranches(apps, plan.Applications, works); len(named) > 0 {
 		e.locateAgain(ctx, apps, named, places, readings)
 		decideAll(named)
+	}
+	if refused = conflicts(plan.Applications); len(refused) > 0 {
+		decideAll(slices.Sorted(maps.Keys(refused)))
 	}
 	for i, app := range apps {
 		if works[i] == nil {
