@@ -15,13 +15,8 @@ import (
 // one clear message, the status is 1, and the Application that is right is done.
 func TestBadInput(t *testing.T) {
 	t.Parallel() // it waits for a registry that never answers
-	git, err := sandbox.NewGit(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(git.Close)
-	registry := sandbox.NewRegistry()
-	t.Cleanup(registry.Close)
+	git := newGit(t)
+	registry := newRegistry(t)
 	registry.Push("p/app", sandbox.Build{Created: time.Now()}, "v1.1.0")
 	faults := map[string]http.HandlerFunc{
 		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
@@ -128,8 +123,7 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			git, alive, args := fleet(t, 1, 1)
-			dying := sandbox.NewRegistry()
-			t.Cleanup(dying.Close)
+			dying := newRegistry(t)
 			dying.Fault = c.fault
 			var apps strings.Builder
 			for i := range 40 {

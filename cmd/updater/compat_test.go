@@ -33,13 +33,8 @@ type compat struct {
 func newCompat(t *testing.T, settings string) *compat {
 	t.Helper()
 	k := newKubernetes(t)
-	git, err := sandbox.NewGit(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(git.Close)
-	registry := sandbox.NewRegistry()
-	t.Cleanup(registry.Close)
+	git := newGit(t)
+	registry := newRegistry(t)
 	config := fmt.Sprintf("registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
 	return &compat{t, k, git, registry, write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
 }

@@ -37,10 +37,7 @@ type legacy struct {
 const notNeeded = "it has no effect here"
 
 var runFlags = []legacyFlag{
-	{name: "loglevel", env: "IMAGE_UPDATER_LOGLEVEL", apply: func(l *legacy, v string) error {
-		l.options.logLevel = strings.Replace(strings.ToLower(v), "trace", "debug", 1)
-		return nil
-	}},
+	{name: "loglevel", env: "IMAGE_UPDATER_LOGLEVEL", apply: (*legacy).logLevel},
 	{name: "logformat", env: "IMAGE_UPDATER_LOGFORMAT", apply: func(l *legacy, v string) error { l.options.logFormat = v; return nil }},
 	{name: "registries-conf-path", standard: "/app/config/registries.conf", apply: (*legacy).registries},
 	{name: "application-namespace", apply: func(l *legacy, v string) error {
@@ -93,10 +90,7 @@ var runFlags = []legacyFlag{
 }
 
 var testFlags = []legacyFlag{
-	{name: "loglevel", apply: func(l *legacy, v string) error {
-		l.options.logLevel = strings.Replace(strings.ToLower(v), "trace", "debug", 1)
-		return nil
-	}},
+	{name: "loglevel", apply: (*legacy).logLevel},
 	{name: "registries-conf-path", apply: (*legacy).registries},
 	{name: "rate-limit", apply: func(l *legacy, v string) error {
 		limit, err := strconv.Atoi(v)
@@ -110,6 +104,11 @@ var testFlags = []legacyFlag{
 	}},
 	{name: "disable-kubernetes", truth: true},
 	{name: "disable-kubernetes-events", truth: true},
+}
+
+func (l *legacy) logLevel(value string) error {
+	l.options.logLevel = strings.Replace(strings.ToLower(value), "trace", "debug", 1)
+	return nil
 }
 
 func yes(set func(l *legacy, v bool)) func(*legacy, string) error {

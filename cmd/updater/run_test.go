@@ -122,13 +122,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // fleet is many Applications over fewer image repositories, in one git repository.
 func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *sandbox.Registry, args []string) {
 	t.Helper()
-	git, err := sandbox.NewGit(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(git.Close)
-	registry = sandbox.NewRegistry()
-	t.Cleanup(registry.Close)
+	git = newGit(t)
+	registry = newRegistry(t)
 	for i := range images {
 		created := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 		repository := fmt.Sprintf("p/team/app%d", i)

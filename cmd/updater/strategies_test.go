@@ -12,8 +12,7 @@ import (
 // TestEveryStrategyAtAPlainRegistry goes the whole way with a registry that
 // lists names alone: manifests and configs are read of what the rules leave.
 func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
-	registry := sandbox.NewRegistry()
-	t.Cleanup(registry.Close)
+	registry := newRegistry(t)
 	registry.Plain, registry.PageSize = true, 3
 	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	push := func(hours int, platforms []string, tags ...string) string {
@@ -27,11 +26,7 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	latest := push(5, amd, "latest")
 	image := registry.Host() + "/p/app"
 
-	git, err := sandbox.NewGit(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(git.Close)
+	git := newGit(t)
 	rows := map[string]struct{ constraint, annotations, want string }{
 		"semver":       {":^1", "", "newTag: v1.10.0 # held"},
 		"newest":       {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: linux/amd64", "newTag: main-8 # held"},

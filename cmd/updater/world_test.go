@@ -47,6 +47,25 @@ func newWorld(t *testing.T) *sandbox.World {
 	return w
 }
 
+// newGit and newRegistry are the parts of a world, for tests with files and
+// images of their own.
+func newGit(t *testing.T) *sandbox.Git {
+	t.Helper()
+	git, err := sandbox.NewGit(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(git.Close)
+	return git
+}
+
+func newRegistry(t *testing.T) *sandbox.Registry {
+	t.Helper()
+	registry := sandbox.NewRegistry()
+	t.Cleanup(registry.Close)
+	return registry
+}
+
 func newKubernetes(t *testing.T) *sandbox.Kubernetes {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -131,7 +150,12 @@ func show(t *testing.T, git *sandbox.Git, repository, file string) string {
 // await polls for something that another goroutine or process brings about.
 func await(t *testing.T, what string, there func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	awaitWithin(t, 30*time.Second, what, there)
+}
+
+func awaitWithin(t testing.TB, limit time.Duration, what string, there func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for !there() {
 		select {

@@ -158,7 +158,7 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem
 		for i := range list.Items {
 			u, err := imageUpdaterFrom(list.Items[i].Object)
 			if err != nil {
-				problems = append(problems, Problem{Resource: list.Items[i].GetName(), Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", list.Items[i].GetNamespace(), list.Items[i].GetName(), err), Remedy: "correct it; it is left alone until then"})
+				problems = append(problems, Problem{Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", list.Items[i].GetNamespace(), list.Items[i].GetName(), err), Remedy: "correct it; it is left alone until then"})
 				continue
 			}
 			updaters = append(updaters, u)
@@ -210,8 +210,8 @@ func listError(namespace string, err error) error {
 }
 
 // Watch keeps the selected Applications, so that List need not ask for them,
-// and calls changed whenever one appears or goes, its annotations, its spec or
-// its running images change, or an ImageUpdater does. It begins where the first
+// and calls changed whenever one appears, its annotations, its spec or its
+// running images change, or an ImageUpdater does. It begins where the first
 // List ended, and returns when ctx ends.
 func (c *Cluster) Watch(ctx context.Context, changed func()) {
 	select {
@@ -242,7 +242,6 @@ func (c *Cluster) Watch(ctx context.Context, changed func()) {
 					changed()
 				}
 			},
-			DeleteFunc: func(any) { changed() },
 		})
 		running.Go(func() { informer.Run(ctx.Done()) })
 		stores, synced = append(stores, informer.GetStore()), append(synced, informer.HasSynced)

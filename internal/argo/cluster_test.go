@@ -30,14 +30,7 @@ func TestCluster(t *testing.T) {
 	if err := k.Create(ctx, "argocd", applicationAnnotated+"\n---\n"+strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")+"\n---\n"+secrets); err != nil {
 		t.Fatal(err)
 	}
-	selection, err := NewSelection([]string{"argocd"}, "", []string{"a*"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cluster := selecting(t, k, "a*")
 	apps, problems, err := cluster.List(ctx)
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
@@ -53,6 +46,20 @@ func TestCluster(t *testing.T) {
 	t.Run("overrides", func(t *testing.T) { setOverrides(ctx, t, k, cluster) })
 	t.Run("resources", func(t *testing.T) { readImageUpdaters(ctx, t, k) })
 	t.Run("errors", func(t *testing.T) { clusterErrors(ctx, t, k) })
+}
+
+// selecting is a source of the Applications of argocd that a glob names.
+func selecting(t *testing.T, k *sandbox.Kubernetes, glob string) *Cluster {
+	t.Helper()
+	selection, err := NewSelection([]string{"argocd"}, "", []string{glob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
 }
 
 const applicationAnnotated = `apiVersion: argoproj.io/v1alpha1
@@ -296,14 +303,7 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 	if err := k.InstallImageUpdaters(ctx); err != nil {
 		t.Fatal(err)
 	}
-	selection, err := NewSelection([]string{"argocd"}, "", []string{"quiet-*"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cluster := selecting(t, k, "quiet-*")
 	if _, _, err := cluster.List(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -144,6 +145,25 @@ func (s *source) fill(parent, key, node *yaml.Node, p piece) ([]splice, error) {
 	return []splice{{start, end, ""}, lines}, nil
 }
 
+// addToList puts items into the list at a key: behind those that it has, into
+// an empty one, or into a new one. A nil map is an empty document.
+func (s *source) addToList(mapping *yaml.Node, root bool, key string, items []piece) ([]splice, error) {
+	k, list := lookup(mapping, key)
+	var added splice
+	var err error
+	switch {
+	case k == nil:
+		added, err = s.addField(mapping, root, field{key, piece{items: items}})
+	case list.Kind == yaml.SequenceNode && len(list.Content) == 0, list.Tag == yaml.NodeTagNull:
+		return s.fill(mapping, k, list, piece{items: items})
+	case list.Kind != yaml.SequenceNode:
+		err = fmt.Errorf("line %d: %s: is no list", list.Line, key)
+	default:
+		added, err = s.addItems(list, items)
+	}
+	return []splice{added}, err
+}
+
 // addItems puts items behind those that a list has, with the same dash.
 func (s *source) addItems(list *yaml.Node, items []piece) (splice, error) {
 	if list.Style&yaml.FlowStyle != 0 {
@@ -215,21 +235,9 @@ func (s *source) step() string {
 	return strings.Repeat(" ", step)
 }
 
-// empty tells whether nothing but comments and white space is there.
-func (s *source) empty() bool {
-	for i := range s.docs {
-		if root := s.root(i); root != nil && (root.Kind != yaml.ScalarNode || root.Tag != yaml.NodeTagNull) {
-			return false
-		}
-	}
-	return true
-}
-
-// only returns the root of a file that holds one document.
+// only returns the root of a file that holds one document; nil where nothing
+// but comments and white space is there.
 func (s *source) only() (*yaml.Node, error) {
-	if s.empty() {
-		return nil, nil
-	}
 	var found *yaml.Node
 	for i := range s.docs {
 		root := s.root(i)
@@ -237,11 +245,11 @@ func (s *source) only() (*yaml.Node, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("there is more than one document; leave one")
+			return nil, errors.New("there is more than one document; leave one")
 		}
 		found = root
 	}
-	if found.Kind != yaml.MappingNode {
+	if found != nil && found.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("the file holds a %s, where keys and values are expected", kindOf(found))
 	}
 	return found, nil

@@ -8,6 +8,9 @@ import (
 
 // aliases are those of an anchored node, in the order of the file.
 func (s *source) aliases(node *yaml.Node) []*yaml.Node {
+	if node.Anchor == "" {
+		return nil
+	}
 	var found []*yaml.Node
 	for _, doc := range s.docs {
 		walk(doc, func(n *yaml.Node) {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -67,6 +68,22 @@ func version(s string) Version {
 		tag, digest = "", tag
 	}
 	return Version{Tag: tag, Digest: digest, Found: s != ""}
+}
+
+// referenceVersion is the version of a whole reference, which stands at where.
+func referenceVersion(reference, where string) (Version, error) {
+	ref, err := image.ParseRunning(reference)
+	if err != nil {
+		return Version{}, fmt.Errorf("%w: %s is %q, which is no image reference", ErrShape, where, reference)
+	}
+	return Version{Tag: ref.Tag, Digest: ref.Digest, Found: true}, nil
+}
+
+// bareName is a reference without tag and digest, whatever it refers to.
+func bareName(reference string) string {
+	name, _, _ := strings.Cut(reference, "@")
+	name, _, _ = image.CutTag(name)
+	return name
 }
 
 // Kustomization is the format of kustomization.yaml: an entry of images: with

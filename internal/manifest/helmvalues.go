@@ -37,11 +37,10 @@ func (HelmValues) Read(src []byte, e Entry) (Version, error) {
 	}
 	v := version(got)
 	if e.HelmSpec != "" && got != "" {
-		ref, err := image.ParseRunning(got)
-		if err != nil {
-			return Version{}, fmt.Errorf("%w: %s is %q, which is no image reference", ErrShape, key, got)
+		if v, err = referenceVersion(got, string(key)); err != nil {
+			return Version{}, err
 		}
-		v = Version{Tag: ref.Tag, Digest: ref.Digest, Found: ref.Tag != "" || ref.Digest != ""}
+		v.Found = v.String() != "" // a name alone says nothing of a version
 	}
 	if p.node == nil {
 		v.Missing = string(key)
@@ -112,23 +111,19 @@ func values(src []byte) (*source, *yaml.Node, error) {
 // has it where that is the same image, with or without its registry, which
 // many charts keep under a key of its own.
 func (e Entry) settings(root *yaml.Node) ([]setting, error) {
-	named := func(key string, cut func(string) string) (string, error) {
-		p, err := KeyPath(key).find(root)
-		if err != nil {
-			return "", fmt.Errorf("%w: %s: %w", ErrShape, key, err)
-		}
-		return e.spelt(cut(text(p.value()))), nil
-	}
+	key := KeyPath(e.HelmName)
 	if e.HelmSpec != "" {
-		name, err := named(e.HelmSpec, func(old string) string {
-			old, _, _ = strings.Cut(old, "@")
-			old, _, _ = image.CutTag(old)
-			return old
-		})
-		return []setting{{KeyPath(e.HelmSpec), e.reference(name)}}, err
+		key = KeyPath(e.HelmSpec)
 	}
-	name, err := named(e.HelmName, func(old string) string { return old })
-	return []setting{{KeyPath(e.HelmName), name}, {KeyPath(e.HelmTag), image.Version(e.Tag, e.Digest)}}, err
+	p, err := key.find(root)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrShape, key, err)
+	}
+	old := text(p.value())
+	if e.HelmSpec != "" {
+		return []setting{{key, e.reference(e.spelt(bareName(old)))}}, nil
+	}
+	return []setting{{key, e.spelt(old)}, {KeyPath(e.HelmTag), image.Version(e.Tag, e.Digest)}}, nil
 }
 
 // spelt is the entry's image in the form that a file has: as it is where it is

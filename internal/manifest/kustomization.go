@@ -233,18 +233,12 @@ func (s *source) wantedTags(edits []KustomizeImage) map[*yaml.Node]string {
 // sharedAnchor refuses to change an anchored value that another place takes
 // over through an alias, unless that place is to get the same value.
 func (s *source) sharedAnchor(node *yaml.Node, value string, wanted map[*yaml.Node]string) error {
-	if node.Anchor == "" {
-		return nil
+	for _, alias := range s.aliases(node) {
+		if wanted[alias] != value {
+			return fmt.Errorf("line %d takes over this value as *%s and would change with it; give one of the two a value of its own", alias.Line, node.Anchor)
+		}
 	}
-	var err error
-	for _, doc := range s.docs {
-		walk(doc, func(n *yaml.Node) {
-			if n.Kind == yaml.AliasNode && n.Alias == node && wanted[n] != value {
-				err = fmt.Errorf("line %d takes over this value as *%s and would change with it; give one of the two a value of its own", n.Line, node.Anchor)
-			}
-		})
-	}
-	return err
+	return nil
 }
 
 // addKey inserts a key behind the value that it follows: on a line of its own
@@ -304,28 +298,15 @@ func (s *source) insertLines(at int, lines ...string) splice {
 // addEntries adds entries to the images: list, and the list where there is
 // none, in the style and indentation of the file.
 func (s *source) addEntries(entries []KustomizeImage) ([]splice, error) {
-	var list piece
-	for _, e := range entries {
-		list.items = append(list.items, e.piece())
-	}
 	root := s.kustomization()
 	if first := s.root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
 		return nil, errors.New("it is no kustomization: a mapping with images: is expected")
 	}
-	key, images := lookup(root, "images")
-	var added splice
-	var err error
-	switch {
-	case key == nil:
-		added, err = s.addField(root, true, field{"images", list})
-	case images.Kind == yaml.SequenceNode && len(images.Content) == 0, images.Tag == yaml.NodeTagNull:
-		return s.fill(root, key, images, list)
-	case images.Kind != yaml.SequenceNode:
-		err = fmt.Errorf("line %d: images: is no list", images.Line)
-	default:
-		added, err = s.addItems(images, list.items)
+	var items []piece
+	for _, e := range entries {
+		items = append(items, e.piece())
 	}
-	return []splice{added}, err
+	return s.addToList(root, true, "images", items)
 }
 
 // piece has the keys of an entry that have a value, in kustomize's order.

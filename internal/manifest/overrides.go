@@ -48,11 +48,7 @@ func (KustomizeOverrides) Read(src []byte, e Entry) (Version, error) {
 	if item == nil {
 		return Version{}, nil
 	}
-	ref, err := image.ParseRunning(imagePart(text(item)))
-	if err != nil {
-		return Version{}, fmt.Errorf("%w: kustomize.images has %q, which is no image reference", ErrShape, text(item))
-	}
-	return Version{Tag: ref.Tag, Digest: ref.Digest, Found: true}, nil
+	return referenceVersion(imagePart(text(item)), "kustomize.images")
 }
 
 // imagePart is what follows the name in [name=]image.
@@ -75,8 +71,7 @@ func (e Entry) kustomizeItem(list *yaml.Node) *yaml.Node {
 		value := text(item)
 		to := imagePart(value)
 		name := strings.TrimSuffix(strings.TrimSuffix(value, to), "=")
-		bare, _, _ := strings.Cut(to, "@")
-		bare, _, _ = image.CutTag(bare)
+		bare := bareName(to)
 		if name == "" {
 			name = bare
 		}
@@ -109,8 +104,7 @@ func (KustomizeOverrides) Set(src []byte, entries ...Entry) ([]byte, error) {
 		}
 		old := text(item)
 		to := imagePart(old)
-		bare, _, _ := strings.Cut(to, "@")
-		bare, _, _ = image.CutTag(bare)
+		bare := bareName(to)
 		if !sameName(bare, e.Image) {
 			bare = e.Image
 		}
@@ -140,11 +134,7 @@ func (HelmOverrides) Read(src []byte, e Entry) (Version, error) {
 	if got == "" {
 		return Version{}, nil
 	}
-	ref, err := image.ParseRunning(got)
-	if err != nil {
-		return Version{}, fmt.Errorf("%w: the parameter %s is %q, which is no image reference", ErrShape, e.HelmSpec, got)
-	}
-	return Version{Tag: ref.Tag, Digest: ref.Digest, Found: true}, nil
+	return referenceVersion(got, "the parameter "+e.HelmSpec)
 }
 
 func parameter(list *yaml.Node, name string) string {
@@ -225,7 +215,7 @@ func (s *source) setScalar(node *yaml.Node, value string) ([]splice, error) {
 	if text(node) == value {
 		return nil, nil
 	}
-	if node.Kind == yaml.ScalarNode && node.Anchor != "" && len(s.aliases(node)) > 0 {
+	if len(s.aliases(node)) > 0 {
 		return nil, fmt.Errorf("line %d: another place takes over this value as *%s; write it out there", node.Line, node.Anchor)
 	}
 	start, end, err := s.valueSpan(node)
@@ -266,7 +256,7 @@ func setOverrides(src []byte, entries []Entry, read func([]byte, Entry) (Version
 		splices, missing, err := edit(s, list, e)
 		if err == nil && len(missing) > 0 {
 			var added []splice
-			added, err = s.addToList(root, outer, inner, missing)
+			added, err = s.addOverrides(root, outer, inner, missing)
 			splices = append(splices, added...)
 		}
 		if err != nil {
@@ -287,27 +277,18 @@ func setOverrides(src []byte, entries []Entry, read func([]byte, Entry) (Version
 	return result, nil
 }
 
-// addToList puts items behind those of a list, and makes the list.
-func (s *source) addToList(root *yaml.Node, outer, inner string, items []piece) ([]splice, error) {
-	outerKey, section := lookup(root, outer)
-	innerKey, list := lookup(section, inner)
+// addOverrides puts items into the list at two keys, and makes both.
+func (s *source) addOverrides(root *yaml.Node, outer, inner string, items []piece) ([]splice, error) {
+	key, section := lookup(root, outer)
+	both := piece{fields: []field{{inner, piece{items: items}}}}
 	switch {
-	case list != nil && len(list.Content) > 0:
-		one, err := s.addItems(list, items)
+	case section == nil:
+		one, err := s.addField(root, true, field{outer, both})
 		return []splice{one}, err
-	case list != nil:
-		return s.fill(section, innerKey, list, piece{items: items})
+	case len(section.Content) == 0:
+		return s.fill(root, key, section, both)
 	}
-	f := field{inner, piece{items: items}}
-	if section == nil {
-		one, err := s.addField(root, true, field{outer, piece{fields: []field{f}}})
-		return []splice{one}, err
-	}
-	if len(section.Content) == 0 {
-		return s.fill(root, outerKey, section, piece{fields: []field{f}})
-	}
-	one, err := s.addField(section, false, f)
-	return []splice{one}, err
+	return s.addToList(section, false, inner, items)
 }
 
 // verifyOverrides sees to it that nothing but the list changed, and that its
