@@ -47,7 +47,9 @@ var runFlags = []legacyFlag{
 		return nil
 	}},
 	{name: "match-application-name", apply: func(l *legacy, v string) error {
-		l.config.Applications.Names = strings.Split(v, ",")
+		if v != "" {
+			l.config.Applications.Names = strings.Split(v, ",")
+		}
 		return nil
 	}, note: "use applications.names in config.yaml"},
 	{name: "match-application-label", apply: func(l *legacy, v string) error { l.config.Applications.Selector = v; return nil }, note: "use applications.selector in config.yaml"},

@@ -45,6 +45,18 @@ func TestArgumentsOfArgoCDImageUpdater(t *testing.T) {
 	}
 }
 
+// TestAnEmptyArgumentSelectsAll holds that a flag which a template left empty
+// means what leaving it out means.
+func TestAnEmptyArgumentSelectsAll(t *testing.T) {
+	w := newWorld(t)
+	got := run(t, in(w, "plan", "--match-application-name", "", "--match-application-label", "", "--application-namespace", "")...).mustEnd(t, 0)
+	for _, name := range []string{"argocd/backend-dev", "argocd/backend-prod"} {
+		if !strings.Contains(got.stdout, name) {
+			t.Errorf("no %s in\n%s", name, got.stdout)
+		}
+	}
+}
+
 func TestEnvironmentOfArgoCDImageUpdater(t *testing.T) {
 	w := newWorld(t)
 	for key, value := range map[string]string{"IMAGE_UPDATER_INTERVAL": "0", "IMAGE_UPDATER_LOGLEVEL": "warn", "IMAGE_UPDATER_LOGFORMAT": "json",
