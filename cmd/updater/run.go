@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/config"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/lease"
 )
 
 func newRun() *cobra.Command {
@@ -84,30 +85,73 @@ const settleTime = 300 * time.Millisecond
 // serve runs until ctx ends. A change of an Application asks for a cycle at
 // once; several that come together ask for one.
 func (p *program) serve(ctx context.Context, dryRun bool) error {
+	p.web.Alive = func() error { return p.engine.Alive(time.Now()) }
+	p.web.Ready = p.engine.Ready
 	stop, err := p.web.Start(p.config.Web.Listen, p.config.Web.MetricsListen)
 	if err != nil {
 		return usage(err)
 	}
 	defer stop()
-	p.engine.Publish = func(result *reconcile.Result) {
-		p.web.Metrics.Cycle(result)
-		p.web.Ready.Store(true)
-	}
+	p.engine.Publish = p.web.Metrics.Cycle
 	wake := make(chan struct{}, 1)
+	ask := func() {
+		select {
+		case wake <- struct{}{}:
+		default: // it has been asked for already
+		}
+	}
 	if p.cluster != nil {
-		klog.SetSlogLogger(p.log) // what the watch has to say
-		settled := time.AfterFunc(time.Hour, func() {
-			select {
-			case wake <- struct{}{}:
-			default:
-			}
-		})
+		klog.SetSlogLogger(p.log) // what client-go has to say
+		settled := time.AfterFunc(time.Hour, ask)
 		settled.Stop()
 		defer settled.Stop()
-		go p.cluster.Watch(ctx, func() { settled.Reset(settleTime) })
+		go p.cluster.Watch(ctx, func() { settled.Reset(settleTime) }, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
+	}
+	if p.config.LeaderElection.Enabled && !dryRun {
+		if p.cluster == nil {
+			return usage(errors.New("leaderElection needs a cluster; turn it off in config.yaml, or leave --applications out"))
+		}
+		defer p.share(ctx, ask)()
 	}
 	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
 	p.engine.Run(ctx, time.Duration(p.config.Interval), wake, dryRun)
 	p.log.Info("stopped")
 	return nil
+}
+
+// onChange leaves out what was said last.
+func onChange(say func(error)) func(error) {
+	var mu sync.Mutex
+	last := ""
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err.Error() != last {
+			last = err.Error()
+			say(err)
+		}
+	}
+}
+
+// share has this replica take its share of the repositories. leave ends that,
+// once the last cycle has.
+func (p *program) share(ctx context.Context, changed func()) (leave func()) {
+	election := p.config.LeaderElection
+	namespace := election.Namespace
+	if namespace == "" {
+		namespace = p.cluster.Namespace()
+	}
+	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name), time.Duration(election.LeaseDuration), p.log)
+	p.engine.Owns = replica.Owns
+	replica.Join(ctx)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		replica.Run(running, changed)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }

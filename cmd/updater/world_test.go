@@ -119,6 +119,15 @@ func write(t *testing.T, file, content string) string {
 	return file
 }
 
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func edit(t *testing.T, file, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(file)

@@ -36,6 +36,20 @@ type Application struct {
 // String is namespace/name, as kubectl writes it.
 func (a Application) String() string { return a.Namespace + "/" + a.Name }
 
+// Shard is what decides which of several replicas works on the Application:
+// its git repository, however its address is spelt, so that no two replicas
+// push to one; the Application itself where it has none.
+func (a Application) Shard() string {
+	if a.Target.Repository == "" {
+		return a.String()
+	}
+	address := normalURL(a.Target.Repository)
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	}
+	return address
+}
+
 // Broken reports the problems that concern the Application as a whole, and so
 // each of its images.
 func (a Application) Broken() []Problem {

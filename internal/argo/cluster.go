@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/kubernetes"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -78,6 +79,11 @@ func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults De
 
 // Namespace is the kubeconfig context's or the pod's own.
 func (c *Cluster) Namespace() string { return c.namespace }
+
+// Leases are those of a namespace.
+func (c *Cluster) Leases(namespace string) coordinationv1.LeaseInterface {
+	return c.core.CoordinationV1().Leases(namespace)
+}
 
 // namespaces to ask for; the empty one is all of them.
 func (c *Cluster) namespaces() []string {
@@ -193,10 +199,21 @@ func (c *Cluster) hasImageUpdaters() (bool, error) {
 }
 
 func listError(namespace string, err error) error {
-	where := "in all namespaces"
-	if namespace != "" {
-		where = "in namespace " + namespace
+	return fmt.Errorf("listing Applications %s: %w%s", where(namespace), err, remedyOf(err))
+}
+
+func watchError(namespace string, err error) error {
+	return fmt.Errorf("watching Applications %s: %w%s; until that succeeds, changes are not seen", where(namespace), err, remedyOf(err))
+}
+
+func where(namespace string) string {
+	if namespace == "" {
+		return "in all namespaces"
 	}
+	return "in namespace " + namespace
+}
+
+func remedyOf(err error) string {
 	remedy := ""
 	switch {
 	case apierrors.IsNotFound(err):
@@ -206,14 +223,15 @@ func listError(namespace string, err error) error {
 	case apierrors.IsUnauthorized(err):
 		remedy = "; the credentials of the kubeconfig are not accepted"
 	}
-	return fmt.Errorf("listing Applications %s: %w%s", where, err, remedy)
+	return remedy
 }
 
 // Watch keeps the selected Applications, so that List need not ask for them,
 // and calls changed whenever one appears, its annotations, its spec or its
 // running images change, or an ImageUpdater does. It begins where the first
-// List ended, and returns when ctx ends.
-func (c *Cluster) Watch(ctx context.Context, changed func()) {
+// List ended, and returns when ctx ends. What goes wrong meanwhile is tried
+// again, and told to failed with what to do.
+func (c *Cluster) Watch(ctx context.Context, changed func(), failed func(error)) {
 	select {
 	case <-c.first.done:
 	case <-ctx.Done():
@@ -243,10 +261,11 @@ func (c *Cluster) Watch(ctx context.Context, changed func()) {
 				}
 			},
 		})
+		_ = informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) { failed(watchError(namespace, err)) })
 		running.Go(func() { informer.Run(ctx.Done()) })
 		stores, synced = append(stores, informer.GetStore()), append(synced, informer.HasSynced)
 		if resources {
-			defer c.watchImageUpdaters(ctx, namespace, changed)()
+			defer c.watchImageUpdaters(ctx, namespace, changed, failed)()
 		}
 	}
 	if cache.WaitForCacheSync(ctx.Done(), synced...) {
@@ -257,10 +276,14 @@ func (c *Cluster) Watch(ctx context.Context, changed func()) {
 
 // watchImageUpdaters calls changed whenever one comes, goes, or says something
 // else. stop waits for its end.
-func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, changed func()) (stop func()) {
+func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, changed func(), failed func(error)) (stop func()) {
 	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, nil)
-	// Added before the start, when it cannot fail.
-	_, _ = factory.ForResource(imageUpdaters).Informer().AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+	informer := factory.ForResource(imageUpdaters).Informer()
+	// Both are set before the start, when they cannot fail.
+	_ = informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
+		failed(fmt.Errorf("watching ImageUpdaters: %w; their changes count from the next cycle", err))
+	})
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(_ any, initial bool) {
 			if !initial {
 				changed()

@@ -133,7 +133,7 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes,
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		cluster.Watch(ctx, func() { changes <- struct{}{} })
+		cluster.Watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
 	}()
 	applications := k.Dynamic.Resource(applications).Namespace("argocd")
 	patch := func(body string) {
@@ -311,7 +311,7 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 	changes, stopped := make(chan struct{}, 100), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		cluster.Watch(ctx, func() { changes <- struct{}{} })
+		cluster.Watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
 	}()
 	for n := 0; len(changes) == 0; n++ {
 		if err := k.Create(ctx, "argocd", fmt.Sprintf("apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: u%d}\nspec: {applicationRefs: [{namePattern: none}]}", n)); err != nil {

@@ -166,10 +166,12 @@ type PubSubPush struct {
 	ServiceAccount string `yaml:"serviceAccount"`
 }
 
-// LeaderElection is for several replicas.
+// LeaderElection divides the git repositories among several replicas.
 type LeaderElection struct {
-	Enabled   bool   `yaml:"enabled"`
-	Namespace string `yaml:"namespace"`
+	Enabled       bool     `yaml:"enabled"`
+	Namespace     string   `yaml:"namespace"`
+	Name          string   `yaml:"name"`
+	LeaseDuration Duration `yaml:"leaseDuration"`
 }
 
 // Duration is written as Go writes durations.
@@ -196,8 +198,9 @@ func Default() Config {
 		Defaults: Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"},
 		Git: Git{Commits: "per-application", CommitVia: "push",
 			Delivery: Delivery{Default: "commit"}},
-		GitHub: GitHub{APIURL: "https://api.github.com/"},
-		GitLab: GitLab{URL: "https://gitlab.com"},
-		Web:    Web{Listen: ":8080"},
+		GitHub:         GitHub{APIURL: "https://api.github.com/"},
+		GitLab:         GitLab{URL: "https://gitlab.com"},
+		Web:            Web{Listen: ":8080"},
+		LeaderElection: LeaderElection{Name: "image-writeback", LeaseDuration: Duration(15 * time.Second)},
 	}
 }

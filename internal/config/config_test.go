@@ -75,7 +75,7 @@ events:
   secretFiles: {}
   pubsub: {subscription: ""}
   pubsubPush: {audience: "", serviceAccount: ""}
-leaderElection: {enabled: false, namespace: ""}
+leaderElection: {enabled: false, namespace: "", name: image-writeback, leaseDuration: 15s}
 `
 	if _, problems := Read("config.yaml", []byte(all)); len(problems) > 0 {
 		t.Error(problems)
@@ -112,7 +112,8 @@ func TestProblems(t *testing.T) {
 		{"github:\n  app: {id: 5}\n", "c.yaml:2: github.app: privateKeyFile is missing"},
 		{"github:\n  app: {privateKeyFile: x}\n", "c.yaml:2: github.app: id is missing"},
 		{"github:\n  app: {id: 5, privateKeyFile: x}\n  tokenFile: y\n", "c.yaml:2: github: set app or tokenFile, not both"},
-		{"leaderElection:\n  enabled: true\n", "c.yaml:2: leaderElection: this is not supported by this version; use enabled: false"},
+		{"leaderElection: {name: Bad_Name}\n", `c.yaml:1: leaderElection.name: "Bad_Name" is no name of a Lease`},
+		{"leaderElection: {leaseDuration: 1500ms}\n", "c.yaml:1: leaderElection.leaseDuration: it must be whole seconds"},
 		{"events: {listen: \":8082\"}\n", "events: this is not supported by this version"},
 		{"git: {commits: combined}\n", "git.commits: this is not supported by this version; use per-application"},
 		{"git: {signing: {method: ssh}}\n", "git.signing: keyFile is missing"},

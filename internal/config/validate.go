@@ -3,8 +3,10 @@ package config
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // finding is a value that cannot stand, under its key.
@@ -49,6 +51,12 @@ func (c Config) problems() []finding {
 	}
 	if c.GitHub.App.ID != 0 && c.GitHub.TokenFile != "" {
 		add("github", "set app or tokenFile, not both")
+	}
+	if len(validation.IsDNS1123Label(c.LeaderElection.Name)) > 0 {
+		add("leaderElection.name", "%q is no name of a Lease; use lower-case letters, digits and hyphens, such as image-writeback", c.LeaderElection.Name)
+	}
+	if d := time.Duration(c.LeaderElection.LeaseDuration); d < time.Second || d > time.Hour || d%time.Second != 0 {
+		add("leaderElection.leaseDuration", "it must be whole seconds, at most an hour, such as 15s")
 	}
 	return found
 }
@@ -125,5 +133,4 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 	only("github.pullRequest.autoMerge", pr.AutoMerge, "use false")
 	only("gitlab", c.GitLab.TokenFile != "" || c.GitLab.URL != Default().GitLab.URL, "leave it out")
 	only("events", c.Events.Listen != "" || len(c.Events.SecretFiles) > 0 || c.Events.PubSub != (PubSub{}) || c.Events.PubSubPush != (PubSubPush{}), "leave it empty")
-	only("leaderElection", c.LeaderElection.Enabled || c.LeaderElection.Namespace != "", "use enabled: false, and run one replica")
 }

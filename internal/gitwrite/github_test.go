@@ -78,16 +78,18 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	}
 }
 
+// notOpened has GitHub open no pull requests.
+func notOpened(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/pulls") {
+		return false
+	}
+	http.Error(w, `{"message":"down"}`, http.StatusBadGateway)
+	return true
+}
+
 func TestAPullRequestThatWasNotOpenedYetIs(t *testing.T) {
 	git, hub, client := startHub(t, 1)
-	// Killed between the push and the pull request.
-	hub.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/pulls") {
-			return false
-		}
-		http.Error(w, `{"message":"down"}`, http.StatusBadGateway)
-		return true
-	}
+	hub.Fault = notOpened // as when killed between the push and the pull request
 	outcomes := writeAll(t, open(t, newService(t, Options{GitHub: client}), git.URLOf(repo)), propose("f0/k.yaml", "v1"))
 	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "502") {
 		t.Fatalf("outcome %+v", outcomes[0])
@@ -102,6 +104,31 @@ func TestAPullRequestThatWasNotOpenedYetIs(t *testing.T) {
 	}
 	if len(hub.Pulls(repo)) != 1 || git.Count("push") != pushes {
 		t.Errorf("%d pull requests, %d pushes", len(hub.Pulls(repo)), git.Count("push")-pushes)
+	}
+}
+
+// TestTheNextPullRequestThatWasNotOpenedYetIs is the same for one that was
+// opened before and merged.
+func TestTheNextPullRequestThatWasNotOpenedYetIs(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	r := open(t, newService(t, Options{GitHub: client}), git.URLOf(repo))
+	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v1")))
+	if err := hub.ClosePull(repo, 1, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := git.Commit(repo, "main", "Back to v0", map[string]string{"f0/k.yaml": "tag: v0\n"}); err != nil {
+		t.Fatal(err)
+	}
+	hub.Fault = notOpened
+	if outcomes := writeAll(t, r, propose("f0/k.yaml", "v2")); outcomes[0].Err == nil {
+		t.Fatalf("outcome %+v", outcomes[0])
+	}
+	hub.Fault = nil
+	proposed := propose("f0/k.yaml", "v2")
+	proposed.Proposed = true
+	noErrors(t, writeAll(t, r, proposed))
+	if pulls := hub.Pulls(repo); len(pulls) != 2 || pulls[1].State != "open" {
+		t.Errorf("pull requests: %+v", pulls)
 	}
 }
 

@@ -71,6 +71,9 @@ func wantFile(file string) Want {
 	return Want{Folder: filepath.Dir(file), Names: filepath.Base(file)}
 }
 
+// alone is for a process that has no other replicas.
+func alone() bool { return true }
+
 // writeAll reads and writes works as a cycle does.
 func writeAll(t *testing.T, r *Repository, works ...Work) []Outcome {
 	t.Helper()
@@ -82,7 +85,7 @@ func writeAll(t *testing.T, r *Repository, works ...Work) []Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Write(context.Background(), snapshot, works)
+	return r.Write(context.Background(), snapshot, works, alone)
 }
 
 func noErrors(t *testing.T, outcomes []Outcome) {

@@ -4,20 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-github/v60/github"
 )
 
+// confirmed tells whether the pull request of a work was seen to be open, at
+// the commit that its head is at.
+func (w *writing) confirmed(work Work) bool {
+	seen, ok := w.repo.confirmed[work.Write]
+	return ok && work.Proposed && seen == w.heads.branches[work.Write]
+}
+
 // openPullRequests lists the open pull requests of the repository by their
 // head, with one request for each hundred; none where no work needs them.
-func (r *Repository) openPullRequests(ctx context.Context, works []Work) (map[string]*github.PullRequest, error) {
-	needed := false
-	for _, work := range works {
-		needed = needed || work.PullRequest != nil && (!work.Proposed || r.confirmed[work.Write].IsZero())
-	}
-	if !needed {
+func (w *writing) openPullRequests(ctx context.Context) (map[string]*github.PullRequest, error) {
+	if !slices.ContainsFunc(w.works, func(work Work) bool { return work.PullRequest != nil && !w.confirmed(work) }) {
 		return nil, nil
 	}
+	r := w.repo
 	if r.github == nil {
 		return nil, &Error{Repository: r.URL(), Doing: "opening a pull request", Err: errors.New("the repository is not GitHub's, or no GitHub App or token is configured"),
 			Remedy: "set github.app or github.tokenFile in config.yaml, or annotate write-back-delivery: commit"}
@@ -62,7 +67,7 @@ func (w *writing) heedClosed(ctx context.Context, open map[string]*github.PullRe
 	}
 	hub := w.repo.github
 	for i, work := range w.works {
-		if work.PullRequest == nil || open[work.Write] != nil || !w.repo.confirmed[work.Write].IsZero() && work.Proposed {
+		if work.PullRequest == nil || open[work.Write] != nil || w.confirmed(work) {
 			continue
 		}
 		closed, err := hub.lastClosed(ctx, work.Write)
@@ -99,8 +104,11 @@ func (w *writing) offer(ctx context.Context, open map[string]*github.PullRequest
 		if work.PullRequest == nil || o.Err != nil || o.Note != "" {
 			continue
 		}
-		head := w.heads.branches[work.Write]
-		if work.Proposed && w.repo.confirmed[work.Write] == head || open == nil {
+		if w.confirmed(work) || open == nil {
+			continue
+		}
+		if !w.ours() {
+			w.handOver(i)
 			continue
 		}
 		if len(o.Changes) == 0 {
@@ -112,7 +120,7 @@ func (w *writing) offer(ctx context.Context, open map[string]*github.PullRequest
 			continue
 		}
 		o.PullRequestURL, o.Opened = pr.GetHTMLURL(), opened
-		w.repo.confirmed[work.Write] = head
+		w.repo.confirmed[work.Write] = w.heads.branches[work.Write]
 	}
 }
 

@@ -31,7 +31,7 @@ func TestSSHWithKnownHosts(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return r.Write(context.Background(), snapshot, []Work{work})[0].Err
+		return r.Write(context.Background(), snapshot, []Work{work}, alone)[0].Err
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -25,21 +25,24 @@ type writing struct {
 	outcomes []Outcome
 	pending  []bool // works that are not decided yet
 	heads    *heads
+	ours     func() bool
 }
 
 // Write commits works and pushes them, all branches at once, and sees to
 // their pull requests. It begins at the heads of snapshot; where one has
 // moved, the edits are made anew. There is an Outcome for each work, in order.
-func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work) []Outcome {
+// ours is asked right before whatever changes the remote whether the repository
+// is still ours to write to: the process may have been halted for long.
+func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work, ours func() bool) []Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := &writing{repo: r, works: works, outcomes: make([]Outcome, len(works)), pending: make([]bool, len(works)), heads: snapshot.heads}
+	w := &writing{repo: r, works: works, outcomes: make([]Outcome, len(works)), pending: make([]bool, len(works)), heads: snapshot.heads, ours: ours}
 	for i := range works {
 		w.outcomes[i].Application = works[i].Application
 		w.pending[i] = !works[i].Proposed
 	}
 	w.author = r.signature(ctx)
-	requests, err := r.openPullRequests(ctx, works)
+	requests, err := w.openPullRequests(ctx)
 	if err != nil {
 		w.fail(err, func(work Work) bool { return work.PullRequest != nil })
 	} else {
@@ -86,6 +89,12 @@ func (w *writing) fail(err error, which func(Work) bool) {
 			w.outcomes[i].Err, w.pending[i] = err, false
 		}
 	}
+}
+
+// handOver notes that a work is another replica's by now.
+func (w *writing) handOver(i int) {
+	w.pending[i], w.outcomes[i].Commit, w.outcomes[i].Changes = false, "", nil
+	w.outcomes[i].Note = "another replica has taken over its repository"
 }
 
 func (w *writing) failAll(err error) { w.fail(err, func(work Work) bool { return !work.Proposed }) }
@@ -250,6 +259,14 @@ func (w *writing) push(ctx context.Context, stage *stage, updates map[string]*br
 	pack, err := stage.pack()
 	if err != nil {
 		w.failAll(&Error{Repository: w.repo.URL(), Doing: "packing the commits", Err: err})
+		return
+	}
+	if !w.ours() {
+		for _, u := range updates {
+			for _, i := range u.works {
+				w.handOver(i)
+			}
+		}
 		return
 	}
 	refused, pushErr := w.repo.remote.push(ctx, refs, pack)

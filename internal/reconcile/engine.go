@@ -28,7 +28,7 @@ type Applications interface {
 	Tell(ctx context.Context, namespace, name string, event argo.Event) error
 }
 
-// Engine runs cycles. Set all fields but Applications, Silent, Publish and Progress.
+// Engine runs cycles. Set all fields but Applications, Owns, Silent, Publish and Progress.
 type Engine struct {
 	Source Source
 	// Applications is nil where Applications come from files.
@@ -37,6 +37,9 @@ type Engine struct {
 	Git          *gitwrite.Service
 	Settings     Settings
 	Log          *slog.Logger
+	// Owns tells whether a shard of the Applications is this replica's to work
+	// on, now; nil: all are. The others are left to other replicas.
+	Owns func(shard string) bool
 	// Silent leaves no Events on Applications.
 	Silent bool
 	// Publish is given each cycle that has ended; nil: nobody is.
@@ -46,6 +49,7 @@ type Engine struct {
 
 	seen     map[string]string // what was logged last, by Application and image
 	failures map[string]string // what was told last on Applications, likewise
+	health   health
 }
 
 // stage announces a stage; each call of the function it returns is one step.
@@ -65,6 +69,7 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	apps, others := e.owned(apps)
 	var answers [][]answer
 	var places []place
 	var readings []*reading
@@ -75,7 +80,7 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err // interrupted: half a plan is none
 	}
-	plan := &Plan{Applications: make([]Application, len(apps)), Files: []FileDiff{}}
+	plan := &Plan{Applications: make([]Application, len(apps)), Files: []FileDiff{}, others: others}
 	for _, p := range problems {
 		plan.Problems = append(plan.Problems, located(p))
 	}
@@ -105,11 +110,11 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 		}
 		plan.Files = append(plan.Files, diffs[i]...)
 		if app.Target.Method == argo.MethodArgoCD {
-			plan.patches = append(plan.patches, applicationWork{app.Namespace, app.Name, app.Target.Source, *works[i]})
+			plan.patches = append(plan.patches, applicationWork{app.Shard(), app.Namespace, app.Name, app.Target.Source, *works[i]})
 		}
 	}
 	for _, r := range readings {
-		work := repositoryWork{repository: r.repository, snapshot: r.snapshot}
+		work := repositoryWork{shard: apps[r.apps[0]].Shard(), repository: r.repository, snapshot: r.snapshot}
 		for _, i := range r.apps {
 			if works[i] != nil {
 				work.works = append(work.works, *works[i])
@@ -121,6 +126,15 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	}
 	return plan, nil
 }
+
+// owned leaves out the Applications of other replicas, and counts them.
+func (e *Engine) owned(apps []argo.Application) (ours []argo.Application, others int) {
+	all := len(apps)
+	ours = slices.DeleteFunc(apps, func(a argo.Application) bool { return !e.owns(a.Shard()) })
+	return ours, all - len(ours)
+}
+
+func (e *Engine) owns(shard string) bool { return e.Owns == nil || e.Owns(shard) }
 
 // located is a problem with the place that it was found at.
 func located(p argo.Problem) string {
@@ -145,7 +159,7 @@ func (e *Engine) Apply(ctx context.Context, plan *Plan) []gitwrite.Outcome {
 	for i, w := range plan.works {
 		group.Go(func() {
 			defer progress()
-			outcomes[i] = w.repository.Write(ctx, w.snapshot, w.works)
+			outcomes[i] = w.repository.Write(ctx, w.snapshot, w.works, func() bool { return e.owns(w.shard) })
 		})
 	}
 	all := e.patch(ctx, plan.patches)
@@ -199,10 +213,12 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 }
 
 // Run runs a cycle at once, then one every interval and whenever wake says so,
-// until ctx ends. A cycle that fails as a whole is logged and tried again.
+// until ctx ends. A cycle that fails as a whole is logged, and tried again
+// sooner than that.
 func (e *Engine) Run(ctx context.Context, interval time.Duration, wake <-chan struct{}, dryRun bool) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	pause := firstPause
 	for {
 		select {
 		case <-ctx.Done():
@@ -210,9 +226,25 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, wake <-chan st
 		case <-wake:
 		case <-timer.C:
 		}
-		if _, err := e.Cycle(ctx, dryRun); err != nil && ctx.Err() == nil {
-			e.Log.Error("the cycle failed; it is tried again in the next", "error", err, "next", interval)
+		e.health.begin(time.Now())
+		_, err := e.Cycle(ctx, dryRun)
+		before := e.health.end(err)
+		next := interval
+		if err != nil && ctx.Err() == nil {
+			next = min(interval, pause)
+			pause = min(2*pause, interval)
+			level := slog.LevelError
+			if before != nil && before.Error() == err.Error() {
+				level = slog.LevelDebug // it has been said
+			}
+			e.Log.Log(ctx, level, "the cycle failed; it is tried again", "error", err, "in", next.String())
+		} else {
+			pause = firstPause
 		}
-		timer.Reset(interval)
+		timer.Reset(next)
 	}
 }
+
+// firstPause is how soon a cycle that failed as a whole is tried again at
+// first; then it doubles up to the interval.
+const firstPause = 5 * time.Second

@@ -34,6 +34,10 @@ func (e *Engine) patchOne(ctx context.Context, w applicationWork) gitwrite.Outco
 		outcome.Err = errors.New("write-back-method argocd changes the Application in its cluster, but it was read from a file; leave --applications out, or use the method git")
 		return outcome
 	}
+	if !e.owns(w.shard) {
+		outcome.Note = "another replica has taken it over"
+		return outcome
+	}
 	err := e.Applications.SetOverrides(ctx, w.namespace, w.name, w.source, func(old []byte) ([]byte, error) {
 		content, changes, err := w.work.Edit(old)
 		outcome.Changes = changes

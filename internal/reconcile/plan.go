@@ -34,6 +34,7 @@ type Plan struct {
 
 	works   []repositoryWork
 	patches []applicationWork
+	others  int // Applications that other replicas work on
 }
 
 // Application is the plan for one Application.
@@ -112,6 +113,7 @@ type FileDiff struct {
 
 // repositoryWork is what is to be written to one repository.
 type repositoryWork struct {
+	shard      string
 	repository *gitwrite.Repository
 	snapshot   *gitwrite.Snapshot
 	works      []gitwrite.Work
@@ -119,6 +121,7 @@ type repositoryWork struct {
 
 // applicationWork is what is to be written to one Application itself.
 type applicationWork struct {
+	shard           string
 	namespace, name string
 	source          int
 	work            gitwrite.Work

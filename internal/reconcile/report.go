@@ -59,8 +59,12 @@ func (e *Engine) report(ctx context.Context, result *Result, dryRun bool) {
 			failed++
 		}
 	}
-	e.Log.Info("cycle done", "applications", len(result.Plan.Applications), "commits", commits, "failed", failed,
-		"upToDate", result.Plan.Count(ActionUpToDate), "skipped", result.Plan.Count(ActionSkip), "took", result.Took.Round(time.Millisecond).String())
+	attrs := []any{"applications", len(result.Plan.Applications)}
+	if e.Owns != nil {
+		attrs = append(attrs, "ofOtherReplicas", result.Plan.others)
+	}
+	e.Log.Info("cycle done", append(attrs, "commits", commits, "failed", failed,
+		"upToDate", result.Plan.Count(ActionUpToDate), "skipped", result.Plan.Count(ActionSkip), "took", result.Took.Round(time.Millisecond).String())...)
 }
 
 func (e *Engine) reportOutcomes(result *Result, once func(level slog.Level, key, message string, attrs ...any)) {

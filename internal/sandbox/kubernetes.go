@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -257,6 +258,13 @@ func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string
 	file := k.Kubeconfig + "-" + account
 	return file, clientcmd.WriteToFile(*config, file)
 }
+
+// Halt stops the API server in its tracks until Resume: it takes connections
+// and answers none.
+func (k *Kubernetes) Halt() { check(k.server.Process.Signal(syscall.SIGSTOP)) }
+
+// Resume ends Halt.
+func (k *Kubernetes) Resume() { check(k.server.Process.Signal(syscall.SIGCONT)) }
 
 // Close stops both programs.
 func (k *Kubernetes) Close() {

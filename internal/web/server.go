@@ -5,15 +5,25 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
-// Server serves health and metrics.
+// Server serves health and metrics. Alive and Ready tell what is wrong, if
+// anything is.
 type Server struct {
-	Metrics *Metrics
-	// Ready tells that the first cycle has ended.
-	Ready atomic.Bool
+	Metrics      *Metrics
+	Alive, Ready func() error
+}
+
+// probe answers as Kubernetes' probes understand it, with the reason for people.
+func probe(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
+	}
 }
 
 // Start listens on an address for health, and on another for metrics; where
@@ -29,14 +39,8 @@ func (s *Server) Start(listen, metricsListen string) (stop func(), err error) {
 		}
 	}
 	health := http.NewServeMux()
-	health.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	health.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.Ready.Load() {
-			http.Error(w, "the first cycle has not ended yet", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ok")
-	})
+	health.HandleFunc("GET /healthz", probe(s.Alive))
+	health.HandleFunc("GET /readyz", probe(s.Ready))
 	metrics := health
 	if metricsListen != "" {
 		metrics = http.NewServeMux()
