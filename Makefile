@@ -4,6 +4,11 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 HELM_VERSION := v3.22.0
 KUSTOMIZE_VERSION := v5.6.0
+KO_VERSION := v0.19.1
+KWOK_VERSION := v0.7.0
+PROMETHEUS_OPERATOR_VERSION := v0.85.0
+# What kube-apiserver says of itself, for programs that ask whether it is new enough.
+KUBERNETES_LDFLAGS := -X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=31
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The race detector needs a C compiler; where there is none, the tests run without.
@@ -36,20 +41,35 @@ check: ## vet, formatting, and a tidy go.mod
 lint: bin/golangci-lint ## run the linter
 	bin/golangci-lint run ./...
 
-tools: bin/kube-apiserver bin/etcd bin/golangci-lint bin/helm bin/kustomize ## build the programs that tests and linting need
+tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/kustomize bin/ko bin/servicemonitors.yaml ## build the programs that tests and linting need
 	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
-bin/kube-apiserver: tools/go.mod
-	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+bin/kube-apiserver bin/kube-controller-manager bin/kubectl: tools/go.mod
+	cd tools && go build -trimpath -ldflags '-s -w $(KUBERNETES_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
 
 bin/etcd: tools/go.mod
 	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/etcd go.etcd.io/etcd/server/v3
+
+bin/argocd: tools/argocd/go.mod
+	cd tools/argocd && go build -trimpath -ldflags '-s -w' -o ../../bin/argocd github.com/argoproj/argo-cd/v2/cmd
+
+# The ServiceMonitor resource as Prometheus' operator defines it.
+bin/servicemonitors.yaml: Makefile
+	@mkdir -p bin
+	cp "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" $@
+	@chmod u+w $@
 
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
 bin/helm: Makefile
 	GOBIN=$(CURDIR)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+bin/ko: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/google/ko@$(KO_VERSION)
+
+bin/kwok: Makefile
+	GOBIN=$(CURDIR)/bin go install sigs.k8s.io/kwok/cmd/kwok@$(KWOK_VERSION)
 
 bin/kustomize: Makefile
 	GOBIN=$(CURDIR)/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)

@@ -19,28 +19,21 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// TestInACluster applies the manifests of examples/ to a real API server and
-// runs the service with the ServiceAccount's own rights: Applications that
-// appear or change become commits at once, long before the interval ends.
+// TestInACluster installs the chart into a real API server and runs the service
+// with what it grants and configures: Applications that appear or change become
+// commits at once, long before the interval ends.
 func TestInACluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	k := newKubernetes(t)
-	example, err := os.ReadFile("../../examples/gke.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Create(ctx, "", string(example)); err != nil {
-		t.Fatal(err)
-	}
+	w := newWorld(t)
+	health, metrics := freeAddress(t), freeAddress(t)
+	install(t, k, strings.Replace(forWorld(w, fmt.Sprintf("  web: {listen: %q, metricsListen: %q}\n", health, metrics)), `, credentials: "secret:argocd/registry-login#creds"`, "", 1))
+	config := installed(t, k, w)
 	kubeconfig, err := k.KubeconfigOf(ctx, "argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
-	edit(t, w.Config, "interval: 1s", "interval: 1h")
-	health, metrics := freeAddress(t), freeAddress(t)
-	edit(t, w.Config, `web: {listen: ""}`, fmt.Sprintf("web: {listen: %q, metricsListen: %q}", health, metrics))
 	applications := k.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}).Namespace("argocd")
 	patch := func(name, body string) {
 		t.Helper()
@@ -52,15 +45,11 @@ func TestInACluster(t *testing.T) {
 	ended := make(chan int)
 	service, stop := context.WithCancel(ctx)
 	go func() {
-		ended <- execute(service, []string{"run", "--config", w.Config, "--kubeconfig", kubeconfig}, &log, &log)
+		ended <- execute(service, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
 	}()
 	await(t, "the first, empty cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 
-	manifests, err := os.ReadFile(w.Applications)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Create(ctx, "", strings.TrimSpace(string(manifests))); err != nil {
+	if _, err := k.Run("kubectl", "apply", "-f", w.Applications); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the image to be found not running", func() bool { return strings.Contains(log.String(), "is not among the running images") })

@@ -37,7 +37,11 @@ type Kubernetes struct {
 	Dynamic    dynamic.Interface
 	Config     *rest.Config
 
+	dir, bin     string
 	etcd, server *exec.Cmd
+	etcdArgs     []string
+	serverArgs   []string
+	address      string
 	log          *Log
 }
 
@@ -57,39 +61,69 @@ func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
 	}
 	keyFile, tokenFile := filepath.Join(dir, "sa.key"), filepath.Join(dir, "tokens.csv")
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	for file, content := range map[string]string{keyFile: string(private), tokenFile: adminToken + ",admin,admin,system:masters\n"} {
+	auditFile := filepath.Join(dir, "audit.yaml")
+	for file, content := range map[string]string{keyFile: string(private), tokenFile: adminToken + ",admin,admin,system:masters\n", auditFile: auditPolicy} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	ports := freePorts(3)
 	client, peer, secure := ports[0], ports[1], ports[2]
-	k := &Kubernetes{log: &Log{}}
-	if k.etcd, err = k.start(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
-		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
-		return nil, err
-	}
 	certs := filepath.Join(dir, "certs")
-	if k.server, err = k.start(filepath.Join(bin, "kube-apiserver"), "--etcd-servers", client, "--cert-dir", certs, "--bind-address", "127.0.0.1",
+	k := &Kubernetes{dir: dir, bin: bin, log: &Log{}, address: "https" + strings.TrimPrefix(secure, "http")}
+	k.etcdArgs = []string{"--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
+	k.serverArgs = []string{"--etcd-servers", client, "--cert-dir", certs, "--bind-address", "127.0.0.1",
 		"--secure-port", secure[strings.LastIndex(secure, ":")+1:], "--service-account-issuer", "https://sandbox.localhost",
 		"--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile, "--authorization-mode", "RBAC",
-		"--token-auth-file", tokenFile, "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount"); err != nil {
+		"--token-auth-file", tokenFile, "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount",
+		"--audit-policy-file", auditFile, "--audit-log-path", k.auditLog()}
+	if err := k.StartEtcd(); err != nil {
+		return nil, err
+	}
+	if err := k.StartServer(ctx); err != nil {
 		k.Close()
 		return nil, err
 	}
-	address := "https" + strings.TrimPrefix(secure, "http")
-	if err := k.ready(ctx, address); err != nil {
-		k.Close()
-		return nil, fmt.Errorf("%w; it said:\n%s", err, k.log)
-	}
-	return k, k.connect(ctx, dir, address, filepath.Join(certs, "apiserver.crt"))
+	return k, k.connect(ctx, dir, k.address, filepath.Join(certs, "apiserver.crt"))
 }
 
 func (k *Kubernetes) start(program string, args ...string) (*exec.Cmd, error) {
-	command := exec.Command(program, args...)
+	command := exec.Command(filepath.Join(k.bin, program), args...)
 	command.Stdout, command.Stderr = k.log, k.log
 	return command, command.Start()
+}
+
+// StartEtcd starts etcd, again after StopEtcd.
+func (k *Kubernetes) StartEtcd() (err error) {
+	k.etcd, err = k.start("etcd", k.etcdArgs...)
+	return err
+}
+
+// StartServer starts the API server, again after StopServer, and waits until it
+// is ready.
+func (k *Kubernetes) StartServer(ctx context.Context) (err error) {
+	if k.server, err = k.start("kube-apiserver", k.serverArgs...); err != nil {
+		return err
+	}
+	if err := k.ready(ctx, k.address); err != nil {
+		return fmt.Errorf("%w; it said:\n%s", err, k.log)
+	}
+	return nil
+}
+
+// StopEtcd and StopServer kill a program: what it has stored stays.
+func (k *Kubernetes) StopEtcd() { kill(k.etcd) }
+
+// StopServer kills the API server.
+func (k *Kubernetes) StopServer() { kill(k.server) }
+
+func kill(command *exec.Cmd) {
+	if command != nil && command.Process != nil {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	}
 }
 
 func (k *Kubernetes) ready(ctx context.Context, address string) error {
@@ -164,7 +198,6 @@ func (k *Kubernetes) installApplications(ctx context.Context) error {
 	}
 }
 
-// resourceOf maps the few kinds that tests create to their resources.
 // imageUpdaters defines the resource of Argo CD Image Updater 1.x, with any
 // fields: whoever reads it must cope with what is there.
 const imageUpdaters = `apiVersion: apiextensions.k8s.io/v1
@@ -199,6 +232,7 @@ func (k *Kubernetes) InstallImageUpdaters(ctx context.Context) error {
 	}
 }
 
+// resourceOf maps the few kinds that tests create to their resources.
 func resourceOf(kind string) schema.GroupVersionResource {
 	return map[string]schema.GroupVersionResource{
 		"Application":              {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
@@ -210,6 +244,7 @@ func resourceOf(kind string) schema.GroupVersionResource {
 		"ServiceAccount":           {Version: "v1", Resource: "serviceaccounts"},
 		"ClusterRole":              {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
 		"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+		"Lease":                    {Group: "coordination.k8s.io", Version: "v1", Resource: "leases"},
 		"Deployment":               {Group: "apps", Version: "v1", Resource: "deployments"},
 	}[kind]
 }
@@ -268,12 +303,8 @@ func (k *Kubernetes) Resume() { check(k.server.Process.Signal(syscall.SIGCONT)) 
 
 // Close stops both programs.
 func (k *Kubernetes) Close() {
-	for _, command := range []*exec.Cmd{k.server, k.etcd} {
-		if command != nil && command.Process != nil {
-			_ = command.Process.Kill()
-			_ = command.Wait()
-		}
-	}
+	k.StopServer()
+	k.StopEtcd()
 }
 
 // freePorts returns addresses on loopback that nothing listens on now.
