@@ -15,20 +15,34 @@ COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 RACE := $(if $(shell command -v gcc),-race)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build run test bench check lint tools clean
+# Where the image goes, such as REGION-docker.pkg.dev/PROJECT/tools/updater.
+IMAGE ?= ghcr.io/liverty-music/image-writeback
+
+.PHONY: help build image run test e2e bench check lint tools clean
 
 help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 build: ## build the updater into bin/
-	go build -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
+
+image: bin/ko ## build the container image for all platforms, with SBOM, and push it to IMAGE=…; prints its digest
+	@KO_DOCKER_REPO=$(IMAGE) VERSION=$(VERSION) COMMIT=$(COMMIT) bin/ko build --bare --tags $(VERSION),latest --image-label \
+	  org.opencontainers.image.source=https://github.com/liverty-music/image-writeback,org.opencontainers.image.revision=$(COMMIT),org.opencontainers.image.version=$(VERSION) ./cmd/updater
 
 run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
-	go build -o bin/demo ./cmd/demo
+	CGO_ENABLED=0 go build -trimpath -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
 
-test: tools check lint ## install what the tests need, then run everything
-	go test $(RACE) ./...
+test: tools check lint build ## install what the tests need, then run everything
+	@# compiled here, so that no test waits for it
+	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -o /dev/null ./cmd/updater
+	go test $(RACE) -timeout 30m ./...
+
+e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/kube-controller-manager bin/kube-scheduler bin/kwok bin/argocd ## tell the whole story once, with a real Argo CD
+	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends redis-server; }
+	CGO_ENABLED=0 go build -trimpath -o bin/e2e ./cmd/e2e
+	@bin/e2e
 
 bench: tools ## print figures: time and memory with 10,000 Applications
 	go test ./cmd/updater -run '^$$' -bench . -benchtime 1x -timeout 30m
@@ -44,7 +58,7 @@ lint: bin/golangci-lint ## run the linter
 tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/kustomize bin/ko bin/servicemonitors.yaml ## build the programs that tests and linting need
 	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
-bin/kube-apiserver bin/kube-controller-manager bin/kubectl: tools/go.mod
+bin/kube-apiserver bin/kube-controller-manager bin/kube-scheduler bin/kubectl: tools/go.mod
 	cd tools && go build -trimpath -ldflags '-s -w $(KUBERNETES_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
 
 bin/etcd: tools/go.mod

@@ -174,21 +174,33 @@ func (k *Kubernetes) connect(ctx context.Context, dir, address, ca string) error
 
 // installApplications makes Argo CD's own definition of the Application known.
 func (k *Kubernetes) installApplications(ctx context.Context) error {
+	if err := k.installCRD(ctx, "application-crd.yaml"); err != nil {
+		return err
+	}
+	if err := k.known(ctx, "Application"); err != nil {
+		return err
+	}
+	return k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
+}
+
+// installCRD creates a resource as a file of Argo CD's module defines it.
+func (k *Kubernetes) installCRD(ctx context.Context, file string) error {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
 	if err != nil {
 		return fmt.Errorf("finding Argo CD's module: %w", err)
 	}
-	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "manifests", "crds", "application-crd.yaml"))
+	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "manifests", "crds", file))
 	if err != nil {
 		return err
 	}
-	if err := k.Create(ctx, "", string(data)); err != nil {
-		return err
-	}
-	applications := k.Dynamic.Resource(resourceOf("Application"))
+	return k.Create(ctx, "", string(data))
+}
+
+// known waits until the API server serves a kind.
+func (k *Kubernetes) known(ctx context.Context, kind string) error {
 	for {
-		if _, err := applications.List(ctx, metav1.ListOptions{}); err == nil {
-			return k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
+		if _, err := k.Dynamic.Resource(resourceOf(kind)).List(ctx, metav1.ListOptions{}); err == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -220,22 +232,15 @@ func (k *Kubernetes) InstallImageUpdaters(ctx context.Context) error {
 	if err := k.Create(ctx, "", imageUpdaters); err != nil {
 		return err
 	}
-	for {
-		if _, err := k.Dynamic.Resource(resourceOf("ImageUpdater")).List(ctx, metav1.ListOptions{}); err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	return k.known(ctx, "ImageUpdater")
 }
 
 // resourceOf maps the few kinds that tests create to their resources.
 func resourceOf(kind string) schema.GroupVersionResource {
 	return map[string]schema.GroupVersionResource{
 		"Application":              {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
+		"AppProject":               {Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"},
+		"Node":                     {Version: "v1", Resource: "nodes"},
 		"ImageUpdater":             {Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1", Resource: "imageupdaters"},
 		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 		"Namespace":                {Version: "v1", Resource: "namespaces"},

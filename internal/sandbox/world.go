@@ -28,6 +28,8 @@ type World struct {
 	// Applications and Config are the files to give the updater.
 	Applications string
 	Config       string
+	// Newest is the hash of the last Build.
+	Newest string
 
 	builds int
 }
@@ -77,6 +79,7 @@ func (w *World) Build(releases ...string) string {
 	commit := hex.EncodeToString(sum[:])
 	created := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(w.builds) * time.Hour)
 	w.Registry.Push(exampleImagePath, Build{Created: created, Labels: map[string]string{"org.opencontainers.image.revision": commit}}, append([]string{commit, "latest"}, releases...)...)
+	w.Newest = commit
 	return commit
 }
 

@@ -1,0 +1,122 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ArgoCD is Argo CD itself, its repository server and its application
+// controller, in a cluster whose Deployments become pods: Kubernetes' own
+// controllers and scheduler run, and kwok makes the pods that they place Ready,
+// though nothing runs in them.
+type ArgoCD struct {
+	Log       *Log
+	processes []*exec.Cmd
+}
+
+// argoCD is what its installation puts into the cluster, as far as the two
+// programs need it. It looks for changes every few seconds.
+const argoCD = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}
+data: {timeout.reconciliation: 5s}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-rbac-cm, labels: {app.kubernetes.io/part-of: argocd}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: argocd-secret, labels: {app.kubernetes.io/part-of: argocd}}
+stringData: {server.secretkey: "%s"}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: default}
+spec:
+  sourceRepos: ["*"]
+  destinations: [{server: "*", namespace: "*"}]
+  clusterResourceWhitelist: [{group: "*", kind: "*"}]`
+
+const node = `apiVersion: v1
+kind: Node
+metadata: {name: node-0, annotations: {kwok.x-k8s.io/node: fake}, labels: {kubernetes.io/os: linux, kubernetes.io/arch: amd64}}
+status:
+  allocatable: {cpu: "8", memory: 32Gi, pods: "100"}
+  capacity: {cpu: "8", memory: 32Gi, pods: "100"}`
+
+// NewArgoCD starts Argo CD and what it needs in a cluster, with files below
+// dir. Beside what "make tools" builds, it needs what "make e2e" does, and
+// redis-server.
+func NewArgoCD(ctx context.Context, dir string, k *Kubernetes) (*ArgoCD, error) {
+	if err := k.installCRD(ctx, "appproject-crd.yaml"); err != nil {
+		return nil, err
+	}
+	if err := k.known(ctx, "AppProject"); err != nil {
+		return nil, err
+	}
+	secret := make([]byte, 16)
+	_, _ = rand.Read(secret) // it never fails
+	if err := k.Create(ctx, "argocd", fmt.Sprintf(argoCD, hex.EncodeToString(secret))); err != nil {
+		return nil, err
+	}
+	if err := k.Create(ctx, "", node); err != nil {
+		return nil, err
+	}
+	for _, folder := range []string{"tls", "ssh", "home"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o750); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ssh", "ssh_known_hosts"), nil, 0o600); err != nil {
+		return nil, err
+	}
+	bin, err := filepath.Abs(k.bin)
+	if err != nil {
+		return nil, err
+	}
+	ports := freePorts(4)
+	for i := range ports {
+		ports[i] = ports[i][strings.LastIndex(ports[i], ":")+1:]
+	}
+	redis, server := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	environment := append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+filepath.Join(dir, "home"), "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+dir,
+		"ARGOCD_GPG_ENABLED=false", "ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_TLS_DATA_PATH="+filepath.Join(dir, "tls"), "ARGOCD_SSH_DATA_PATH="+filepath.Join(dir, "ssh"),
+		"GIT_CONFIG_NOSYSTEM=1")
+	a := &ArgoCD{Log: &Log{}}
+	for _, one := range []struct {
+		program, role string
+		args          []string
+	}{
+		{"redis-server", "", []string{"--port", ports[0], "--bind", "127.0.0.1", "--save", "", "--dir", dir}},
+		{filepath.Join(bin, "kube-controller-manager"), "", []string{"--kubeconfig", k.Kubeconfig, "--leader-elect=false", "--secure-port=0", "--controllers=deployment-controller,replicaset-controller,garbage-collector-controller,namespace-controller,node-lifecycle-controller"}},
+		{filepath.Join(bin, "kube-scheduler"), "", []string{"--kubeconfig", k.Kubeconfig, "--leader-elect=false", "--secure-port=0"}},
+		{filepath.Join(bin, "kwok"), "", []string{"--kubeconfig", k.Kubeconfig, "--manage-all-nodes=true", "--node-lease-duration-seconds=40"}},
+		{filepath.Join(bin, "argocd"), "argocd-repo-server", []string{"--disable-tls", "--redis", redis, "--address", "127.0.0.1", "--port", ports[1], "--metrics-address", "127.0.0.1", "--metrics-port", ports[2], "--revision-cache-expiration", "1s"}},
+		{filepath.Join(bin, "argocd"), "argocd-application-controller", []string{"--kubeconfig", k.Kubeconfig, "--namespace", "argocd", "--repo-server", server, "--repo-server-plaintext", "--redis", redis, "--metrics-port", ports[3], "--app-resync", "5"}},
+	} {
+		command := exec.Command(one.program, one.args...)
+		command.Dir, command.Env = dir, append(slices.Clip(environment), "ARGOCD_BINARY_NAME="+one.role)
+		command.Stdout, command.Stderr = a.Log, a.Log
+		if err := command.Start(); err != nil {
+			a.Close()
+			return nil, err
+		}
+		a.processes = append(a.processes, command)
+	}
+	return a, nil
+}
+
+// Close stops it all.
+func (a *ArgoCD) Close() {
+	for _, p := range a.processes {
+		kill(p)
+	}
+}
