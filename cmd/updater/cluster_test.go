@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,38 +106,6 @@ func TestInACluster(t *testing.T) {
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
 	}
-}
-
-// TestExamplesAreValid holds the manifests that the README sends people to, and
-// the configuration in it.
-func TestExamplesAreValid(t *testing.T) {
-	run(t, "validate", "../../config.yaml", "../../examples/applications.yaml").mustEnd(t, 0)
-	example, err := os.ReadFile("../../examples/gke.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(example), "config.yaml: |\n")
-	block, _, ended := strings.Cut(rest, "---\n")
-	if !found || !ended {
-		t.Fatal("gke.yaml has no config.yaml")
-	}
-	validate := func(config, indent string) {
-		t.Helper()
-		config = strings.ReplaceAll("\n"+config, "\n"+indent, "\n")
-		run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, "APP_ID", "1", 1))).mustEnd(t, 0)
-	}
-	validate(block, "    ")
-
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found = strings.Cut(string(readme), "cat > my-config.yaml <<'EOF'\n")
-	block, _, ended = strings.Cut(rest, "       EOF\n")
-	if !found || !ended {
-		t.Fatal("the README has no my-config.yaml")
-	}
-	validate(block, "       ")
 }
 
 // freeAddress is one that nobody listens on.

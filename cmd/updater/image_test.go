@@ -65,6 +65,9 @@ func TestImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		labels := config.Config.Labels
+		if !slices.ContainsFunc(config.Config.Env, func(e string) bool { return strings.HasPrefix(e, "PATH=") && strings.Contains(e, "/ko-app") }) {
+			t.Errorf("kubectl exec would not find the program: %q", config.Config.Env)
+		}
 		if config.Config.User != "65532" || !slices.Equal(config.Config.Entrypoint, []string{"/ko-app/updater"}) ||
 			labels["org.opencontainers.image.source"] != "https://github.com/liverty-music/image-writeback" || labels["org.opencontainers.image.revision"] != "c0ffee" {
 			t.Errorf("%s: user %q, entrypoint %q, labels %v", m.Platform, config.Config.User, config.Config.Entrypoint, labels)

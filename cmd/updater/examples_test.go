@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// TestExamplesAreValid holds the manifests that the guides send people to, and
+// the configuration in them.
+func TestExamplesAreValid(t *testing.T) {
+	got := run(t, "validate", "../../config.yaml", "../../examples").mustEnd(t, 0)
+	if !strings.Contains(got.stderr, "configuration files: 1, Applications: 2, problems: 0") {
+		t.Error(got.stderr)
+	}
+	_, rest, found := strings.Cut(readFile(t, "../../docs/install.md"), "cat > my-config.yaml <<'EOF'\n")
+	block, _, ended := strings.Cut(rest, "    EOF\n")
+	if !found || !ended {
+		t.Fatal("the guide has no my-config.yaml")
+	}
+	run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.ReplaceAll("\n"+block, "\n    ", "\n"))).mustEnd(t, 0)
+
+	var application struct {
+		Spec struct {
+			Source struct {
+				Helm struct{ ValuesObject any }
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, "../../examples/argocd-application.yaml")), &application); err != nil {
+		t.Fatal(err)
+	}
+	values, err := yaml.Marshal(application.Spec.Source.Helm.ValuesObject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"values.yaml":             append([]string{"--values", "../../examples/values.yaml"}, threeValues...),
+		"argocd-application.yaml": {"--values", write(t, filepath.Join(t.TempDir(), "values.yaml"), string(values))},
+	} {
+		out, err := exec.Command("../../bin/helm", append([]string{"template", "image-writeback", chart, "--kube-version", "1.31.0", "--show-only", "templates/configmap.yaml"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+			continue
+		}
+		var object struct{ Data map[string]string }
+		if err := yaml.Unmarshal(out, &object); err != nil || !strings.Contains(object.Data["config.yaml"], "credentials: google") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), object.Data["config.yaml"])).mustEnd(t, 0)
+	}
+}
+
+// TestGuideNamesWhatIsThere holds that the links of the guides lead somewhere.
+func TestGuideNamesWhatIsThere(t *testing.T) {
+	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md"} {
+		for _, part := range strings.Split(readFile(t, "../../"+guide), "](")[1:] {
+			target, _, _ := strings.Cut(part, ")")
+			target, _, _ = strings.Cut(target, "#")
+			if target == "" || strings.Contains(target, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(guide), target)); err != nil {
+				t.Error(fmt.Errorf("%s: %w", guide, err))
+			}
+		}
+	}
+}
