@@ -19,7 +19,10 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-const chart = "../../charts/image-writeback"
+const (
+	chart       = "../../charts/image-writeback"
+	loginSecret = "secret:argocd/registry-login#creds"
+)
 
 // threeValues are all that a set-up on GitHub needs.
 var threeValues = []string{"--set", fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", sandbox.AppID, sandbox.InstallationID)}
@@ -57,16 +60,17 @@ func installed(t *testing.T, k *sandbox.Kubernetes, w *sandbox.World) string {
 	return write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, mounted, key, 1))
 }
 
-// forWorld are the values that the sandbox's servers need.
-func forWorld(w *sandbox.World, more string) string {
+// forWorld are the values that the sandbox's servers need, with more keys of
+// config and of the chart.
+func forWorld(w *sandbox.World, credentials, more string) string {
 	return fmt.Sprintf(`config:
   interval: 1h
-  registries: [{name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: %q, credentials: "secret:argocd/registry-login#creds"}]
+  registries: [{name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: %q, credentials: %q}]
   git:
     delivery:
       rules: [{when: {path: "**/overlays/prod*/**"}, use: pull-request}]
   github: {apiURL: %q}
-%s`, w.Registry.URL, w.GitHub.URL+"/", more)
+%s`, w.Registry.URL, credentials, w.GitHub.URL+"/", more)
 }
 
 // objects are all that a cluster holds, by kind and name, with what they say.
@@ -138,7 +142,7 @@ extraVolumes: [{name: ca, configMap: {name: ca}}]
 extraVolumeMounts: [{name: ca, mountPath: /etc/ca}]
 imagePullSecrets: [{name: pull}]
 `
-	install(t, k, forWorld(w, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: [argocd, team]}\n"+everything))
+	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: [argocd, team]}\n"+everything))
 	manifest := write(t, filepath.Join(t.TempDir(), "manifest.yaml"), helm(t, k, "get", "manifest", "image-writeback"))
 	if out, err := k.Run("kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", manifest); err != nil || strings.Contains(out, "created") {
 		t.Errorf("the API server does not take the manifests as they are: %v\n%s", err, out)
@@ -283,7 +287,7 @@ stringData: {username: ada, password: s3cret, url: "`
 	if err := k.Create(t.Context(), "argocd", "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: none}\nspec: {applicationRefs: [{namePattern: none}]}"); err != nil {
 		t.Fatal(err)
 	}
-	install(t, k, forWorld(w, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
+	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
 	config := installed(t, k, w)
 	edit(t, config, "leaderElection:\n", "web: {listen: \"\"}\nleaderElection:\n  leaseDuration: 1s\n")
 	kubeconfig, err := k.KubeconfigOf(t.Context(), "argocd", "image-writeback")

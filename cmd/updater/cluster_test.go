@@ -26,7 +26,7 @@ func TestInACluster(t *testing.T) {
 	k := newKubernetes(t)
 	w := newWorld(t)
 	health, metrics := freeAddress(t), freeAddress(t)
-	install(t, k, strings.Replace(forWorld(w, fmt.Sprintf("  web: {listen: %q, metricsListen: %q}\n", health, metrics)), `, credentials: "secret:argocd/registry-login#creds"`, "", 1))
+	install(t, k, forWorld(w, "", fmt.Sprintf("  web: {listen: %q, metricsListen: %q}\n", health, metrics)))
 	config := installed(t, k, w)
 	kubeconfig, err := k.KubeconfigOf(ctx, "argocd", "image-writeback")
 	if err != nil {

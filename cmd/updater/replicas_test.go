@@ -127,7 +127,7 @@ func (d *deployment) start() {
 	}))
 	d.t.Cleanup(registry.Close)
 	config := write(d.t, filepath.Join(d.t.TempDir(), "config.yaml"), strings.NewReplacer("interval: 1s", "interval: 100ms", d.world.Registry.URL, registry.URL).Replace(readFile(d.t, d.world.Config))+
-		"applications: {namespaces: ["+d.namespace+"]}\nleaderElection: {enabled: true, namespace: "+d.namespace+", leaseDuration: 1s}\n")
+		"applications: {namespaces: ["+d.namespace+"]}\nleaderElection: {enabled: true, namespace: "+d.namespace+", leaseDuration: 2s}\n")
 	r.command = exec.Command(d.binary, "run", "--config", config, "--kubeconfig", d.kubeconfig)
 	r.command.Stderr = r.log
 	if err := r.command.Start(); err != nil {
