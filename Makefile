@@ -12,7 +12,11 @@ KUBERNETES_LDFLAGS := -X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The race detector needs a C compiler; where there is none, the tests run without.
-RACE := $(if $(shell command -v gcc),-race)
+RACE := $(if $(shell command -v gcc),CGO_ENABLED=1)
+# The same for all that is built, so that the build cache serves as much as it
+# can: what is vetted, linted and tested is what is shipped.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath $(GOFLAGS)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 # Where the image goes, such as REGION-docker.pkg.dev/PROJECT/tools/updater.
@@ -24,24 +28,24 @@ help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 build: ## build the updater into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
+	go build -ldflags '$(LDFLAGS)' -o bin/updater ./cmd/updater
 
 image: bin/ko ## build the container image for all platforms, with SBOM, and push it to IMAGE=…; prints its digest
 	@KO_DOCKER_REPO=$(IMAGE) VERSION=$(VERSION) COMMIT=$(COMMIT) bin/ko build --bare --tags $(VERSION),latest --image-label \
 	  org.opencontainers.image.source=https://github.com/liverty-music/image-writeback,org.opencontainers.image.revision=$(COMMIT),org.opencontainers.image.version=$(VERSION) ./cmd/updater
 
 run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
-	CGO_ENABLED=0 go build -trimpath -o bin/demo ./cmd/demo
+	go build -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
 
 test: tools check lint build ## install what the tests need, then run everything
 	@# compiled here, so that no test waits for it
-	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -o /dev/null ./cmd/updater
-	go test $(RACE) -timeout 30m ./...
+	GOARCH=arm64 go build -o /dev/null ./cmd/updater
+	$(RACE) go test $(if $(RACE),-race) -timeout 30m ./...
 
 e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/kube-controller-manager bin/kube-scheduler bin/kwok bin/argocd ## tell the whole story once, with a real Argo CD
 	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends redis-server; }
-	CGO_ENABLED=0 go build -trimpath -o bin/e2e ./cmd/e2e
+	go build -o bin/e2e ./cmd/e2e
 	@bin/e2e
 
 bench: tools ## print figures: time and memory with 10,000 Applications
@@ -59,13 +63,13 @@ tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/ku
 	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
 bin/kube-apiserver bin/kube-controller-manager bin/kube-scheduler bin/kubectl: tools/go.mod
-	cd tools && go build -trimpath -ldflags '-s -w $(KUBERNETES_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
+	cd tools && go build -ldflags '-s -w $(KUBERNETES_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
 
 bin/etcd: tools/go.mod
-	cd tools && go build -trimpath -ldflags '-s -w' -o ../bin/etcd go.etcd.io/etcd/server/v3
+	cd tools && go build -ldflags '-s -w' -o ../bin/etcd go.etcd.io/etcd/server/v3
 
 bin/argocd: tools/argocd/go.mod
-	cd tools/argocd && go build -trimpath -ldflags '-s -w' -o ../../bin/argocd github.com/argoproj/argo-cd/v2/cmd
+	cd tools/argocd && go build -ldflags '-s -w' -o ../../bin/argocd github.com/argoproj/argo-cd/v2/cmd
 
 # The ServiceMonitor resource as Prometheus' operator defines it.
 bin/servicemonitors.yaml: Makefile
