@@ -105,7 +105,13 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 		settled := time.AfterFunc(time.Hour, ask)
 		settled.Stop()
 		defer settled.Stop()
-		go p.cluster.Watch(ctx, func() { settled.Reset(settleTime) }, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
+		watching, cancel := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		watch.Go(func() {
+			p.cluster.Watch(watching, func() { settled.Reset(settleTime) }, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
+		})
+		defer watch.Wait()
+		defer cancel()
 	}
 	if p.config.LeaderElection.Enabled && !dryRun {
 		if p.cluster == nil {
