@@ -7,6 +7,9 @@ KUSTOMIZE_VERSION := v5.6.0
 KO_VERSION := v0.19.1
 KWOK_VERSION := v0.7.0
 PROMETHEUS_OPERATOR_VERSION := v0.85.0
+# GitHub's description of its API, and its GraphQL schema, as npm packages.
+GITHUB_OPENAPI_VERSION := 23.0.2
+GITHUB_GRAPHQL_SCHEMA_VERSION := 15.26.1
 # What kube-apiserver says of itself, for programs that ask whether it is new enough.
 KUBERNETES_LDFLAGS := -X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=31
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -59,7 +62,7 @@ check: ## vet, formatting, and a tidy go.mod
 lint: bin/golangci-lint ## run the linter
 	bin/golangci-lint run ./...
 
-tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/kustomize bin/ko bin/servicemonitors.yaml ## build the programs that tests and linting need
+tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/kustomize bin/ko bin/servicemonitors.yaml bin/github-openapi.json bin/github-schema.graphql ## build the programs that tests and linting need
 	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
 bin/kube-apiserver bin/kube-controller-manager bin/kube-scheduler bin/kubectl: tools/go.mod
@@ -76,6 +79,19 @@ bin/servicemonitors.yaml: Makefile
 	@mkdir -p bin
 	cp "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" $@
 	@chmod u+w $@
+
+# $(call from-npm,PACKAGE,FILE) writes one file of a package.
+define from-npm
+	@command -v npm >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends npm; }
+	@mkdir -p bin
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && npm pack --silent --pack-destination "$$d" $(1) >/dev/null && tar -xzOf "$$d"/*.tgz package/$(2) > $@.part && mv $@.part $@
+endef
+
+bin/github-openapi.json: Makefile
+	$(call from-npm,@octokit/openapi@$(GITHUB_OPENAPI_VERSION),generated/api.github.com.json)
+
+bin/github-schema.graphql: Makefile
+	$(call from-npm,@octokit/graphql-schema@$(GITHUB_GRAPHQL_SCHEMA_VERSION),schema.graphql)
 
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

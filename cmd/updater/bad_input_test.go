@@ -67,7 +67,7 @@ func TestBadInput(t *testing.T) {
 		"odd":        {"odd", good, "images: is no list"},
 		"branch":     {"good", good + "\ngit-branch: none", "there is no such branch: none"},
 		"norepo":     {"good", good + "\ngit-repository: " + git.URLOf("o/none"), "the repository was not found"},
-		"pr":         {"good", good + "\nwrite-back-delivery: pull-request", "set github.app or github.tokenFile"},
+		"pr":         {"good", good + "\nwrite-back-delivery: pull-request", "set github.app, github.tokenFile or gitlab.tokenFile"},
 	}
 	for name := range faults {
 		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name, map[string]string{"401": "set credentials for", "404": "check the image's name",

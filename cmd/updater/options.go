@@ -169,13 +169,21 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 	if err != nil {
 		return nil, usage(err)
 	}
-	git, err := o.newGit(c, p.cluster, secrets)
+	forges, err := newForges(c)
+	if err != nil {
+		return nil, usage(err)
+	}
+	git, err := o.newGit(c, forges, p.cluster, secrets)
 	if err != nil {
 		return nil, usage(err)
 	}
 	registries.OnRequest = metrics.RegistryRequest
 	p.close = git.Close
-	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Settings: settings(c), Log: log, Silent: o.noEvents}
+	decisions, err := settings(c)
+	if err != nil {
+		return nil, usage(err)
+	}
+	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Compare: forges.compare, Settings: decisions, Log: log, Silent: o.noEvents}
 	if p.cluster != nil {
 		p.cluster.Defaults.Namespace = o.namespace(c, p.cluster.Namespace())
 		p.engine.Applications = p.cluster
@@ -219,20 +227,10 @@ func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Cl
 	return registry.New(registries, secrets, userAgent())
 }
 
-func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {
+func (o *options) newGit(c config.Config, forges forges, cluster *argo.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {
 	message, err := gitwrite.ParseMessage(c.Git.Message)
 	if err != nil {
 		return nil, fmt.Errorf("git.message: %w", err)
-	}
-	var hub *gitwrite.GitHub
-	switch {
-	case c.GitHub.App.ID != 0:
-		hub, err = gitwrite.NewGitHubApp(c.GitHub.APIURL, c.GitHub.App.ID, c.GitHub.App.InstallationID, c.GitHub.App.PrivateKeyFile, userAgent())
-	case c.GitHub.TokenFile != "":
-		hub, err = gitwrite.NewGitHubToken(c.GitHub.APIURL, c.GitHub.TokenFile, userAgent())
-	}
-	if err != nil {
-		return nil, err
 	}
 	var signer *gitwrite.Signer
 	if c.Git.Signing.Method != "" {
@@ -250,12 +248,14 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 		}
 	}
 	return gitwrite.New(gitwrite.Options{
-		CacheDir: c.Git.CacheDir,
-		Author:   gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},
-		SignOff:  c.Git.SignOff,
-		Signer:   signer,
-		Message:  message,
-		GitHub:   hub,
+		CacheDir:     c.Git.CacheDir,
+		Author:       gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},
+		SignOff:      c.Git.SignOff,
+		Signer:       signer,
+		Combined:     c.Git.Commits == "combined",
+		CommitViaAPI: c.Git.CommitVia == "github-api",
+		Message:      message,
+		Forge:        forges.repository,
 		Credentials: func(ctx context.Context, access gitwrite.Access) (gitwrite.Credentials, error) {
 			found, err := credentials.Find(ctx, access.URL, access.From, access.Project)
 			return gitwrite.Credentials(found), err
@@ -265,11 +265,12 @@ func (o *options) newGit(c config.Config, cluster *argo.Cluster, secrets registr
 	}), nil
 }
 
-func settings(c config.Config) reconcile.Settings {
-	s := reconcile.Settings{DefaultDelivery: c.Git.Delivery.Default, Labels: c.GitHub.PullRequest.Labels, Draft: c.GitHub.PullRequest.Draft}
+func settings(c config.Config) (reconcile.Settings, error) {
+	pulls, err := pullRequests(c.GitHub.PullRequest)
+	s := reconcile.Settings{DefaultDelivery: c.Git.Delivery.Default, PullRequests: pulls}
 	for _, r := range c.Git.Delivery.Rules {
 		s.Rules = append(s.Rules, reconcile.DeliveryRule{Path: r.When.Path, Application: r.When.Application, Namespace: r.When.Namespace,
 			Project: r.When.Project, Repository: r.When.Repository, Labels: r.When.Labels, Use: r.Use})
 	}
-	return s
+	return s, err
 }

@@ -253,7 +253,7 @@ func TestFlagsBeatTheEnvironment(t *testing.T) {
 func TestUsage(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
-	bad := write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: combined}\n")
+	bad := write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: all}\n")
 	hub := write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
 	apps := write(t, filepath.Join(dir, "apps.yaml"), "{}")
 	for _, c := range []struct {

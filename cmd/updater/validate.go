@@ -92,6 +92,9 @@ func (v *validation) config(path string) {
 		if _, failed := gitwrite.ParseMessage(c.Git.Message); failed != nil {
 			problems = append(problems, config.Problem{File: path, Message: "git.message: " + failed.Error()})
 		}
+		if _, failed := pullRequests(c.GitHub.PullRequest); failed != nil {
+			problems = append(problems, config.Problem{File: path, Message: failed.Error()})
+		}
 		if _, failed := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names); failed != nil {
 			problems = append(problems, config.Problem{File: path, Message: "applications: " + failed.Error()})
 		}

@@ -44,6 +44,14 @@ func newWorld(t *testing.T) *sandbox.World {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
+	if err := w.GitHub.Check("../../bin"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, deviation := range w.GitHub.Deviations() {
+			t.Error(deviation)
+		}
+	})
 	return w
 }
 

@@ -8,6 +8,7 @@ package argo
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
@@ -31,6 +32,16 @@ type Application struct {
 	// Overrides are the lists of images or parameters of the source, in YAML,
 	// where they are what is written to: write-back-method argocd.
 	Overrides []byte
+	// Running are the images that run, as Argo CD has them, and Health is how
+	// they fare; both empty where that is not known.
+	Running []string
+	Health  Health
+}
+
+// Health is how an Application fares, in Argo CD's words.
+type Health struct {
+	Status string    // such as Healthy, Progressing or Degraded
+	Since  time.Time // zero where Argo CD does not say
 }
 
 // String is namespace/name, as kubectl writes it.

@@ -87,7 +87,7 @@ func (t *BranchTemplate) Branch(targetKey string, images []BranchImage) (string,
 	if len(name) > longestBranch {
 		name = name[:longestBranch]
 	}
-	if !validBranch(name) {
+	if !ValidBranch(name) {
 		return "", fmt.Errorf("the template makes %q, which git does not allow as the name of a branch", name)
 	}
 	return name, nil

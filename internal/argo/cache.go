@@ -65,6 +65,7 @@ func trim(data []byte) cached {
 		Status struct {
 			SourceType  v1alpha1.ApplicationSourceType   `json:"sourceType"`
 			SourceTypes []v1alpha1.ApplicationSourceType `json:"sourceTypes"`
+			Health      v1alpha1.HealthStatus            `json:"health"`
 			Summary     struct {
 				Images []string `json:"images"`
 			} `json:"summary"`
@@ -92,16 +93,21 @@ func trim(data []byte) cached {
 	app := &v1alpha1.Application{ObjectMeta: meta}
 	app.Spec.Project, app.Spec.Source, app.Spec.Sources = slim.Spec.Project, slim.Spec.Source, slim.Spec.Sources
 	app.Status.SourceType, app.Status.SourceTypes, app.Status.Summary.Images = slim.Status.SourceType, slim.Status.SourceTypes, slim.Status.Summary.Images
+	app.Status.Health = slim.Status.Health
+	app.Status.Health.Message = ""
 	return cached{ObjectMeta: meta, app: app}
 }
 
-// same tells whether nothing has changed that a cycle would look at.
+// same tells whether nothing has changed that a cycle should look at at once.
+// How an Application fares is told in the next one anyway.
 func (c *cached) same(other *cached) bool {
 	if c.app == nil || other.app == nil {
 		return c.broken == other.broken
 	}
+	before, after := c.app.Status, other.app.Status
+	before.Health, after.Health = v1alpha1.HealthStatus{}, v1alpha1.HealthStatus{}
 	return maps.Equal(c.Annotations, other.Annotations) && maps.Equal(c.Labels, other.Labels) &&
-		reflect.DeepEqual(c.app.Spec, other.app.Spec) && reflect.DeepEqual(c.app.Status, other.app.Status)
+		reflect.DeepEqual(c.app.Spec, other.app.Spec) && reflect.DeepEqual(before, after)
 }
 
 // annotated tells whether the Application asks for anything itself.

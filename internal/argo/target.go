@@ -167,14 +167,14 @@ func (r *reader) readBranch(t *Target) {
 	}
 	t.WriteBranch = write
 	for _, branch := range []string{base, write} {
-		if branch != "" && !validBranch(branch) {
+		if branch != "" && !ValidBranch(branch) {
 			r.problem(gitBranch, "", fmt.Sprintf("git does not allow %q as the name of a branch", branch), "name the branches as base or base:write")
 		}
 	}
 }
 
-// validBranch follows git check-ref-format.
-func validBranch(name string) bool {
+// ValidBranch tells whether git allows a name for a branch. It follows git check-ref-format.
+func ValidBranch(name string) bool {
 	for component := range strings.SplitSeq(name, "/") {
 		if component == "" || strings.HasPrefix(component, ".") || strings.HasSuffix(component, ".lock") {
 			return false

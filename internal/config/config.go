@@ -127,6 +127,7 @@ type App struct {
 // PullRequest is how pull requests look.
 type PullRequest struct {
 	Title     string   `yaml:"title"`
+	Body      string   `yaml:"body"`
 	Branch    string   `yaml:"branch"`
 	Labels    []string `yaml:"labels"`
 	Reviewers []string `yaml:"reviewers"`

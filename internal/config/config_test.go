@@ -24,7 +24,8 @@ func TestTheSampleIsTheDefault(t *testing.T) {
 	want := Default()
 	empty := func(s []string) []string { return append([]string{}, s...) }
 	want.Applications.Namespaces, want.Applications.Names = empty(nil), empty(nil)
-	want.GitHub.PullRequest.Labels = empty(nil)
+	pr := &want.GitHub.PullRequest
+	pr.Labels, pr.Reviewers, pr.Assignees = empty(nil), empty(nil), empty(nil)
 	want.Registries, want.Git.Delivery.Rules = []Registry{}, []DeliveryRule{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-default +sample):\n%s", diff)
@@ -67,7 +68,7 @@ github:
   apiURL: https://api.github.com/
   app: {id: 0, installationID: 0, privateKeyFile: ""}
   tokenFile: ""
-  pullRequest: {title: "", branch: "", labels: [], reviewers: [], assignees: [], draft: false, autoMerge: false}
+  pullRequest: {title: "", body: "", branch: "", labels: [], reviewers: [], assignees: [], draft: false, autoMerge: false}
 gitlab: {url: https://gitlab.com, tokenFile: ""}
 web: {listen: "", metricsListen: ""}
 events:
@@ -115,15 +116,18 @@ func TestProblems(t *testing.T) {
 		{"leaderElection: {name: Bad_Name}\n", `c.yaml:1: leaderElection.name: "Bad_Name" is no name of a Lease`},
 		{"leaderElection: {leaseDuration: 1500ms}\n", "c.yaml:1: leaderElection.leaseDuration: it must be whole seconds"},
 		{"events: {listen: \":8082\"}\n", "events: this is not supported by this version"},
-		{"git: {commits: combined}\n", "git.commits: this is not supported by this version; use per-application"},
+		{"git: {commits: all}\n", `git.commits: "all" is no way to divide commits; use per-application or combined`},
+		{"git: {commitVia: graphql}\n", `git.commitVia: "graphql" is no way to commit; use push or github-api`},
+		{"git: {commitVia: github-api}\n", "git.commitVia: github-api needs github.app or github.tokenFile"},
+		{"git: {commitVia: github-api, author: {name: x}}\n", "git.author: GitHub makes the commits"},
+		{"git: {commitVia: github-api, signing: {method: ssh, keyFile: x}}\n", "git.signing: GitHub signs the commits"},
+		{"git: {commitVia: github-api, signOff: true}\ngithub: {tokenFile: x}\n", "git.signOff: whose token it is"},
 		{"git: {signing: {method: ssh}}\n", "git.signing: keyFile is missing"},
 		{"git: {signing: {keyFile: x}}\n", "git.signing: method is missing"},
 		{"git: {signing: {method: x509, keyFile: x}}\n", `git.signing.method: "x509" is no method`},
 		{"defaults: {writeBackMethod: restart}\n", "defaults.writeBackMethod: this is not supported by this version; use git"},
 		{"defaults: {writeBackMethod: gti}\n", `defaults.writeBackMethod: "gti" is no method`},
 		{"defaults: {writeBackTarget: helmvalues}\n", `defaults.writeBackTarget: "helmvalues" is no target`},
-		{"gitlab: {tokenFile: x}\n", "gitlab: this is not supported by this version"},
-		{"github: {pullRequest: {autoMerge: true}}\n", "github.pullRequest.autoMerge: this is not supported by this version"},
 	} {
 		_, problems := Read("c.yaml", []byte(c.src))
 		found := false

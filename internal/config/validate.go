@@ -42,6 +42,7 @@ func (c Config) problems() []finding {
 	default:
 		add("git.signing.method", "%q is no method; use openpgp or ssh", c.Git.Signing.Method)
 	}
+	commits(c, add)
 	delivery(c.Git.Delivery, add)
 	if c.GitHub.App.ID != 0 && c.GitHub.App.PrivateKeyFile == "" {
 		add("github.app", "privateKeyFile is missing: the App's private key")
@@ -95,6 +96,32 @@ func registries(all []Registry, add func(key, format string, args ...any)) {
 	}
 }
 
+func commits(c Config, add func(key, format string, args ...any)) {
+	if m := c.Git.Commits; m != "per-application" && m != "combined" {
+		add("git.commits", "%q is no way to divide commits; use per-application or combined", m)
+	}
+	switch c.Git.CommitVia {
+	case "push":
+		return
+	case "github-api":
+	default:
+		add("git.commitVia", "%q is no way to commit; use push or github-api", c.Git.CommitVia)
+		return
+	}
+	if c.Git.Author != (Author{}) {
+		add("git.author", "GitHub makes the commits of commitVia: github-api in the name of its App or token; leave it empty, or use push")
+	}
+	if c.Git.Signing != (Signing{}) {
+		add("git.signing", "GitHub signs the commits of commitVia: github-api itself; leave it empty, or use push")
+	}
+	if c.GitHub.App.ID == 0 && c.GitHub.TokenFile == "" {
+		add("git.commitVia", "github-api needs github.app or github.tokenFile")
+	}
+	if c.Git.SignOff && c.GitHub.App.ID == 0 {
+		add("git.signOff", "whose token it is, is not known to us; use an App, or commitVia: push")
+	}
+}
+
 func delivery(d Delivery, add func(key, format string, args ...any)) {
 	valid := func(key, value string) {
 		if value != "commit" && value != "pull-request" {
@@ -123,14 +150,5 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 		}
 	}
 	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
-	only("git.commits", c.Git.Commits != "per-application", "use per-application")
-	only("git.commitVia", c.Git.CommitVia != "push", "use push")
-	pr := c.GitHub.PullRequest
-	only("github.pullRequest.title", pr.Title != "", "leave it empty")
-	only("github.pullRequest.branch", pr.Branch != "", "leave it empty")
-	only("github.pullRequest.reviewers", len(pr.Reviewers) > 0, "leave it empty")
-	only("github.pullRequest.assignees", len(pr.Assignees) > 0, "leave it empty")
-	only("github.pullRequest.autoMerge", pr.AutoMerge, "use false")
-	only("gitlab", c.GitLab.TokenFile != "" || c.GitLab.URL != Default().GitLab.URL, "leave it out")
 	only("events", c.Events.Listen != "" || len(c.Events.SecretFiles) > 0 || c.Events.PubSub != (PubSub{}) || c.Events.PubSubPush != (PubSubPush{}), "leave it empty")
 }

@@ -41,12 +41,12 @@ type way struct {
 // connect finds out how to reach a repository: GitHub's through the App or
 // token of config.yaml, unless the Application names a Secret; any other with
 // its own credentials.
-func (s *Service) connect(access Access) (*remote, *hubRepository, error) {
+func (s *Service) connect(access Access) (*remote, Forge, error) {
 	address := strings.TrimRight(access.URL, "/")
-	hub := s.hub(address)
-	byHub := hub != nil && access.From == ""
-	if byHub {
-		address = hub.https(address)
+	at := s.forge(address)
+	byForge := at != nil && access.From == ""
+	if byForge {
+		address = at.Address(address)
 	}
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
@@ -58,11 +58,14 @@ func (s *Service) connect(access Access) (*remote, *hubRepository, error) {
 	default:
 		return nil, nil, &Error{Repository: r.public, Doing: "connecting", Err: fmt.Errorf("%s is no protocol that is supported", endpoint.Protocol), Remedy: "use an https or SSH URL"}
 	}
-	if byHub {
+	if byForge {
 		endpoint.User, endpoint.Password = "", ""
-		found := &way{transport: githttp.NewClient(&http.Client{Transport: httpTransport()}), endpoint: endpoint, auth: hub.auth}
+		found := &way{transport: githttp.NewClient(&http.Client{Transport: httpTransport()}), endpoint: endpoint, auth: func(ctx context.Context) (transport.AuthMethod, error) {
+			user, password, err := at.Login(ctx)
+			return &githttp.BasicAuth{Username: user, Password: password}, err
+		}}
 		r.way = func(context.Context) (*way, error) { return found, nil }
-		return r, hub, nil
+		return r, at, nil
 	}
 	access.URL = address
 	r.way = r.lasting(func(ctx context.Context) (*way, error) {
@@ -75,15 +78,15 @@ func (s *Service) connect(access Access) (*remote, *hubRepository, error) {
 		}
 		return c.way(address)
 	})
-	return r, hub, nil
+	return r, at, nil
 }
 
-// hub is the repository at the configured GitHub; nil for any other.
-func (s *Service) hub(address string) *hubRepository {
-	if s.options.GitHub == nil {
+// forge is where pull requests of a repository live; nil where there is none.
+func (s *Service) forge(address string) Forge {
+	if s.options.Forge == nil {
 		return nil
 	}
-	return s.options.GitHub.repository(address)
+	return s.options.Forge(address)
 }
 
 // way is how a repository is reached with credentials.

@@ -18,7 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
 // Options are the settings of a Service.
@@ -28,8 +28,14 @@ type Options struct {
 	Author   Signature // empty fields: the GitHub App's bot, else image-writeback
 	SignOff  bool
 	Signer   *Signer // nil: commits are not signed
-	Message  *Message
-	GitHub   *GitHub // nil: no App and no token is configured
+	// Combined makes one commit for all works on a branch.
+	Combined bool
+	// CommitViaAPI has a forge that is a CommitAPI make the commits.
+	CommitViaAPI bool
+	Message      *Message
+	// Forge finds where pull requests of a repository live, by its URL; it
+	// returns nil where that is no forge that we can sign in to. nil: there is none.
+	Forge func(url string) Forge
 	// Credentials finds those of a repository that is not GitHub's, or for
 	// which the Application names others. Scoped tells whether they differ from
 	// project to project; nil: they do not.
@@ -40,6 +46,29 @@ type Options struct {
 
 // Signature is the name and address of an author.
 type Signature struct{ Name, Email string }
+
+// Forge is where the pull requests of one repository live; see internal/forge,
+// whose errors say what to do.
+type Forge interface {
+	// Address is where to reach the repository with Login, for its URL.
+	Address(url string) string
+	Login(ctx context.Context) (user, password string, err error)
+	// Author is who we are there; empty where that is not known.
+	Author(ctx context.Context) (name, email string)
+
+	OpenPullRequests(ctx context.Context) ([]forge.PullRequest, error)
+	// ClosedPullRequests lists those of one head, newest first.
+	ClosedPullRequests(ctx context.Context, head string) ([]forge.PullRequest, error)
+	// Create opens a pull request, Complete adds what cannot be said then.
+	Create(ctx context.Context, p forge.Proposal) (forge.PullRequest, error)
+	Complete(ctx context.Context, pr forge.PullRequest, p forge.Proposal) error
+	Edit(ctx context.Context, pr forge.PullRequest, title, body, base string) error
+	Close(ctx context.Context, pr forge.PullRequest, body string) error
+	// CommentOnce does nothing where a comment has the mark already.
+	CommentOnce(ctx context.Context, pr forge.PullRequest, mark, text string) error
+	// Commits lists those of a pull request, oldest first.
+	Commits(ctx context.Context, pr forge.PullRequest) ([]forge.Commit, error)
+}
 
 // Service opens repositories and keeps them for the next cycle.
 type Service struct {
@@ -61,13 +90,12 @@ func New(options Options) *Service {
 type Repository struct {
 	options Options
 	remote  *remote
-	github  *hubRepository // nil: no pull requests here
+	forge   Forge // nil: no pull requests here
 
 	mu     sync.Mutex // one cycle at a time
 	mirror *mirror
-	// confirmed holds the head branches whose pull request was seen to be
-	// open, with the commit that it was seen at.
-	confirmed map[string]plumbing.Hash
+	// seen is how pull requests were left, by their head branch.
+	seen map[string]sighting
 }
 
 // identity is the same for spellings of an address that every git server
@@ -81,7 +109,7 @@ func identity(url string) string {
 // credentials of their own for it.
 func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) {
 	named := strings.HasPrefix(access.From, "secret:")
-	if named || access.From == "" && s.hub(access.URL) != nil || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
+	if named || access.From == "" && s.forge(access.URL) != nil || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
 		access.Project = ""
 	}
 	key := identity(access.URL) + " " + access.From + " " + access.Project
@@ -90,7 +118,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	if r, ok := s.repos[key]; ok {
 		return r, nil
 	}
-	remote, hub, err := s.connect(access)
+	remote, at, err := s.connect(access)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +126,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: git.cacheDir: %w", remote.public, err)
 	}
-	r := &Repository{options: s.options, remote: remote, github: hub, mirror: m, confirmed: map[string]plumbing.Hash{}}
+	r := &Repository{options: s.options, remote: remote, forge: at, mirror: m, seen: map[string]sighting{}}
 	s.repos[key] = r
 	return r, nil
 }
@@ -116,7 +144,7 @@ func (s *Service) Close() {
 func (r *Repository) URL() string { return r.remote.public }
 
 // TakesPullRequests tells whether pull requests can be opened here.
-func (r *Repository) TakesPullRequests() bool { return r.github != nil }
+func (r *Repository) TakesPullRequests() bool { return r.forge != nil }
 
 // Errors that callers tell apart. The message always says what to do.
 var (
@@ -167,6 +195,14 @@ func (c Change) Before() string {
 // there is nothing left to do.
 type Edit func(old []byte) (content []byte, changes []Change, err error)
 
+// CommitAPI makes commits without git's protocol. GitHub signs those that are
+// made so.
+type CommitAPI interface {
+	// Commit puts files on a branch that is at head, in one commit, and returns
+	// its hash. The error wraps forge.ErrConflict where the branch is elsewhere.
+	Commit(ctx context.Context, branch, head, message string, files map[string][]byte) (hash string, err error)
+}
+
 // Work is what one Application wants written.
 type Work struct {
 	Application string // namespace/name
@@ -175,7 +211,7 @@ type Work struct {
 	// Write is another branch to commit to, made from Base where it does not
 	// exist, or the head of the pull request.
 	Write       string
-	PullRequest *PullRequest // nil: commit
+	PullRequest *PullRequest // nil: commit; works with the same head share one
 	File        string
 	// Create allows for a file that does not exist: Edit is given nothing then.
 	Create bool
@@ -183,17 +219,30 @@ type Work struct {
 	// Planned are the changes as the plan has them, by which a pull request
 	// that somebody closed is known again.
 	Planned []Change
-	// Proposed tells that the head branch holds the change already; only the
-	// pull request is to be seen to.
+	// Settled tells that the base holds what is wanted, and that there is
+	// nothing to edit: what is left is a pull request that nobody needs any more.
+	Settled bool
+	// Proposed tells that the head branch holds the file as it is to be; only
+	// the pull request is to be seen to.
 	Proposed bool
 }
 
 // PullRequest tells how to open one.
 type PullRequest struct {
-	Title  func([]Change) string
-	Body   func([]Change) string
-	Labels []string
-	Draft  bool
+	// Title and Body are made of what was changed. Body may ask for what it
+	// tells of; it then does without what it is not told.
+	Title func(changes []Change) string
+	Body  func(ctx context.Context, changes []Change) string
+	// Key changes whenever they would say something else of the same changes.
+	Key       string
+	Labels    []string
+	Reviewers []string
+	Assignees []string
+	Draft     bool
+	AutoMerge bool // the head is made anew whenever the base has moved, so that it can be merged
+	// Ours tells that the head branch bears a name of our making: nothing but
+	// this pull request needs it.
+	Ours bool
 }
 
 // Outcome is what became of one Work.
@@ -206,6 +255,8 @@ type Outcome struct {
 	Opened         bool
 	// Patched tells that an Application itself was changed, and no repository.
 	Patched bool
+	// ByPush says why a commit was pushed though the API was asked for.
+	ByPush string
 	// Note says why nothing was written, where nothing was and no error is the reason.
 	Note string
 	Err  error

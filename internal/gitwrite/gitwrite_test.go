@@ -80,6 +80,11 @@ func writeAll(t *testing.T, r *Repository, works ...Work) []Outcome {
 	var wants []Want
 	for _, w := range works {
 		wants = append(wants, wantFile(w.File))
+		if w.Write != "" {
+			head := wantFile(w.File)
+			head.Branch = w.Write
+			wants = append(wants, head)
+		}
 	}
 	snapshot, err := r.Read(context.Background(), wants)
 	if err != nil {

@@ -57,6 +57,14 @@ func (m *Message) render(app string, changes []Change) (string, error) {
 	return text, nil
 }
 
+// together names several Applications in a title.
+func together(names []string) string {
+	if len(names) > 3 {
+		return fmt.Sprintf("%d Applications", len(names))
+	}
+	return strings.Join(names, ", ")
+}
+
 // repositoryOf drops the registry of an image's name.
 func repositoryOf(name string) string {
 	ref, err := image.ParseName(name)
@@ -88,13 +96,16 @@ func commitMessage(m *Message, app string, changes []Change, signOff *Signature)
 }
 
 // ours tells whether we made a commit and nobody has changed it since: it
-// carries our trailer in its last paragraph, and author and committer are one.
-// Whoever amends, rebases or cherry-picks it becomes its committer.
-func ours(commit *object.Commit) bool {
-	if commit.Author.Name != commit.Committer.Name || commit.Author.Email != commit.Committer.Email {
+// carries our trailer in its last paragraph, and author and committer are one,
+// or GitHub committed it for us through its API ("GitHub", at a server of one's
+// own "GitHub Enterprise"). Whoever amends, rebases or cherry-picks it
+// becomes its committer.
+func ours(author, committer Signature, message string) bool {
+	byGitHub := strings.HasPrefix(committer.Name, "GitHub") && strings.HasPrefix(committer.Email, "noreply@")
+	if author != committer && !byGitHub {
 		return false
 	}
-	paragraphs := strings.Split(strings.TrimSpace(commit.Message), "\n\n")
+	paragraphs := strings.Split(strings.TrimSpace(message), "\n\n")
 	for line := range strings.SplitSeq(paragraphs[len(paragraphs)-1], "\n") {
 		if strings.HasPrefix(line, TrailerKey+": ") {
 			return true
@@ -102,3 +113,5 @@ func ours(commit *object.Commit) bool {
 	}
 	return false
 }
+
+func signatureOf(s object.Signature) Signature { return Signature{Name: s.Name, Email: s.Email} }

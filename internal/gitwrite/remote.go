@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
 // Time limits, so that a server that never answers ends a cycle and not the
@@ -143,13 +146,14 @@ func (r *remote) fetch(ctx context.Context, request fetchRequest, store func(io.
 }
 
 // refUpdate moves one branch from one head to another. Old is zero for a new
-// branch; the server refuses where the branch is elsewhere by then.
+// branch, new for one to be deleted; the server refuses where the branch is
+// elsewhere by then.
 type refUpdate struct {
 	branch   string
 	old, new plumbing.Hash
 }
 
-// push sends a pack and moves branches. It returns what the server said of
+// push sends a pack, where there is one, and moves branches. It returns what the server said of
 // each branch it refused; the error is for a push that failed as a whole.
 func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (refused map[string]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
@@ -160,7 +164,11 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 	}
 	defer func() { _ = session.Close() }()
 	request := packp.NewReferenceUpdateRequest()
-	for _, c := range []capability.Capability{capability.ReportStatus, capability.Sideband64k} {
+	capabilities := []capability.Capability{capability.ReportStatus, capability.Sideband64k}
+	if slices.ContainsFunc(updates, func(u refUpdate) bool { return u.new.IsZero() }) {
+		capabilities = append(capabilities, capability.DeleteRefs)
+	}
+	for _, c := range capabilities {
 		if err := request.Capabilities.Set(c); err != nil {
 			return nil, r.failed("pushing", err)
 		}
@@ -168,7 +176,9 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 	for _, u := range updates {
 		request.Commands = append(request.Commands, &packp.Command{Name: plumbing.NewBranchReferenceName(u.branch), Old: u.old, New: u.new})
 	}
-	request.Packfile = io.NopCloser(bytes.NewReader(pack))
+	if len(pack) > 0 {
+		request.Packfile = io.NopCloser(bytes.NewReader(pack))
+	}
 	var said bytes.Buffer
 	request.Progress = &said
 	report, err := session.ReceivePack(ctx, request)
@@ -203,9 +213,10 @@ func serverWords(s string) string {
 func (r *remote) failed(doing string, err error) error {
 	e := &Error{Repository: r.public, Doing: doing, Err: err}
 	var already *Error
+	var byForge *forge.Error
 	var failed *url.Error
 	switch {
-	case errors.As(err, &already):
+	case errors.As(err, &already), errors.As(err, &byForge):
 		return err
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		e.Err, e.Remedy = errors.New("the server asks for credentials, or refuses ours"), "configure a GitHub App or a token under github: in config.yaml, or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"

@@ -155,21 +155,19 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 	return hash, nil
 }
 
-// write makes a commit that changes or adds one file.
-func (s *stage) write(parent plumbing.Hash, file string, data []byte, message string, author Signature, signer *Signer, now time.Time) (plumbing.Hash, error) {
-	before, err := s.commit(parent)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
+// file puts content in the place of a file, or makes it, and returns the new
+// root tree.
+func (s *stage) file(root plumbing.Hash, file string, data []byte) (plumbing.Hash, error) {
 	blob := &plumbing.MemoryObject{}
 	blob.SetType(plumbing.BlobObject)
 	if _, err := blob.Write(data); err != nil {
-		return plumbing.ZeroHash, err
+		return root, err
 	}
-	root, err := s.replace(before.TreeHash, file, s.put(blob))
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
+	return s.replace(root, file, s.put(blob))
+}
+
+// seal makes a commit of a tree.
+func (s *stage) seal(parent, root plumbing.Hash, message string, author Signature, signer *Signer, now time.Time) (plumbing.Hash, error) {
 	signature := object.Signature{Name: author.Name, Email: author.Email, When: now}
 	commit := &object.Commit{Author: signature, Committer: signature, Message: message, TreeHash: root, ParentHashes: []plumbing.Hash{parent}}
 	o, err := signer.encode(commit)

@@ -63,7 +63,7 @@ func (e *Engine) locateAgain(ctx context.Context, apps []argo.Application, named
 			some = some || again[i]
 		}
 		if some {
-			group.Go(func() { r.read(ctx, apps, places) })
+			group.Go(func() { r.read(ctx, apps, places, e.Settings.PullRequests) })
 		}
 	}
 	group.Wait()

@@ -17,8 +17,7 @@ import (
 type Settings struct {
 	DefaultDelivery string
 	Rules           []DeliveryRule
-	Labels          []string // of pull requests
-	Draft           bool
+	PullRequests    PullRequests
 }
 
 // DeliveryRule is one rule of git.delivery.rules: all globs that are not empty
@@ -55,6 +54,7 @@ type place struct {
 	// and exists.
 	head       *gitwrite.File
 	headBranch string
+	headExists bool
 	writes     bool // git-branch names the head branch
 	pulls      bool // pull requests can be opened there
 	delivery   string
@@ -86,7 +86,7 @@ func decide(app argo.Application, answers []answer, at place, settings Settings,
 // decideImage compares what the policy chose with what git holds.
 func decideImage(app argo.Application, u argo.Update, a answer, at place) Image {
 	i := Image{Alias: u.Alias, Image: u.Image.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
-		Method: app.Target.Method, Repository: at.repository, choice: a.choice}
+		Method: app.Target.Method, Repository: at.repository, choice: a.choice, update: u}
 	fail := func(reason string) Image {
 		i.Action, i.Reason = ActionError, reason
 		return i
@@ -194,10 +194,6 @@ func has(names []string) string {
 	return " (the folder has " + shown + ")"
 }
 
-// headPrefix begins the heads of our pull requests. They are found again by
-// this name, so it must not change between versions.
-const headPrefix = "image-writeback/"
-
 // deliver fills in how and by which branch changes reach the base.
 func deliver(app argo.Application, out *Application, at place) {
 	if at.inApplication {
@@ -215,7 +211,7 @@ func deliver(app argo.Application, out *Application, at place) {
 		img.HeadBranch = at.headBranch
 		if img.Action == ActionUpdate && !at.pulls {
 			img.Action = ActionError
-			img.Reason = fmt.Sprintf("a pull request is asked for, but %s is not GitHub's or no GitHub App or token is configured; set github.app or github.tokenFile in config.yaml, or annotate %swrite-back-delivery: commit", at.repository, argo.Prefix)
+			img.Reason = fmt.Sprintf("a pull request is asked for, but %s is not at GitHub or GitLab, or nothing to sign in with is configured; set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, or annotate %swrite-back-delivery: commit", at.repository, argo.Prefix)
 		}
 	}
 }

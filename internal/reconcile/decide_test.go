@@ -50,13 +50,15 @@ func (s scene) decide() (Image, *gitwrite.Work, []FileDiff) {
 	if s.problem != "" {
 		a.Problems = []argo.Problem{{Expected: s.problem}}
 	}
-	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, headBranch: headBranch(a), writes: s.target.WriteBranch != "", pulls: s.pulls}
+	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, writes: s.target.WriteBranch != "", pulls: s.pulls}
+	at.headBranch, at.err = PullRequests{}.head(a)
 	at.base = gitwrite.File{Branch: "main", Path: "overlays/prod/kustomization.yaml", Data: []byte(s.base)}
 	if s.base == "" {
 		at.base = gitwrite.File{Branch: "main", Others: []string{"a.yaml"}}
 		at.baseErr = fmt.Errorf("%w: overlays/prod/kustomization.yaml", gitwrite.ErrNoFile)
 	}
 	if s.head != "" {
+		at.headExists = true
 		at.head = &gitwrite.File{Branch: at.headBranch, Path: at.base.Path, Data: []byte(s.head)}
 	}
 	out, work, diffs := decide(a, []answer{s.answer}, at, Settings{DefaultDelivery: "commit", Rules: s.rules}, nil)
@@ -164,7 +166,7 @@ func TestDelivery(t *testing.T) {
 			action: ActionSkip, work: "image-writeback/argocd/backend", proposed: true, reason: "v2 waits on branch image-writeback/argocd/backend for its pull request to be merged"},
 		{name: "a pull request for an older one", change: func(s *scene) { s.rules, s.head = prod, tag("v1.5") }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
 		{name: "a left-over head does not matter to a commit", change: func(s *scene) { s.head = tag("v2") }, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
-		{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError, reason: "set github.app or github.tokenFile"},
+		{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false }, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError, reason: "set github.app, github.tokenFile or gitlab.tokenFile"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, tag("v1"), "v2")
@@ -268,21 +270,5 @@ func TestImagesThatShareAValue(t *testing.T) {
 	got, changes, err := work.Edit([]byte(file))
 	if err != nil || string(got) != "images:\n- name: a\n  newTag: &release v2\n- name: b\n  newTag: *release\n" || len(changes) != 2 {
 		t.Errorf("%q, %+v, %v", got, changes, err)
-	}
-}
-
-func TestPullRequestText(t *testing.T) {
-	changes := []gitwrite.Change{{File: "k.yaml", Image: app, Alias: "app", Old: "0123456789abcdef0123456789abcdef01234567", New: "v1.5.0"}, {File: "k.yaml", Image: "nginx", Alias: "web", New: "latest@" + newD}}
-	if got := title("prod", changes); got != "prod: app 0123456789 → v1.5.0, web (none) → latest@222222222222" {
-		t.Errorf("title %q", got)
-	}
-	if got := title("prod", append(changes, changes...)); got != "prod: 4 images" {
-		t.Errorf("title %q", got)
-	}
-	got := body("argocd/prod", changes, map[string]string{app: "highest version within ^1.0, of 2 allowed tags"})
-	for _, want := range []string{"| `ghcr.io/o/app` | `0123456789abcdef0123456789abcdef01234567` | `v1.5.0` |", "| `nginx` | `(none)` |", "`v1.5.0` is the highest version within ^1.0", "- `k.yaml`\n"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
-		}
 	}
 }

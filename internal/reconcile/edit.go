@@ -77,19 +77,18 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 		}
 	}
 	if len(due) == 0 {
-		return nil, nil
+		return settled(app, out, at, file), nil
 	}
 	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Create: at.created, Edit: all, Planned: changes}
 	if due[0].Delivery == argo.DeliverPullRequest {
 		work.Write = at.headBranch
-		work.PullRequest = pullRequest(out, due, append(slices.Clone(settings.Labels), app.Target.Labels...), settings.Draft)
-		if at.head != nil && at.head.Path == file.Path && bytes.Equal(at.head.Data, content) {
+		work.PullRequest = pullRequest(app, settings.PullRequests)
+		if at.proposed(out, file, content, due) {
 			work.Proposed = true
 			for _, img := range due {
 				img.Action = ActionSkip
 				img.Reason = fmt.Sprintf("%s waits on branch %s for its pull request to be merged (%s)", img.Candidate, at.headBranch, img.Reason)
 			}
-			return work, nil
 		}
 	}
 	from := "a/" + file.Path
@@ -101,6 +100,48 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 		diff.Application = out.String()
 	}
 	return work, []FileDiff{diff}
+}
+
+// pullRequest is that of an Application, without what it says.
+func pullRequest(app argo.Application, settings PullRequests) *gitwrite.PullRequest {
+	return &gitwrite.PullRequest{Labels: slices.Concat(settings.Labels, missing(app.Target.Labels, settings.Labels)), Reviewers: settings.Reviewers, Assignees: settings.Assignees,
+		Draft: settings.Draft, AutoMerge: settings.AutoMerge, Ours: app.Target.WriteBranch == ""}
+}
+
+// proposed tells whether the head holds the file as it is to be. While another
+// image of the Application cannot be decided, what is due being there is
+// enough: what the head holds of the other is not taken back.
+func (p place) proposed(out *Application, file gitwrite.File, content []byte, due []*Image) bool {
+	if p.head == nil || p.head.Path != file.Path {
+		return false
+	}
+	if bytes.Equal(p.head.Data, content) {
+		return true
+	}
+	if !slices.ContainsFunc(out.Images, func(i Image) bool { return i.Action == ActionError }) {
+		return false
+	}
+	for _, img := range due {
+		if got, err := p.format.Read(p.head.Data, img.edit.entry); err != nil || got.String() != img.edit.version() {
+			return false
+		}
+	}
+	return true
+}
+
+// settled is the work of an Application whose base holds all that is wanted,
+// while there is still the head of a pull request.
+func settled(app argo.Application, out *Application, at place, file gitwrite.File) *gitwrite.Work {
+	if at.delivery != argo.DeliverPullRequest || !at.headExists || !at.pulls || at.headBranch == at.base.Branch || len(out.Images) == 0 {
+		return nil
+	}
+	for _, img := range out.Images {
+		if img.Action != ActionUpToDate {
+			return nil // not known, or not decided: nothing is taken back
+		}
+	}
+	return &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: at.headBranch, File: file.Path, Settled: true,
+		Proposed: at.head != nil && bytes.Equal(at.head.Data, file.Data), PullRequest: &gitwrite.PullRequest{Ours: app.Target.WriteBranch == ""}}
 }
 
 // together makes the edit of all images in one, and tries it. Images that

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -28,15 +29,18 @@ type Applications interface {
 	Tell(ctx context.Context, namespace, name string, event argo.Event) error
 }
 
-// Engine runs cycles. Set all fields but Applications, Owns, Silent, Publish and Progress.
+// Engine runs cycles. Set all fields but Applications, Compare, Owns, Silent, Publish and Progress.
 type Engine struct {
 	Source Source
 	// Applications is nil where Applications come from files.
 	Applications Applications
 	Registries   *registry.Client
-	Git          *gitwrite.Service
-	Settings     Settings
-	Log          *slog.Logger
+	// Compare tells what lies between two commits of a repository, by its URL,
+	// as far as it is known; nil: nobody knows.
+	Compare  func(ctx context.Context, source, from, to string) forge.Comparison
+	Git      *gitwrite.Service
+	Settings Settings
+	Log      *slog.Logger
 	// Owns tells whether a shard of the Applications is this replica's to work
 	// on, now; nil: all are. The others are left to other replicas.
 	Owns func(shard string) bool
@@ -69,6 +73,7 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen := slices.Clone(apps)
 	apps, others := e.owned(apps)
 	var answers [][]answer
 	var places []place
@@ -104,11 +109,14 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if refused = conflicts(plan.Applications); len(refused) > 0 {
 		decideAll(slices.Sorted(maps.Keys(refused)))
 	}
+	e.pullRequests(plan, readings, works, diffs, apps, seen)
 	for i, app := range apps {
 		if works[i] == nil {
 			continue
 		}
-		plan.Files = append(plan.Files, diffs[i]...)
+		if !works[i].Proposed {
+			plan.Files = append(plan.Files, diffs[i]...)
+		}
 		if app.Target.Method == argo.MethodArgoCD {
 			plan.patches = append(plan.patches, applicationWork{app.Shard(), app.Namespace, app.Name, app.Target.Source, *works[i]})
 		}

@@ -18,8 +18,8 @@ const (
 	mostFailures = 100
 )
 
-// told is one Event for one Application.
-type told struct {
+// notice is one Event for one Application.
+type notice struct {
 	application string // namespace/name
 	event       argo.Event
 }
@@ -27,7 +27,7 @@ type told struct {
 // events are what is to be told of a cycle: what was written, which pull
 // requests were opened, and failures that were not there in the cycle before.
 // failures are those of this cycle, for the next.
-func events(result *Result, before map[string]string) (all []told, failures map[string]string) {
+func events(result *Result, before map[string]string) (all []notice, failures map[string]string) {
 	failures = map[string]string{}
 	failed := 0
 	fail := func(application, key, reason, message string) {
@@ -36,7 +36,7 @@ func events(result *Result, before map[string]string) (all []told, failures map[
 			return
 		}
 		failed++
-		all = append(all, told{application, argo.Event{Warning: true, Reason: reason, Message: message}})
+		all = append(all, notice{application, argo.Event{Warning: true, Reason: reason, Message: message}})
 	}
 	for _, o := range result.Outcomes {
 		if o.Err != nil {
@@ -47,10 +47,10 @@ func events(result *Result, before map[string]string) (all []told, failures map[
 			for i, c := range o.Changes {
 				changes[i] = argo.ImageChange{Image: c.Image, Old: c.Old, New: c.New}
 			}
-			all = append(all, told{o.Application, argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: changes}})
+			all = append(all, notice{o.Application, argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: changes}})
 		}
 		if o.Opened {
-			all = append(all, told{o.Application, argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
+			all = append(all, notice{o.Application, argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
 		}
 	}
 	for _, app := range result.Plan.Applications {
@@ -69,7 +69,7 @@ func (e *Engine) leaveEvents(ctx context.Context, result *Result) {
 	if e.Applications == nil || e.Silent {
 		return
 	}
-	var all []told
+	var all []notice
 	all, e.failures = events(result, e.failures)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTime)
 	defer cancel()

@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 		{Result{Plan: plan(), Outcomes: []gitwrite.Outcome{{Application: "argocd/a", Err: errors.New("no push")}}}, ""},
 		{Result{Plan: plan(), Outcomes: []gitwrite.Outcome{{Application: "argocd/a", Note: "nothing"}}}, ""},
 	} {
-		var all []told
+		var all []notice
 		all, before = events(&cycle.result, before)
 		var got []string
 		for _, one := range all {

@@ -52,7 +52,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 	for _, r := range order {
 		group.Go(func() {
 			defer progress()
-			r.read(ctx, apps, places)
+			r.read(ctx, apps, places, e.Settings.PullRequests)
 		})
 	}
 	group.Wait()
@@ -60,11 +60,11 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 }
 
 // read fills in the places of the Applications that live in one repository.
-func (r *reading) read(ctx context.Context, apps []argo.Application, places []place) {
+func (r *reading) read(ctx context.Context, apps []argo.Application, places []place, pulls PullRequests) {
 	var wants []gitwrite.Want
 	for _, i := range r.apps {
 		wants = append(wants, wantsOf(apps[i].Target, apps[i].Target.BaseBranch)...)
-		if head := headBranch(apps[i]); head != "" {
+		if head, err := pulls.head(apps[i]); err == nil && head != "" {
 			wants = append(wants, wantsOf(apps[i].Target, head)...)
 		}
 	}
@@ -76,14 +76,17 @@ func (r *reading) read(ctx context.Context, apps []argo.Application, places []pl
 		return
 	}
 	for _, i := range r.apps {
-		places[i] = r.placeOf(apps[i])
+		places[i] = r.placeOf(apps[i], pulls)
 	}
 }
 
 // placeOf finds an Application's file in what was read.
-func (r *reading) placeOf(app argo.Application) place {
+func (r *reading) placeOf(app argo.Application, pulls PullRequests) place {
 	target := app.Target
-	at := place{repository: r.repository.URL(), headBranch: headBranch(app), writes: target.WriteBranch != "", pulls: r.repository.TakesPullRequests()}
+	at := place{repository: r.repository.URL(), writes: target.WriteBranch != "", pulls: r.repository.TakesPullRequests()}
+	if at.headBranch, at.err = pulls.head(app); at.err != nil {
+		return at
+	}
 	if target.Type == "" { // what lies at the source's path tells
 		at.base, at.baseErr = r.snapshot.File(kustomizationIn(target, target.BaseBranch))
 		switch {
@@ -98,6 +101,7 @@ func (r *reading) placeOf(app argo.Application) place {
 	at.format = formatOf(target.Form, target.Type)
 	at.base, at.created, at.baseErr = r.file(target, target.BaseBranch)
 	if at.headBranch != "" {
+		_, at.headExists = r.snapshot.Branch(at.headBranch)
 		if head, created, err := r.file(target, at.headBranch); err == nil {
 			at.head, at.created = &head, at.created || created
 		}
@@ -163,16 +167,4 @@ func inApplication(app argo.Application) place {
 		at.base.Path = fmt.Sprintf("spec.sources[%d]", app.Target.Source)
 	}
 	return at
-}
-
-// headBranch is the branch to write to where it is not the base itself; empty
-// where a template makes it of the changes, which are not known yet.
-func headBranch(app argo.Application) string {
-	switch {
-	case app.Target.WriteBranch != "":
-		return app.Target.WriteBranch
-	case app.Target.BranchTemplate != nil:
-		return ""
-	}
-	return headPrefix + app.Namespace + "/" + app.Name
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/policy"
 )
@@ -87,6 +88,7 @@ type Image struct {
 	File       string `json:"file"`
 
 	choice policy.Choice
+	update argo.Update
 	edit   *imageEdit // what the image is to be, due or not; nil where that is not known
 }
 

@@ -1,68 +1,198 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
+	"text/template"
 
+	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// pullRequest says how the pull request of an Application reads.
-func pullRequest(app *Application, images []*Image, labels []string, draft bool) *gitwrite.PullRequest {
-	reasons := map[string]string{}
-	for _, img := range images {
-		reasons[img.Image] = img.Reason
-	}
-	name, full := app.Name, app.String()
-	return &gitwrite.PullRequest{
-		Title:  func(changes []gitwrite.Change) string { return title(name, changes) },
-		Body:   func(changes []gitwrite.Change) string { return body(full, changes, reasons) },
-		Labels: labels,
-		Draft:  draft,
-	}
+// PullRequests are what config.yaml says of them.
+type PullRequests struct {
+	Title, Body *template.Template // nil: ours
+	Branch      *BranchTemplate    // nil: one branch for each Application
+	Labels      []string
+	Reviewers   []string
+	Assignees   []string
+	Draft       bool
+	AutoMerge   bool
 }
 
-// title is "backend-prod: server v1.4.2 → v1.5.0".
-func title(app string, changes []gitwrite.Change) string {
-	if len(changes) > 3 {
-		return fmt.Sprintf("%s: %d images", app, len(changes))
+// headPrefix begins the heads of our pull requests. They are found again by
+// this name, so it must not change between versions.
+const headPrefix = "image-writeback/"
+
+// head is the branch to write to where it is not the base itself; empty where
+// a template of git-branch makes it of the changes, which are not known yet.
+func (p PullRequests) head(app argo.Application) (string, error) {
+	switch {
+	case app.Target.WriteBranch != "":
+		return app.Target.WriteBranch, nil
+	case app.Target.BranchTemplate != nil:
+		return "", nil
+	case p.Branch != nil:
+		return p.Branch.Branch(app)
 	}
-	parts := make([]string, len(changes))
-	for i, c := range changes {
-		parts[i] = fmt.Sprintf("%s %s → %s", c.Alias, short(c.Before()), short(c.New))
-	}
-	return app + ": " + strings.Join(parts, ", ")
+	return headPrefix + app.Namespace + "/" + app.Name, nil
 }
 
-// short cuts commit hashes and digests as git does; a version stays whole.
-func short(version string) string {
-	if tag, digest, ok := strings.Cut(version, "@sha256:"); ok && len(digest) > 12 {
-		return tag + "@" + digest[:12]
+// BranchTemplate is github.pullRequest.branch: Applications for which it makes
+// the same name have one pull request together.
+type BranchTemplate struct{ template *template.Template }
+
+// ParseBranchTemplate reads a template over .Namespace, .Name, .Project and
+// .Labels of an Application. The error is for one that cannot be read, fails,
+// or makes a name that git does not allow.
+func ParseBranchTemplate(text string) (*BranchTemplate, error) {
+	parsed, err := template.New("branch").Option("missingkey=zero").Parse(text)
+	if err != nil {
+		return nil, err
 	}
-	if len(version) == 40 && strings.Trim(version, "0123456789abcdef") == "" {
-		return version[:10]
-	}
-	return version
+	t := &BranchTemplate{parsed}
+	_, err = t.Branch(argo.Application{Namespace: "argocd", Name: "app", Project: "default"})
+	return t, err
 }
 
-func body(app string, changes []gitwrite.Change, reasons map[string]string) string {
+// Branch is the head of an Application's pull request.
+func (t *BranchTemplate) Branch(app argo.Application) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Newer images for the Argo CD Application `%s`.\n\n| image | old | new |\n| --- | --- | --- |\n", app)
-	for _, c := range changes {
-		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", c.Image, c.Before(), c.New)
+	data := struct {
+		Namespace, Name, Project string
+		Labels                   map[string]string
+	}{app.Namespace, app.Name, app.Project, app.Labels}
+	if err := t.template.Execute(&b, data); err != nil {
+		return "", fmt.Errorf("github.pullRequest.branch: %w", err)
 	}
-	b.WriteString("\n### Why these\n\n")
-	for _, c := range changes {
-		fmt.Fprintf(&b, "- **%s**: `%s` is the %s.\n", c.Alias, c.New, reasons[c.Image])
+	if !argo.ValidBranch(b.String()) {
+		return "", fmt.Errorf("github.pullRequest.branch: %q is no name that git allows for a branch", b.String())
 	}
-	b.WriteString("\n### What changes\n\n")
-	seen := map[string]bool{}
-	for _, c := range changes {
-		if !seen[c.File] {
-			fmt.Fprintf(&b, "- `%s`\n", c.File)
-			seen[c.File] = true
+	return b.String(), nil
+}
+
+// proposal is what one pull request proposes.
+type proposal struct {
+	applications []*Application
+	files        []FileDiff
+}
+
+// pullRequests gives the works their pull requests: one for each head branch
+// of a repository. seen are all Applications, those of other replicas as well.
+func (e *Engine) pullRequests(plan *Plan, readings []*reading, works []*gitwrite.Work, diffs [][]FileDiff, apps, seen []argo.Application) {
+	type place struct {
+		reading *reading
+		head    string
+	}
+	settings := e.Settings.PullRequests
+	proposals := map[place]*proposal{}
+	requests := map[place]*gitwrite.PullRequest{}
+	var order []place
+	for _, r := range readings {
+		for _, i := range r.apps {
+			if works[i] == nil || works[i].PullRequest == nil {
+				continue
+			}
+			at := place{r, works[i].Write}
+			if requests[at] == nil {
+				requests[at] = works[i].PullRequest
+				proposals[at] = &proposal{}
+				order = append(order, at)
+			}
+			request, p := requests[at], proposals[at]
+			request.Labels = append(request.Labels, missing(apps[i].Target.Labels, request.Labels)...)
+			works[i].PullRequest = request
+			if !works[i].Settled {
+				p.applications = append(p.applications, &plan.Applications[i])
+				p.files = append(p.files, diffs[i]...)
+			}
 		}
 	}
-	b.WriteString("\nMerging deploys it. Closing without merging holds it: a pull request comes again with a newer version.\n")
-	return b.String()
+	if len(order) == 0 {
+		return
+	}
+	runs := runningIn(seen)
+	for _, at := range order {
+		text := &pullText{settings: settings, proposal: *proposals[at], runs: runs, facts: e.facts}
+		request := requests[at]
+		request.Title, request.Body, request.Key = text.title, text.body, text.key()
+	}
+}
+
+func missing(all, have []string) (rest []string) {
+	known := map[string]bool{}
+	for _, h := range have {
+		known[h] = true
+	}
+	for _, a := range all {
+		if !known[a] {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
+// running tells which Applications run an image, by registry and repository.
+type running map[string][]sighting
+
+// sighting is one image as it runs.
+type sighting struct {
+	application string // namespace/name
+	ref         image.Ref
+	health      argo.Health
+}
+
+// runningIn notes what runs.
+func runningIn(apps []argo.Application) running {
+	found := running{}
+	for _, app := range apps {
+		for _, one := range app.Running {
+			if ref, err := image.ParseRunning(one); err == nil {
+				key := ref.Registry + "/" + ref.Repository
+				found[key] = append(found[key], sighting{app.String(), ref, app.Health})
+			}
+		}
+	}
+	return found
+}
+
+// key changes whenever the text says something else of the same changes: what
+// runs where and how it fares, the exact changes of files, and the templates.
+func (t *pullText) key() string {
+	sum := sha256.New()
+	for _, template := range []*template.Template{t.settings.Title, t.settings.Body} {
+		if template != nil {
+			_, _ = fmt.Fprintln(sum, template.Root.String())
+		}
+	}
+	for _, app := range t.applications {
+		for _, img := range app.Images {
+			for _, s := range t.where(img, app.String()) {
+				_, _ = fmt.Fprintln(sum, app.String(), img.Image, s.application, s.health.Status)
+			}
+		}
+	}
+	for _, f := range t.files {
+		_, _ = fmt.Fprintln(sum, f.File, f.Diff)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// where are the other Applications that run what an image is to be.
+func (t *pullText) where(img Image, application string) []sighting {
+	ref, err := image.ParseName(img.Image)
+	if err != nil || img.Candidate == "" {
+		return nil
+	}
+	var found []sighting
+	for _, s := range t.runs[ref.Registry+"/"+ref.Repository] {
+		want, moved := img.choice.Tag, s.ref.Digest != "" && img.choice.Tag.Digest != "" && s.ref.Digest != img.choice.Tag.Digest
+		if s.application != application && !moved && (s.ref.Tag == want.Name || s.ref.Digest != "" && s.ref.Digest == want.Digest) {
+			found = append(found, s)
+		}
+	}
+	return found
 }

@@ -75,6 +75,9 @@ func (e *Engine) reportOutcomes(result *Result, once func(level slog.Level, key,
 			changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New))
 		}
 		what := strings.Join(changes, ", ")
+		if o.ByPush != "" {
+			once(slog.LevelInfo, key+" by push", o.ByPush, "application", o.Application)
+		}
 		switch {
 		case o.Err != nil:
 			once(slog.LevelError, key, "writing failed", "application", o.Application, "error", o.Err.Error())

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
@@ -83,23 +84,9 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	if len(platforms) == 0 {
 		platforms = []string{want.Default}
 	}
-	if tag.Digest == "" {
-		tag.Digest = r.digestOf(tag.Name)
-	}
-	content, known := r.client.known.get(tag.Digest)
-	if !known {
-		descriptor, err := remote.Get(r.repo.Tag(tag.Name), remote.WithContext(ctx), remote.WithTransport(tr))
-		if err != nil {
-			return tag, "", err
-		}
-		tag.Digest = descriptor.Digest.String()
-		if content, known = r.client.known.get(tag.Digest); !known {
-			if content, err = readContent(descriptor); err != nil {
-				return tag, "", fmt.Errorf("%s: %w", r.repo.Tag(tag.Name).Name(), err)
-			}
-			r.client.known.put(tag.Digest, content)
-		}
-		r.resolve(tag.Name, tag.Digest)
+	tag, content, err := r.content(ctx, tr, tag)
+	if err != nil {
+		return tag, "", err
 	}
 	// A single image's platform is only in its config, which is read where
 	// its creation time or its platform is asked for.
@@ -126,6 +113,75 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 		}
 	}
 	return tag, "has no image for " + strings.Join(platforms, " or "), nil
+}
+
+// content finds out what lies behind a tag, or behind a digest alone.
+func (r *Repository) content(ctx context.Context, tr http.RoundTripper, tag image.Tag) (image.Tag, content, error) {
+	if tag.Digest == "" {
+		tag.Digest = r.digestOf(tag.Name)
+	}
+	if found, known := r.client.known.get(tag.Digest); known {
+		return tag, found, nil
+	}
+	var ref name.Reference = r.repo.Digest(tag.Digest)
+	if tag.Name != "" {
+		ref = r.repo.Tag(tag.Name)
+	}
+	descriptor, err := remote.Get(ref, remote.WithContext(ctx), remote.WithTransport(tr))
+	if err != nil {
+		return tag, content{}, err
+	}
+	tag.Digest = descriptor.Digest.String()
+	found, known := r.client.known.get(tag.Digest)
+	if !known {
+		if found, err = readContent(descriptor); err != nil {
+			return tag, found, fmt.Errorf("%s: %w", ref.Name(), err)
+		}
+		r.client.known.put(tag.Digest, found)
+	}
+	if tag.Name != "" {
+		r.resolve(tag.Name, tag.Digest)
+	}
+	return tag, found, nil
+}
+
+// Origin is what an image says of where it comes from, by the labels of
+// https://github.com/opencontainers/image-spec/blob/main/annotations.md.
+type Origin struct {
+	Source   string // org.opencontainers.image.source: the URL of its repository
+	Revision string // org.opencontainers.image.revision: the commit
+}
+
+// About completes one tag with its digest and creation time, and tells where
+// the image comes from; of an image for several platforms, that of the first
+// for platform, or of the first of all. The error is an *Error.
+func (r *Repository) About(ctx context.Context, tag image.Tag, platform string) (image.Tag, Origin, error) {
+	tr, err := r.connect(ctx)
+	if err != nil {
+		return tag, Origin{}, r.failed("reading an image", err)
+	}
+	ctx = r.with(ctx)
+	tag, found, err := r.content(ctx, tr, tag)
+	digest := tag.Digest
+	if len(found.index) > 0 {
+		digest = found.index[0].digest
+		for _, child := range found.index {
+			if matches(child.platform, platform) {
+				digest = child.digest
+				break
+			}
+		}
+	}
+	if err == nil {
+		found, err = r.config(ctx, tr, digest)
+	}
+	if err != nil {
+		return tag, Origin{}, r.failed("reading image "+tag.Name, err)
+	}
+	if tag.Created.IsZero() {
+		tag.Created = found.created
+	}
+	return tag, found.origin, nil
 }
 
 func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, tag image.Tag, platforms []string) (image.Tag, string, error) {
@@ -169,7 +225,8 @@ func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest st
 		return content{}, err
 	}
 	// A single image: its manifest need not be read again for its kind.
-	c := content{hasConfig: true, created: file.Created.Time}
+	c := content{hasConfig: true, created: file.Created.Time, origin: Origin{
+		Source: file.Config.Labels["org.opencontainers.image.source"], Revision: file.Config.Labels["org.opencontainers.image.revision"]}}
 	if p := file.Platform(); p != nil && p.Architecture != "" {
 		c.platform = platformOf(p)
 	}
@@ -189,6 +246,7 @@ type content struct {
 	hasConfig bool
 	created   time.Time
 	platform  string
+	origin    Origin
 }
 
 type child struct{ digest, platform string }

@@ -168,3 +168,10 @@ func (g *Git) Exists(repository string) bool {
 	_, err := os.Stat(g.dir(repository))
 	return err == nil
 }
+
+// CommitMode gives a file on a branch another mode, by a person.
+func (g *Git) CommitMode(repository, branch, file, mode, blob string) error {
+	stream := fmt.Sprintf("commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata 4\nMode\nfrom refs/heads/%s^0\nM %s %s %s\ndone\n", branch, branch, mode, blob, file)
+	_, err := g.run(repository, []byte(stream), "fast-import", "--quiet", "--date-format=now", "--done")
+	return err
+}

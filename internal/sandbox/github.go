@@ -1,19 +1,22 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -22,41 +25,37 @@ import (
 // The App that the sandbox's GitHub knows.
 const (
 	AppID          = 4711
-	InstallationID = 815
+	InstallationID = 815 // of the first owner that asks; those of others follow
 	AppSlug        = "image-writeback"
 	AppUserID      = 90210
 )
 
-// GitHub is GitHub's REST API over the repositories of a Git: one App with its
-// installation, its tokens, and pull requests with a page for people.
+// GitHub is GitHub's API over the repositories of a Git: one App with its
+// installation, its tokens, and pull requests with a page for people. It can
+// check each request and each answer against GitHub's own description.
 type GitHub struct {
 	*httptest.Server
 	// PrivateKey is the App's, in PEM form.
 	PrivateKey []byte
 	// Fault may answer a request in GitHub's stead; it then returns true.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// NotGranted are permissions that the App does not have, such as pull_requests.
+	NotGranted []string
+	// TokenLife is how long tokens are valid; 0: an hour.
+	TokenLife time.Duration
+	// AutoMerge is what keeps GitHub from waiting with a merge: "forbidden" by
+	// the repository's settings, or "nothing to wait for".
+	AutoMerge string
 
-	git     *Git
-	key     *rsa.PrivateKey
-	mu      sync.Mutex
-	token   string
-	pulls   map[string][]*Pull // by owner/name
-	counter                    // of a method and a kind, such as "POST pulls"
-}
+	pullStore
+	key         *rsa.PrivateKey
+	description *description // nil: nothing is checked
+	schema      *graphQLSchema
 
-// Pull is a pull request.
-type Pull struct {
-	Number     int
-	Title      string
-	Body       string
-	Head, Base string
-	HeadSHA    string
-	State      string // open or closed
-	Merged     bool
-	Draft      bool
-	Labels     []string
-	Repository string
-	URL        string
+	token      string
+	owners     []string // each has an installation of its own
+	deviations []string
+	counter    // of a method and a kind, such as "POST pulls"
 }
 
 // NewGitHub starts the API. Git lets nobody in any more but with the App's token.
@@ -65,24 +64,18 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := make([]byte, 18)
-	if _, err := rand.Read(secret); err != nil {
-		return nil, err
-	}
-	h := &GitHub{git: git, key: key, token: "ghs_" + hex.EncodeToString(secret), pulls: map[string][]*Pull{}}
+	h := &GitHub{key: key, pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
+	h.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/pull/%d", h.URL, p.Repository, p.Number) }
+	h.RotateToken()
 	h.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.token }
+	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.Token() }
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /app", h.asApp(h.getApp))
-	mux.HandleFunc("GET /repos/{owner}/{name}/installation", h.asApp(h.getInstallation))
-	mux.HandleFunc("POST /app/installations/{id}/access_tokens", h.asApp(h.createToken))
-	mux.HandleFunc("GET /users/{login}", h.asInstallation(h.getUser))
-	mux.HandleFunc("GET /repos/{owner}/{name}/pulls", h.asInstallation(h.listPulls))
-	mux.HandleFunc("POST /repos/{owner}/{name}/pulls", h.asInstallation(h.createPull))
-	mux.HandleFunc("PATCH /repos/{owner}/{name}/pulls/{number}", h.asInstallation(h.editPull))
-	mux.HandleFunc("POST /repos/{owner}/{name}/issues/{number}/labels", h.asInstallation(h.addLabels))
+	for _, route := range h.routes() {
+		mux.HandleFunc(route.method+" "+route.path, h.checked(route))
+	}
+	mux.HandleFunc("POST /graphql", h.asInstallation(h.graphQL))
 	pages := http.NewServeMux() // of its own: its pattern overlaps with those of the API
-	pages.HandleFunc("GET /{owner}/{name}/pull/{number}", h.page)
+	pages.HandleFunc("GET /{owner}/{repo}/pull/{pull_number}", h.page)
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.served(r.Method + " " + kindOf(r.URL.Path))
 		if h.Fault != nil && h.Fault(w, r) {
@@ -97,11 +90,107 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	return h, nil
 }
 
+// Check has each request and each answer checked from now on against GitHub's
+// own description, which "make tools" puts into the folder bin; see Deviations.
+func (h *GitHub) Check(bin string) (err error) {
+	if h.description, err = loadDescription(bin); err != nil {
+		return err
+	}
+	h.schema, err = loadGraphQLSchema(bin)
+	return err
+}
+
+// route is an operation of GitHub's REST API; its path is written as GitHub's
+// description writes it.
+type route struct {
+	method, path string
+	needs        string // permission, such as pull_requests=write
+	serve        http.HandlerFunc
+}
+
+func (h *GitHub) routes() []route {
+	const repo, pull, issue = "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/pulls/{pull_number}", "/repos/{owner}/{repo}/issues/{issue_number}"
+	return []route{
+		{"GET", "/app", "", h.asApp(h.getApp)},
+		{"GET", repo + "/installation", "", h.asApp(h.getInstallation)},
+		{"POST", "/app/installations/{installation_id}/access_tokens", "", h.asApp(h.createToken)},
+		{"GET", "/users/{username}", "", h.asInstallation(h.getUser)},
+		{"GET", repo + "/pulls", "pull_requests=read", h.asInstallation(h.listPulls)},
+		{"POST", repo + "/pulls", "pull_requests=write", h.asInstallation(h.createPull)},
+		{"PATCH", pull, "pull_requests=write", h.asInstallation(h.editPull)},
+		{"GET", pull + "/commits", "pull_requests=read", h.asInstallation(h.listCommits)},
+		{"PUT", pull + "/merge", "contents=write", h.asInstallation(h.mergePull)},
+		{"POST", pull + "/requested_reviewers", "pull_requests=write", h.asInstallation(h.requestReviewers)},
+		{"POST", issue + "/labels", "pull_requests=write", h.asInstallation(h.addLabels)},
+		{"POST", issue + "/assignees", "pull_requests=write", h.asInstallation(h.addAssignees)},
+		{"GET", issue + "/comments", "pull_requests=read", h.asInstallation(h.listComments)},
+		{"POST", issue + "/comments", "pull_requests=write", h.asInstallation(h.createComment)},
+		{"GET", repo + "/compare/{basehead}", "contents=read", h.asInstallation(h.compare)},
+	}
+}
+
+// checked serves an operation: with its permission, with an ETag for what was
+// read, and within GitHub's description.
+func (h *GitHub) checked(route route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		check(err)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if h.description != nil {
+			h.deviates(h.description.request(route, r, body))
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		recorded := httptest.NewRecorder()
+		if permission, _, _ := strings.Cut(route.needs, "="); permission != "" && slices.Contains(h.NotGranted, permission) {
+			recorded.Header().Set("X-Accepted-GitHub-Permissions", route.needs)
+			refuse(recorded, http.StatusForbidden, "Resource not accessible by integration")
+		} else {
+			route.serve(recorded, r)
+		}
+		answer := recorded.Body.Bytes()
+		if h.description != nil {
+			answer, err = h.description.answer(route, r, recorded.Code, recorded.Header(), answer)
+			h.deviates(err)
+		}
+		if r.Method == http.MethodGet && recorded.Code == http.StatusOK {
+			sum := sha256.Sum256(append([]byte(r.Header.Get("Authorization")), answer...))
+			tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+			recorded.Header().Set("ETag", tag)
+			if r.Header.Get("If-None-Match") == tag {
+				h.served("304")
+				w.Header().Set("ETag", tag)
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+		}
+		maps.Copy(w.Header(), recorded.Header())
+		w.WriteHeader(recorded.Code)
+		_, _ = w.Write(answer)
+	}
+}
+
+func (h *GitHub) deviates(err error) {
+	if err == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deviations = append(h.deviations, err.Error())
+}
+
+// Deviations are the requests and answers that GitHub's description does not
+// allow; a test fails on the first.
+func (h *GitHub) Deviations() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.deviations)
+}
+
 // kindOf is the last word of a path that is no number or name: "pulls",
 // "labels", "access_tokens", "installation", "app" or "users".
 func kindOf(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	for _, kind := range []string{"labels", "pulls", "access_tokens", "installation", "users", "app"} {
+	for _, kind := range []string{"labels", "assignees", "requested_reviewers", "comments", "commits", "merge", "compare", "pulls", "access_tokens", "installation", "users", "app", "graphql"} {
 		if slices.Contains(parts, kind) {
 			return kind
 		}
@@ -110,39 +199,20 @@ func kindOf(path string) string {
 }
 
 // Token is the installation's token.
-func (h *GitHub) Token() string { return h.token }
-
-// Pulls lists a repository's pull requests, oldest first.
-func (h *GitHub) Pulls(repository string) []Pull {
+func (h *GitHub) Token() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []Pull
-	for _, p := range h.pulls[repository] {
-		all = append(all, *p)
-	}
-	return all
+	return h.token
 }
 
-// ClosePull closes a pull request as a person does, by merging it or without.
-func (h *GitHub) ClosePull(repository string, number int, merged bool) error {
+// RotateToken ends the installation's token, as GitHub does after an hour.
+func (h *GitHub) RotateToken() {
+	secret := make([]byte, 18)
+	_, err := rand.Read(secret)
+	check(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.pulls[repository][number-1]
-	p.State, p.Merged = "closed", merged
-	if !merged {
-		return nil
-	}
-	base, head := "refs/heads/"+p.Base, "refs/heads/"+p.Head
-	tree, err := h.git.Run(repository, "merge-tree", "--write-tree", base, head)
-	if err != nil {
-		return err
-	}
-	merge, err := h.git.Run(repository, "commit-tree", strings.TrimSpace(tree), "-p", base, "-p", head, "-m", "Merge pull request #"+strconv.Itoa(number))
-	if err != nil {
-		return err
-	}
-	_, err = h.git.Run(repository, "update-ref", base, strings.TrimSpace(merge))
-	return err
+	h.token = "ghs_" + hex.EncodeToString(secret)
 }
 
 // asApp lets in who signs as the App, with a JWT as GitHub wants it.
@@ -161,8 +231,8 @@ func (h *GitHub) asApp(next http.HandlerFunc) http.HandlerFunc {
 
 func (h *GitHub) asInstallation(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		authorization := r.Header.Get("Authorization")
-		if authorization != "token "+h.token && authorization != "Bearer "+h.token {
+		authorization, token := r.Header.Get("Authorization"), h.Token()
+		if authorization != "token "+token && authorization != "Bearer "+token {
 			refuse(w, http.StatusUnauthorized, "Bad credentials")
 			return
 		}
@@ -171,7 +241,7 @@ func (h *GitHub) asInstallation(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {
-	answer(w, status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest"})
+	answer(w, status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(status)})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -189,148 +259,71 @@ func (h *GitHub) getInstallation(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"id": InstallationID, "app_id": AppID})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	owner := r.PathValue("owner")
+	if !slices.Contains(h.owners, owner) {
+		h.owners = append(h.owners, owner)
+	}
+	answer(w, http.StatusOK, map[string]any{"id": InstallationID + slices.Index(h.owners, owner), "app_id": AppID, "app_slug": AppSlug})
 }
 
 func (h *GitHub) createToken(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("id") != strconv.Itoa(InstallationID) {
+	h.mu.Lock()
+	last := InstallationID + max(len(h.owners)-1, 0)
+	h.mu.Unlock()
+	if id, _ := strconv.Atoi(r.PathValue("installation_id")); id < InstallationID || id > last {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	answer(w, http.StatusCreated, map[string]any{"token": h.token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+	life := h.TokenLife
+	if life == 0 {
+		life = time.Hour
+	}
+	answer(w, http.StatusCreated, map[string]any{"token": h.Token(), "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)})
 }
 
 func (h *GitHub) getUser(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("login") != AppSlug+"[bot]" {
+	if r.PathValue("username") != AppSlug+"[bot]" {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"id": AppUserID, "login": AppSlug + "[bot]", "type": "Bot"})
+	user := maps.Clone(bot)
+	user["user_view_type"] = "public"
+	answer(w, http.StatusOK, user)
 }
 
-func repositoryOf(r *http.Request) string { return r.PathValue("owner") + "/" + r.PathValue("name") }
+var bot = map[string]any{"id": AppUserID, "login": AppSlug + "[bot]", "type": "Bot"}
 
-// render is a pull request in the API's form.
-func (h *GitHub) render(p *Pull) map[string]any {
-	side := func(ref, sha string) map[string]any {
-		return map[string]any{"ref": ref, "sha": sha, "label": strings.Split(p.Repository, "/")[0] + ":" + ref, "repo": map[string]any{"full_name": p.Repository}}
-	}
-	if sha, err := h.git.Head(p.Repository, p.Head); err == nil && sha != "" && p.State == "open" {
-		p.HeadSHA = sha
-	}
-	var mergedAt any
-	if p.Merged {
-		mergedAt = "2026-01-01T00:00:00Z"
-	}
-	base, _ := h.git.Head(p.Repository, p.Base)
-	return map[string]any{"number": p.Number, "title": p.Title, "body": p.Body, "state": p.State, "draft": p.Draft, "html_url": p.URL,
-		"merged_at": mergedAt, "head": side(p.Head, p.HeadSHA), "base": side(p.Base, base)}
-}
+func repositoryOf(r *http.Request) string { return r.PathValue("owner") + "/" + r.PathValue("repo") }
 
-func (h *GitHub) listPulls(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	state, head := query.Get("state"), query.Get("head")
-	if state == "" {
-		state = "open"
-	}
-	size, _ := strconv.Atoi(query.Get("per_page"))
-	if size == 0 {
-		size = 30
-	}
-	page, _ := strconv.Atoi(query.Get("page"))
-	page = max(page, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	found := []map[string]any{}
-	for _, p := range slices.Backward(h.pulls[repositoryOf(r)]) { // newest first
-		if (state == "all" || p.State == state) && (head == "" || head == r.PathValue("owner")+":"+p.Head) {
-			found = append(found, h.render(p))
-		}
-	}
-	from, to := min((page-1)*size, len(found)), min(page*size, len(found))
-	if to < len(found) {
-		query.Set("page", strconv.Itoa(page+1))
-		w.Header().Set("Link", fmt.Sprintf("<%s%s?%s>; rel=\"next\"", h.URL, r.URL.Path, query.Encode()))
-	}
-	answer(w, http.StatusOK, found[from:to])
-}
-
-func (h *GitHub) createPull(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		Title, Body, Head, Base string
-		Draft                   bool
-	}
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || request.Title == "" {
-		refuse(w, http.StatusUnprocessableEntity, "Validation Failed")
-		return
-	}
+// compare tells of the commits between two of a repository.
+func (h *GitHub) compare(w http.ResponseWriter, r *http.Request) {
 	repository := repositoryOf(r)
-	sha, err := h.git.Head(repository, request.Head)
-	if err != nil || sha == "" {
-		refuse(w, http.StatusUnprocessableEntity, "Validation Failed: head invalid")
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, p := range h.pulls[repository] {
-		if p.State == "open" && p.Head == request.Head && p.Base == request.Base {
-			refuse(w, http.StatusUnprocessableEntity, "A pull request already exists for "+request.Head)
-			return
-		}
-	}
-	number := len(h.pulls[repository]) + 1
-	p := &Pull{Number: number, Title: request.Title, Body: request.Body, Head: request.Head, Base: request.Base, Draft: request.Draft, State: "open",
-		Repository: repository, HeadSHA: sha, URL: fmt.Sprintf("%s/%s/pull/%d", h.URL, repository, number)}
-	h.pulls[repository] = append(h.pulls[repository], p)
-	answer(w, http.StatusCreated, h.render(p))
-}
-
-func (h *GitHub) find(r *http.Request) *Pull {
-	number, _ := strconv.Atoi(r.PathValue("number"))
-	pulls := h.pulls[repositoryOf(r)]
-	if number < 1 || number > len(pulls) {
-		return nil
-	}
-	return pulls[number-1]
-}
-
-func (h *GitHub) editPull(w http.ResponseWriter, r *http.Request) {
-	var request struct{ Title, Body, State, Base *string }
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		refuse(w, http.StatusUnprocessableEntity, "Validation Failed")
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.find(r)
-	if p == nil {
+	from, to, ok := strings.Cut(r.PathValue("basehead"), "...")
+	out, err := h.git.Run(repository, "log", "--reverse", logFormat, from+".."+to)
+	if !ok || err != nil {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Body, &p.Body}, {request.State, &p.State}, {request.Base, &p.Base}} {
-		if set.from != nil {
-			*set.to = *set.from
-		}
-	}
-	answer(w, http.StatusOK, h.render(p))
+	commits := h.commits(repository, out)
+	answer(w, http.StatusOK, map[string]any{"html_url": fmt.Sprintf("%s/%s/compare/%s...%s", h.URL, repository, from, to),
+		"status": "ahead", "ahead_by": len(commits), "behind_by": 0, "total_commits": len(commits), "commits": commits})
 }
 
-func (h *GitHub) addLabels(w http.ResponseWriter, r *http.Request) {
-	var request struct{ Labels []string }
-	var list []string
-	raw := json.NewDecoder(r.Body)
-	var either json.RawMessage
-	if raw.Decode(&either) == nil && json.Unmarshal(either, &list) != nil {
-		_ = json.Unmarshal(either, &request)
-		list = request.Labels
+// commits are those of a log in the form above.
+func (h *GitHub) commits(repository, log string) []map[string]any {
+	all := []map[string]any{}
+	for one := range strings.SplitSeq(log, "\x01") {
+		f := strings.Split(strings.TrimLeft(one, "\n"), "\x00")
+		if len(f) != 6 {
+			continue
+		}
+		who := func(name, email string) map[string]any {
+			return map[string]any{"name": name, "email": email, "date": "2026-01-01T00:00:00Z"}
+		}
+		all = append(all, map[string]any{"sha": f[0], "html_url": h.URL + "/" + repository + "/commit/" + f[0],
+			"commit": map[string]any{"message": strings.TrimSpace(f[5]), "author": who(f[1], f[2]), "committer": who(f[3], f[4])}})
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.find(r)
-	if p == nil {
-		refuse(w, http.StatusNotFound, "Not Found")
-		return
-	}
-	p.Labels = append(p.Labels, list...)
-	answer(w, http.StatusOK, []any{})
+	return all
 }

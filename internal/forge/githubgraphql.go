@@ -1,0 +1,48 @@
+package forge
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-github/v88/github"
+)
+
+// graphQLError is what GraphQL refuses, with status 200.
+type graphQLError struct {
+	messages []string
+	kinds    []string // such as FORBIDDEN or STALE_DATA
+}
+
+// Error quotes GitHub.
+func (e *graphQLError) Error() string { return "GitHub answered " + strings.Join(e.messages, "; ") }
+
+func (e *graphQLError) says(words string) bool {
+	return strings.Contains(strings.ToLower(e.Error()), words)
+}
+
+// graphQL sends a query. GitHub Enterprise Server has it beside api/v3.
+func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query string, variables map[string]any, data any) error {
+	at := *g.api
+	at.Path = strings.TrimSuffix(at.Path, "v3/") + "graphql"
+	request, err := client.NewRequest(ctx, http.MethodPost, at.String(), map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Data   any
+		Errors []struct{ Message, Type string }
+	}{Data: data}
+	if _, err := client.Do(request, &answer); err != nil {
+		return err
+	}
+	if len(answer.Errors) == 0 {
+		return nil
+	}
+	failed := &graphQLError{}
+	for _, one := range answer.Errors {
+		failed.messages = append(failed.messages, one.Message)
+		failed.kinds = append(failed.kinds, one.Type)
+	}
+	return failed
+}

@@ -1,0 +1,192 @@
+package reconcile
+
+import (
+	"context"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+const server = "asia-northeast2-docker.pkg.dev/p/backend/server"
+
+// example is a pull request with something to tell in each of its parts.
+func example(t *testing.T) (*pullText, []gitwrite.Change) {
+	t.Helper()
+	built := time.Date(2026, 11, 20, 8, 11, 2, 0, time.UTC)
+	app := &Application{Namespace: "argocd", Name: "backend-prod", Images: []Image{
+		{Alias: "server", Image: server, File: "k.yaml", Candidate: "v1.5.0", Reason: "v1.5.0 waits", choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v1.5.0", Digest: newD, Created: built}, Reason: "highest version within ^1.0, of 12 allowed tags"}},
+		{Alias: "web", Image: "nginx", File: "k.yaml", Candidate: "1.27", choice: policy.Choice{Found: true, Tag: image.Tag{Name: "1.27"}, Reason: "highest version, of 2 allowed tags (allow-tags regexp:^[0-9.]+$|x)"}}}}
+	runs := runningIn([]argo.Application{
+		{Namespace: "argocd", Name: "backend-dev", Running: []string{server + ":v1.5.0", "nginx:1.25"}, Health: argo.Health{Status: "Healthy", Since: built.Add(time.Hour)}},
+		{Namespace: "argocd", Name: "backend-stage", Running: []string{server + ":v1.5.0@" + newD}, Health: argo.Health{Status: "Degraded"}},
+		{Namespace: "argocd", Name: "moved", Running: []string{server + ":v1.5.0@" + strings.Replace(newD, "2", "3", 1)}, Health: argo.Health{Status: "Healthy"}},
+		{Namespace: "argocd", Name: "backend-prod", Running: []string{server + ":v1.5.0"}},
+	})
+	text := &pullText{runs: runs, proposal: proposal{applications: []*Application{app}, files: []FileDiff{{File: "k.yaml", Diff: "--- a/k.yaml\n+++ b/k.yaml\n@@ -1 +1 @@\n-  newTag: v1.4.2\n+  newTag: v1.5.0\n"}}},
+		facts: func(_ context.Context, img Image) facts {
+			f := facts{tag: img.choice.Tag}
+			if img.Alias == "server" {
+				f.comparison = forge.Comparison{URL: "https://github.com/o/server/compare/1111111...2222222", Total: 23, Commits: []forge.ComparedCommit{
+					{SHA: "2222222222", Subject: "Fix the login of @ada, closes #7", URL: "https://github.com/o/server/commit/2222222222"},
+					{SHA: "3333333333", Subject: "Use `slog`", URL: "https://github.com/o/server/commit/3333333333"}}}
+			}
+			return f
+		}}
+	return text, []gitwrite.Change{{File: "k.yaml", Image: server, Alias: "server", Old: "v1.4.2", New: "v1.5.0"}, {File: "k.yaml", Image: "nginx", Alias: "web", New: "1.27"}}
+}
+
+// TestPullRequestBody holds what reviewers read; see testdata/pullrequest.md.
+func TestPullRequestBody(t *testing.T) {
+	text, changes := example(t)
+	got := text.body(t.Context(), changes)
+	const file = "testdata/pullrequest.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || got != string(want) {
+		t.Errorf("%v; got:\n%s", err, got)
+	}
+}
+
+func TestPullRequestTitle(t *testing.T) {
+	prod, web := &Application{Name: "prod"}, &Application{Name: "web"}
+	long := "0123456789abcdef0123456789abcdef01234567"
+	one := gitwrite.Change{Alias: "app", Old: long, New: "v1.5.0"}
+	two := gitwrite.Change{Alias: "web", New: "latest@" + newD}
+	three, four := gitwrite.Change{Alias: "a", Old: "1", New: "2"}, gitwrite.Change{Alias: "b", Old: "1", New: "2"}
+	for want, c := range map[string]struct {
+		applications []*Application
+		changes      []gitwrite.Change
+	}{
+		"prod: app 0123456789 → v1.5.0, web (none) → latest@2222222": {[]*Application{prod}, []gitwrite.Change{one, two}},
+		"prod: 4 images":                     {[]*Application{prod}, []gitwrite.Change{one, two, three, four}},
+		"prod, web: app 0123456789 → v1.5.0": {[]*Application{prod, web}, []gitwrite.Change{one, one}},
+		"4 Applications: a 1 → 2":            {[]*Application{prod, web, prod, web}, []gitwrite.Change{three}},
+	} {
+		text := &pullText{proposal: proposal{applications: c.applications}}
+		if got := text.title(c.changes); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestPullRequestTemplates(t *testing.T) {
+	text, changes := example(t)
+	var err error
+	if text.settings.Title, err = ParseTemplate("github.pullRequest.title", "chore(deps): {{range .Changes}}{{.Alias}} {{.New}} {{end}}"); err != nil {
+		t.Fatal(err)
+	}
+	if text.settings.Body, err = ParseTemplate("github.pullRequest.body", "Ask {{range .Applications}}{{.Name}}{{end}}.\n\n{{.Default}}"); err != nil {
+		t.Fatal(err)
+	}
+	if got := text.title(changes); got != "chore(deps): server v1.5.0 web 1.27" {
+		t.Errorf("title %q", got)
+	}
+	if got := text.body(t.Context(), changes); !strings.HasPrefix(got, "Ask backend-prod.\n\nNewer images") {
+		t.Errorf("body %q", got)
+	}
+	for text, want := range map[string]string{"{{.Nope}}": "can't evaluate field Nope", "{{": "github.pullRequest.title"} {
+		if _, err := ParseTemplate("github.pullRequest.title", text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestPullRequestKey holds what has an open pull request written anew: how it
+// fares elsewhere and the change itself, but not since when or how many tags
+// there are.
+func TestPullRequestKey(t *testing.T) {
+	text, _ := example(t)
+	before := text.key()
+	same, _ := example(t)
+	same.applications[0].Images[0].choice.Reason = "highest version within ^1.0, of 13 allowed tags"
+	for _, all := range same.runs {
+		for i := range all {
+			all[i].health.Since = time.Time{}
+		}
+	}
+	if same.key() != before {
+		t.Error("the text is written anew for nothing")
+	}
+	for what, change := range map[string]func(*pullText){
+		"health": func(t *pullText) {
+			t.runs["asia-northeast2-docker.pkg.dev/p/backend/server"][0].health.Status = "Degraded"
+		},
+		"diff": func(t *pullText) { t.files[0].Diff += " x\n" },
+		"template": func(p *pullText) {
+			p.settings.Body, _ = ParseTemplate("github.pullRequest.body", "x")
+		},
+	} {
+		other, _ := example(t)
+		change(other)
+		if other.key() == before {
+			t.Errorf("%s: the text stays as it is", what)
+		}
+	}
+}
+
+// TestPullRequestBodyFits holds that no number of changes makes a body that
+// GitHub refuses.
+func TestPullRequestBodyFits(t *testing.T) {
+	text, changes := example(t)
+	var many []gitwrite.Change
+	for range 1000 {
+		many = append(many, changes...)
+		text.applications = append(text.applications, text.applications[0])
+		text.files = append(text.files, text.files[0])
+	}
+	if got := len(text.body(t.Context(), many)); got > 65_536-16_384 { // the rest is for our mark
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestBranchTemplate(t *testing.T) {
+	app := argo.Application{Namespace: "argocd", Name: "backend", Project: "shop", Labels: map[string]string{"team": "x"}}
+	for text, want := range map[string]string{"updates/{{.Project}}": "updates/shop", "{{.Namespace}}-{{.Name}}-{{.Labels.team}}": "argocd-backend-x"} {
+		template, err := ParseBranchTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := template.Branch(app); got != want || err != nil {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{"a b": "is no name that git allows", "{{.Nope}}": "can't evaluate field Nope", "{{": "unclosed action"} {
+		if _, err := ParseBranchTemplate(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestRegistryLink(t *testing.T) {
+	for name, want := range map[string]string{
+		server:              "https://" + server + ":1",
+		"nginx":             "https://hub.docker.com/_/nginx/tags?name=1",
+		"o/app":             "https://hub.docker.com/r/o/app/tags?name=1",
+		"quay.io/o/app":     "https://quay.io/repository/o/app?tab=tags&tag=1",
+		"ghcr.io/o/app":     "https://ghcr.io/o/app:1",
+		"eu.gcr.io/p/app":   "https://eu.gcr.io/p/app:1",
+		"registry.corp/app": "",
+	} {
+		ref, err := image.ParseName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := registryLink(ref, image.Tag{Name: "1"}); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
