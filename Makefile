@@ -25,7 +25,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # Where the image goes, such as REGION-docker.pkg.dev/PROJECT/tools/updater.
 IMAGE ?= ghcr.io/liverty-music/image-writeback
 
-.PHONY: help build image run test e2e bench check lint tools clean
+.PHONY: help build image run screens test e2e bench check lint tools clean
 
 help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -40,6 +40,11 @@ image: bin/ko ## build the container image for all platforms, with SBOM, and pus
 run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
 	go build -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
+
+screens: build ## take pictures of the demo's pages with a browser, into bin/screens
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-noto-color-emoji; }
+	go build -o bin/demo ./cmd/demo
+	@bin/demo --updater bin/updater --once --screens bin/screens
 
 test: tools check lint build ## install what the tests need, then run everything
 	@# compiled here, so that no test waits for it

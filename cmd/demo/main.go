@@ -26,10 +26,11 @@ import (
 func main() {
 	updater := flag.String("updater", "bin/updater", "the updater to run")
 	once := flag.Bool("once", false, "end when the story has been told")
+	screens := flag.String("screens", "", "a folder: put pictures of the pages into it, taken by a browser")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	log.SetFlags(0)
-	err := run(ctx, *updater, *once)
+	err := run(ctx, *updater, *once, *screens)
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil && !interrupted {
@@ -47,7 +48,7 @@ type demo struct {
 	log     *sandbox.Log
 }
 
-func run(ctx context.Context, updater string, once bool) error {
+func run(ctx context.Context, updater string, once bool, screens string) error {
 	dir, err := os.MkdirTemp("", "image-writeback-demo-")
 	if err != nil {
 		return err
@@ -70,6 +71,11 @@ func run(ctx context.Context, updater string, once bool) error {
 	if err := d.tell(ctx); err != nil {
 		_, _ = fmt.Fprint(os.Stderr, d.log)
 		return err
+	}
+	if screens != "" {
+		if err := d.takeScreens(ctx, screens); err != nil {
+			return err
+		}
 	}
 	if !once {
 		d.goOn(ctx)

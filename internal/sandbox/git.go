@@ -108,7 +108,7 @@ func (g *Git) Run(repository string, args ...string) (string, error) {
 }
 
 func (g *Git) run(repository string, stdin []byte, args ...string) (string, error) {
-	command := exec.Command("git", args...)
+	command := exec.Command("git", args...) //nolint:gosec // a part for tests
 	command.Dir, command.Env, command.Stdin = g.dir(repository), gitEnvironment(), bytes.NewReader(stdin)
 	var out, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &out, &stderr

@@ -148,6 +148,13 @@ func (h *pullStore) ReopenPull(repository string, number int) error {
 	return nil
 }
 
+// SetBody replaces the text of a pull request.
+func (h *pullStore) SetBody(repository string, number int, body string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pulls[repository][number-1].Body = body
+}
+
 // EditBody puts a person's words before the text of a pull request.
 func (h *pullStore) EditBody(repository string, number int, words string) error {
 	h.mu.Lock()

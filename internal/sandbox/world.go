@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"crypto/sha1" //nolint:gosec // commit hashes
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,6 +45,9 @@ func NewWorld(dir string) (*World, error) {
 	if err := git.Create(ExampleRepository, true, exampleFiles()); err != nil {
 		return nil, err
 	}
+	if err := git.Create(sourceRepository, true, map[string]string{"README.md": "# backend\n"}); err != nil {
+		return nil, err
+	}
 	w.Build("v1.2.3")
 	w.Build()
 	w.Build("v1.3.0")
@@ -71,14 +72,22 @@ func (w *World) Close() {
 	w.Git.Close()
 }
 
+// sourceRepository is where the example's program is developed.
+const sourceRepository = "liverty-music/backend"
+
+// What its commits say, one after the other.
+var subjects = []string{"Show concerts on a map", "Fix the login of people with two accounts (#241)", "Load the artists in one query", "Answer in Japanese where people ask for it", "Retry payments that time out"}
+
 // Build does what CI does on a merge: it pushes an image under the commit's
 // hash and latest, and on a release under its version too. It returns the hash.
 func (w *World) Build(releases ...string) string {
+	subject := subjects[w.builds%len(subjects)]
 	w.builds++
-	sum := sha1.Sum(fmt.Append(nil, "commit ", w.builds)) //nolint:gosec // a commit hash
-	commit := hex.EncodeToString(sum[:])
+	check(w.Git.Commit(sourceRepository, "main", subject, map[string]string{"CHANGES": fmt.Sprintln(w.builds, subject)}))
+	commit := must(w.Git.Head(sourceRepository, "main"))
 	created := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(w.builds) * time.Hour)
-	w.Registry.Push(exampleImagePath, Build{Created: created, Labels: map[string]string{"org.opencontainers.image.revision": commit}}, append([]string{commit, "latest"}, releases...)...)
+	w.Registry.Push(exampleImagePath, Build{Created: created, Labels: map[string]string{
+		"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": w.Git.URLOf(sourceRepository)}}, append([]string{commit, "latest"}, releases...)...)
 	w.Newest = commit
 	return commit
 }

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+// TestWhatAPullRequestTells holds that the facts in its text are those of the
+// registry, of the source repository and of the other Applications.
+func TestWhatAPullRequestTells(t *testing.T) {
+	w := newWorld(t)
+	edit(t, w.Applications, "  destination: {server: https://kubernetes.default.svc, namespace: backend}\n",
+		"  destination: {server: https://kubernetes.default.svc, namespace: backend}\nstatus:\n  health: {status: Degraded, lastTransitionTime: 2026-11-21T07:30:00Z}\n  summary: {images: ["+sandbox.ExampleImage+":v1.3.0]}\n")
+	run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, 0)
+	pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+	if len(pulls) != 1 {
+		t.Fatalf("%d pull requests", len(pulls))
+	}
+	for _, want := range []string{
+		"| [`v1.3.0`](https://" + sandbox.ExampleImage + ":v1.3.0) | `sha256:", "| 2026-11-20 11:00 UTC |",
+		"`v1.3.0` is the highest version within ^1.0",
+		"- **server** in `argocd/backend-dev`: 💔 Degraded since 2026-11-21 07:30 UTC",
+		"/liverty-music/backend/compare/", "(2 commits)", "`Load the artists in one query`\n", "`Fix the login of people with two accounts (#241)`\n",
+		"-  newTag: v1.2.3\n+  newTag: v1.3.0\n", "server.ignore-tags='v1.3.0'",
+	} {
+		if !strings.Contains(pulls[0].Body, want) {
+			t.Errorf("no %q in:\n%s", want, pulls[0].Body)
+		}
+	}
+	// How it fares there is told anew, though nothing else has changed.
+	edit(t, w.Applications, "Degraded", "Healthy")
+	run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, 0)
+	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 || !strings.Contains(pulls[0].Body, "💚 Healthy since") || w.Git.Count("push") != 1 {
+		t.Errorf("%d pushes, %+v", w.Git.Count("push"), pulls)
+	}
+}
