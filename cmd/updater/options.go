@@ -140,6 +140,9 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 	if change != nil {
 		change(&c)
 	}
+	if c.Git.CommitVia == "github-api" && (c.Git.Author != config.Author{} || c.Git.Signing != config.Signing{}) {
+		return nil, usage(errors.New("git.commitVia: github-api: GitHub makes and signs the commits itself; leave out --git-commit-user, --git-commit-email and --git-commit-signing-key, or use commitVia: push"))
+	}
 	log, err := o.logger(cmd.ErrOrStderr())
 	if err != nil {
 		return nil, usage(err)

@@ -255,6 +255,7 @@ func TestUsage(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
 	bad := write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: all}\n")
 	hub := write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
+	api := write(t, filepath.Join(dir, "api.yaml"), "git: {commitVia: github-api}\ngithub: {tokenFile: "+bad+"}\n")
 	apps := write(t, filepath.Join(dir, "apps.yaml"), "{}")
 	for _, c := range []struct {
 		args []string
@@ -266,6 +267,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--once", "--config", filepath.Join(dir, "none.yaml")}, "none.yaml: no such file"},
 		{[]string{"run", "--once", "--config", bad, "--applications", apps}, "bad.yaml:1: unknown key intervall; did you mean interval?"},
 		{[]string{"run", "--once", "--config", hub, "--applications", apps}, "holds no RSA private key"},
+		{[]string{"run", "--once", "--config", api, "--applications", apps, "--git-commit-user", "ada"}, "leave out --git-commit-user"},
 		{[]string{"run", "--once"}, "--applications"},
 		{[]string{"plan", "-o", "xml"}, "use table, json or yaml"},
 		{[]string{"explain"}, "accepts 1 arg"},

@@ -387,6 +387,18 @@ func TestRateLimits(t *testing.T) {
 	}
 }
 
+// TestGraphQLsRateLimit comes with status 200.
+func TestGraphQLsRateLimit(t *testing.T) {
+	hub, r := start(t)
+	reset := time.Now().Add(time.Hour)
+	hub.Fault = refusing("POST /graphql", 200, `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
+	_, err := r.Commit(t.Context(), "main", strings.Repeat("0", 40), "message", nil)
+	var limited *LimitedError
+	if !errors.As(err, &limited) || limited.Until.Unix() != reset.Unix() {
+		t.Error(err)
+	}
+}
+
 func TestRepositoriesAreTold(t *testing.T) {
 	hub, err := newGitHub("https://api.github.com/", "test")
 	if err != nil {

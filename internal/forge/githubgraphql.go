@@ -3,7 +3,9 @@ package forge
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v88/github"
 )
@@ -33,11 +35,16 @@ func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query strin
 		Data   any
 		Errors []struct{ Message, Type string }
 	}{Data: data}
-	if _, err := client.Do(request, &answer); err != nil {
+	response, err := client.Do(request, &answer)
+	if err != nil {
 		return err
 	}
 	if len(answer.Errors) == 0 {
 		return nil
+	}
+	if answer.Errors[0].Type == "RATE_LIMITED" { // with status 200
+		reset, _ := strconv.ParseInt(response.Header.Get("X-RateLimit-Reset"), 10, 64)
+		return &LimitedError{time.Unix(reset, 0)}
 	}
 	failed := &graphQLError{}
 	for _, one := range answer.Errors {

@@ -16,7 +16,7 @@ import (
 type mark struct {
 	// Key is the one of the text: another means that it is to be written anew.
 	Key string `json:"key"`
-	// Changes are those proposed, each by what changeID makes of it.
+	// Changes are those proposed, each by its place and its version; see changeID.
 	Changes []string `json:"changes"`
 	// Withdrawn tells that we closed it ourselves, so that nobody declined it.
 	Withdrawn bool `json:"withdrawn,omitempty"`
@@ -31,11 +31,28 @@ const (
 	closedMark = "<!-- image-writeback closed this -->"
 )
 
-// changeID is short, since a body has room for 65,536 characters, and says
-// nothing of the version that the file held before.
+// changeID is a change as a place and a version, short, since a body has room
+// for 65,536 characters. It says nothing of the version before.
 func changeID(c Change) string {
-	sum := sha256.Sum256([]byte(c.File + "\n" + c.Image + "\n" + c.New))
-	return hex.EncodeToString(sum[:6])
+	place := sha256.Sum256([]byte(c.File + "\n" + c.Image))
+	version := sha256.Sum256([]byte(c.New))
+	return hex.EncodeToString(place[:3]) + "-" + hex.EncodeToString(version[:3])
+}
+
+// within tells whether all places of a mark are among those of some changes:
+// what was proposed there is proposed anew by them.
+func (m mark) within(changes []Change) bool {
+	places := map[string]bool{}
+	for _, c := range changes {
+		place, _, _ := strings.Cut(changeID(c), "-")
+		places[place] = true
+	}
+	for _, id := range m.Changes {
+		if place, _, _ := strings.Cut(id, "-"); !places[place] {
+			return false
+		}
+	}
+	return len(m.Changes) > 0
 }
 
 // withMark puts a mark under a text, instead of the one that it may have. JSON

@@ -134,11 +134,12 @@ func (w *writing) consult(ctx context.Context) {
 	if len(asking) == 0 {
 		return
 	}
-	open, err := w.openPullRequests(ctx)
+	var err error
+	w.open, err = w.openPullRequests(ctx)
 	for _, r := range asking {
 		failed := err
 		if err == nil {
-			r.open = open[r.head]
+			r.open = w.open[r.head]
 			failed = w.judge(ctx, r)
 		}
 		if failed != nil {
@@ -216,10 +217,8 @@ func (w *writing) foreign(ctx context.Context, r *request, head plumbing.Hash) (
 		return "somebody (what lies below is not known, without an open pull request)", nil
 	}
 	commits, err := w.repo.forge.Commits(ctx, *r.open)
-	for _, c := range commits {
-		if !ours(Signature{c.AuthorName, c.AuthorEmail}, Signature{c.CommitterName, c.CommitterEmail}, c.Message) {
-			return c.CommitterName, nil
-		}
+	if i := slices.IndexFunc(commits, foreignCommit); i >= 0 {
+		return commits[i].CommitterName, nil
 	}
 	return "", err
 }
@@ -291,13 +290,7 @@ func (w *writing) retire(ctx context.Context, r *request, exists bool) error {
 		if !w.ours() {
 			return nil // the replica that has taken over sees to it
 		}
-		text := fmt.Sprintf("`%s` holds by now what is wanted there, so there is nothing left to merge. I close this.\n\n%s\n", r.base, closedMark)
-		if err := w.repo.forge.CommentOnce(ctx, *r.open, closedMark, text); err != nil {
-			return err
-		}
-		m, _ := markOf(r.open.Body)
-		m.Withdrawn = true
-		if err := w.repo.forge.Close(ctx, *r.open, withMark(r.open.Body, m)); err != nil {
+		if err := w.withdraw(ctx, *r.open, fmt.Sprintf("`%s` holds by now what is wanted there, so there is nothing left to merge. I close this.", r.base)); err != nil {
 			return err
 		}
 		note = fmt.Sprintf("pull request %s was closed: %s holds what it was for", r.open.URL, r.base)
@@ -369,16 +362,56 @@ func (w *writing) offer(ctx context.Context) {
 			continue
 		}
 		url, opened, err := w.propose(ctx, r, changes)
-		for n, i := range r.works {
+		for _, i := range r.works {
 			o := &w.outcomes[i]
-			if o.Err == nil && o.Note == "" {
-				o.PullRequestURL, o.Opened, o.Err = url, opened && n == 0, err
+			if o.Err == nil && o.Note == "" && !w.works[i].Settled {
+				o.PullRequestURL, o.Opened, o.Err = url, opened, err
 			}
+		}
+		if err == nil {
+			err = w.supersede(ctx, r, changes, url)
 		}
 		if err == nil {
 			w.remember(r, url, "")
 		}
 	}
+}
+
+// supersede closes open pull requests of ours from other branches that propose
+// something else for the same places: a template of git-branch makes another
+// branch for each version. One that anybody else has worked on stays.
+func (w *writing) supersede(ctx context.Context, r *request, changes []Change, url string) error {
+	for head, old := range w.open {
+		m, ok := markOf(old.Body)
+		if !ok || old.Base != r.base || !m.within(changes) || slices.ContainsFunc(w.requests, func(other *request) bool { return other.head == head }) {
+			continue
+		}
+		commits, err := w.repo.forge.Commits(ctx, *old)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(commits, foreignCommit) {
+			if err := w.withdraw(ctx, *old, "Superseded by "+url+". I close this."); err != nil {
+				return err
+			}
+			w.removals = append(w.removals, head)
+		}
+	}
+	return nil
+}
+
+func foreignCommit(c forge.Commit) bool {
+	return !ours(Signature{c.AuthorName, c.AuthorEmail}, Signature{c.CommitterName, c.CommitterEmail}, c.Message)
+}
+
+// withdraw closes a pull request with a word why.
+func (w *writing) withdraw(ctx context.Context, pr forge.PullRequest, why string) error {
+	if err := w.repo.forge.CommentOnce(ctx, pr, closedMark, why+"\n\n"+closedMark+"\n"); err != nil {
+		return err
+	}
+	m, _ := markOf(pr.Body)
+	m.Withdrawn = true
+	return w.repo.forge.Close(ctx, pr, withMark(pr.Body, m))
 }
 
 // propose opens a pull request, or gives an open one the text of what it

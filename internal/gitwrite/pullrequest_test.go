@@ -78,7 +78,7 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
 	outcomes := writeAll(t, r, works...)
 	noErrors(t, outcomes)
-	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "3 changes" || len(subjects(t, git, "updates")) != 4 || !outcomes[0].Opened || outcomes[1].Opened || outcomes[2].PullRequestURL == "" {
+	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "3 changes" || len(subjects(t, git, "updates")) != 4 || !outcomes[0].Opened || !outcomes[1].Opened || outcomes[2].PullRequestURL == "" {
 		t.Fatalf("%+v, %+v", pulls, outcomes)
 	}
 	if err := git.Commit(repo, "main", "By hand", map[string]string{"f1/k.yaml": "tag: v1\n"}); err != nil {
@@ -95,6 +95,34 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 	outcomes = writeAll(t, r, works[2], other)
 	if outcomes[0].Err != nil || outcomes[1].Err == nil || !strings.Contains(outcomes[1].Err.Error(), "branches of their own") {
 		t.Errorf("%+v", outcomes)
+	}
+}
+
+// TestAnotherBranchSupersedes closes what was proposed from another branch for
+// the same places, unless a person has worked on it.
+func TestAnotherBranchSupersedes(t *testing.T) {
+	git, hub, client := startHub(t, 2)
+	r := open(t, newService(t, at(client)), git.URLOf(repo))
+	from := func(branch, file, to string) Work {
+		w := propose(file, to)
+		w.Write, w.PullRequest.Ours = branch, false
+		return w
+	}
+	noErrors(t, writeAll(t, r, from("v1", "f0/k.yaml", "v1"), from("other", "f1/k.yaml", "v1")))
+	noErrors(t, writeAll(t, r, from("v2", "f0/k.yaml", "v2")))
+	if err := git.Commit(repo, "v2", "A person's", map[string]string{"mine": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	noErrors(t, writeAll(t, r, from("v3", "f0/k.yaml", "v3")))
+	var got []string
+	for _, p := range hub.Pulls(repo) {
+		got = append(got, fmt.Sprint(p.Head, " ", p.State, " ", len(p.Comments)))
+	}
+	if strings.Join(got, ", ") != "v1 closed 1, other open 0, v2 open 0, v3 open 0" || headOf(t, git, "v1") != "" || headOf(t, git, "v2") == "" {
+		t.Errorf("%q", got)
+	}
+	if said := hub.Pulls(repo)[0].Comments[0].Body; !strings.HasPrefix(said, "Superseded by http") {
+		t.Errorf("%q", said)
 	}
 }
 

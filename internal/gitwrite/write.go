@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
 // maxAttempts bounds how often a push is made anew after lost races.
@@ -19,7 +21,8 @@ type writing struct {
 	outcomes []Outcome
 	pending  []bool // works that are not decided yet
 	requests []*request
-	removals []string // branches to be deleted
+	open     map[string]*forge.PullRequest // by head, once they were asked for
+	removals []string                      // branches to be deleted
 	heads    *heads
 	ours     func() bool
 }
@@ -62,6 +65,9 @@ func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work
 		w.attempt(ctx)
 	}
 	w.offer(ctx)
+	if len(w.removals) > 0 {
+		w.attempt(ctx)
+	}
 	return w.outcomes
 }
 

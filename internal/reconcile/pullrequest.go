@@ -10,6 +10,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/policy"
 )
 
 // PullRequests are what config.yaml says of them.
@@ -181,6 +182,15 @@ func (t *pullText) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
+// isAt tells whether an image that runs is that of a tag. Where digests are
+// followed, a tag without one says nothing.
+func isAt(runs image.Ref, tag image.Tag, byDigest bool) bool {
+	if runs.Digest != "" && tag.Digest != "" || byDigest {
+		return runs.Digest == tag.Digest
+	}
+	return runs.Tag == tag.Name
+}
+
 // where are the other Applications that run what an image is to be.
 func (t *pullText) where(img Image, application string) []sighting {
 	ref, err := image.ParseName(img.Image)
@@ -189,8 +199,7 @@ func (t *pullText) where(img Image, application string) []sighting {
 	}
 	var found []sighting
 	for _, s := range t.runs[ref.Registry+"/"+ref.Repository] {
-		want, moved := img.choice.Tag, s.ref.Digest != "" && img.choice.Tag.Digest != "" && s.ref.Digest != img.choice.Tag.Digest
-		if s.application != application && !moved && (s.ref.Tag == want.Name || s.ref.Digest != "" && s.ref.Digest == want.Digest) {
+		if s.application != application && isAt(s.ref, img.choice.Tag, img.Strategy == string(policy.Digest)) {
 			found = append(found, s)
 		}
 	}
