@@ -425,6 +425,11 @@ func TestRepositoriesAreTold(t *testing.T) {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
 	}
+	for api, want := range map[string]string{"https://api.github.com": "https://api.github.com/graphql", "https://git.corp/api/v3": "https://git.corp/api/graphql"} {
+		if hub, err := newGitHub(api, "test"); err != nil || hub.graphQLURL() != want {
+			t.Errorf("%s: %s, %v", api, hub.graphQLURL(), err)
+		}
+	}
 	for source, want := range map[string]string{
 		"https://github.com/o/r.git": "https://github.com/o/r/compare/a...b",
 		"git@gitlab.com:g/s/r.git":   "https://gitlab.com/g/s/r/-/compare/a...b",

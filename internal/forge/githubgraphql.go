@@ -23,11 +23,16 @@ func (e *graphQLError) says(words string) bool {
 	return strings.Contains(strings.ToLower(e.Error()), words)
 }
 
-// graphQL sends a query. GitHub Enterprise Server has it beside api/v3.
-func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query string, variables map[string]any, data any) error {
+// graphQLURL is beside api/v3 at a GitHub Enterprise Server.
+func (g *GitHub) graphQLURL() string {
 	at := *g.api
 	at.Path = strings.TrimSuffix(at.Path, "v3/") + "graphql"
-	request, err := client.NewRequest(ctx, http.MethodPost, at.String(), map[string]any{"query": query, "variables": variables})
+	return at.String()
+}
+
+// graphQL sends a query.
+func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query string, variables map[string]any, data any) error {
+	request, err := client.NewRequest(ctx, http.MethodPost, g.graphQLURL(), map[string]any{"query": query, "variables": variables})
 	if err != nil {
 		return err
 	}

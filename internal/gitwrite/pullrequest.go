@@ -362,14 +362,14 @@ func (w *writing) offer(ctx context.Context) {
 			continue
 		}
 		url, opened, err := w.propose(ctx, r, changes)
+		if err == nil {
+			err = w.supersede(ctx, r, changes, url)
+		}
 		for _, i := range r.works {
 			o := &w.outcomes[i]
 			if o.Err == nil && o.Note == "" && !w.works[i].Settled {
 				o.PullRequestURL, o.Opened, o.Err = url, opened, err
 			}
-		}
-		if err == nil {
-			err = w.supersede(ctx, r, changes, url)
 		}
 		if err == nil {
 			w.remember(r, url, "")
