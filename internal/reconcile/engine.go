@@ -73,7 +73,10 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := slices.Clone(apps)
+	seen := apps
+	if e.Owns != nil {
+		seen = slices.Clone(apps)
+	}
 	apps, others := e.owned(apps)
 	var answers [][]answer
 	var places []place

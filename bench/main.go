@@ -1,0 +1,278 @@
+// Bench runs our updater in worlds of several sizes and measures it: cold, with
+// an update for every Application; idle; and with an update again. Beside it,
+// git itself does the same git work. It prints the figures and writes them into
+// docs/performance.md, between the two marks there.
+//
+//	make bench
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+func main() {
+	sizes := flag.String("sizes", "100,500,2000,10000", "numbers of Applications")
+	updater := flag.String("updater", "bin/updater", "the updater to measure")
+	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
+	document := flag.String("document", "docs/performance.md", "the file that takes the figures; empty: none")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log.SetFlags(0)
+	err := run(ctx, strings.Split(*sizes, ","), *updater, *bin, *document)
+	stop()
+	if err != nil {
+		log.Fatalf("bench: %v", err)
+	}
+}
+
+// result is one size.
+type result struct {
+	applications            int
+	cold, idle, warm        phase
+	ready                   time.Duration // from the start to the end of the first cycle
+	git                     time.Duration
+	resident, peak, resting float64 // MB
+}
+
+// phase is one cycle.
+type phase struct {
+	took     time.Duration
+	requests sandbox.Requests
+}
+
+func run(ctx context.Context, sizes []string, updater, bin, document string) error {
+	var results []result
+	for _, size := range sizes {
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return fmt.Errorf("--sizes: %w", err)
+		}
+		fmt.Printf("%d Applications …\n", n)
+		r, err := measure(ctx, n, updater, bin)
+		if err != nil {
+			return fmt.Errorf("%d Applications: %w", n, err)
+		}
+		fmt.Print(r.lines())
+		results = append(results, r)
+	}
+	if document == "" {
+		return nil
+	}
+	return write(document, results)
+}
+
+func measure(ctx context.Context, n int, updater, bin string) (r result, err error) {
+	dir, err := os.MkdirTemp("", "image-writeback-bench-")
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	f, err := sandbox.NewFleet(ctx, dir, bin, sandbox.FleetOptions{Applications: n, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: 20,
+		RegistryLatency: 20 * time.Millisecond, GitLatency: 30 * time.Millisecond})
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	r.applications = n
+	if r.git, err = gitItself(ctx, f, filepath.Join(dir, "clone"), n); err != nil {
+		return r, err
+	}
+	var said sandbox.Log
+	service := exec.CommandContext(ctx, updater, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what the caller asks for
+	service.Stdout, service.Stderr = &said, &said
+	begin := time.Now()
+	if err := service.Start(); err != nil {
+		return r, err
+	}
+	defer func() { _ = service.Process.Kill(); _ = service.Wait() }()
+	cycles := 0
+	cycle := func() (phase, error) {
+		before := f.Requests()
+		if cycles > 0 {
+			if err := f.Touch(ctx); err != nil {
+				return phase{}, err
+			}
+		}
+		took, err := await(ctx, &said, cycles+1)
+		cycles++
+		return phase{took, f.Requests().Since(before)}, err
+	}
+	if r.cold, err = cycle(); err != nil {
+		return r, err
+	}
+	r.ready = time.Since(begin)
+	r.resident, r.peak = memory(service.Process.Pid, "VmRSS"), memory(service.Process.Pid, "VmHWM")
+	if r.idle, err = cycle(); err != nil {
+		return r, err
+	}
+	f.Release()
+	if r.warm, err = cycle(); err != nil {
+		return r, err
+	}
+	r.resting = memory(service.Process.Pid, "VmRSS")
+	updated, err := f.Updated()
+	if err == nil && updated != n {
+		err = fmt.Errorf("%d of %d manifests have the newest tag", updated, n)
+	}
+	return r, err
+}
+
+var done = regexp.MustCompile(`msg="cycle done".* took=(\S+)`)
+
+// await waits for the n-th cycle, and returns how long it took.
+func await(ctx context.Context, said *sandbox.Log, n int) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if all := done.FindAllStringSubmatch(said.String(), n); len(all) == n {
+			return time.ParseDuration(all[n-1][1])
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("cycle %d has not ended; the updater said:\n%s", n, said)
+		case <-tick.C:
+		}
+	}
+}
+
+// gitItself has git do the same git work: a shallow bare clone, a commit for
+// each Application by fast-import, one push. It is done on a branch of its own.
+func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time.Duration, error) {
+	var stream strings.Builder
+	for i := range n {
+		content := fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: reg.example.com/p/app%d\n  newTag: %s\n", i%60, f.Newest())
+		fmt.Fprintf(&stream, "commit refs/heads/bench\ncommitter Ada <ada@example.com> now\ndata 6\nUpdate\n")
+		if i == 0 {
+			stream.WriteString("from refs/heads/main^0\n")
+		}
+		fmt.Fprintf(&stream, "M 100644 inline apps/a%d/kustomization.yaml\ndata %d\n%s\n", i, len(content), content)
+	}
+	stream.WriteString("done\n")
+	begin := time.Now()
+	for _, step := range []struct {
+		in   string
+		args []string
+	}{
+		{"", []string{"clone", "--quiet", "--bare", "--depth", "1", f.Git.URLOf(sandbox.FleetRepository), clone}},
+		{stream.String(), []string{"-C", clone, "fast-import", "--quiet", "--date-format=now", "--done"}},
+		{"", []string{"-C", clone, "push", "--quiet", "origin", "bench"}},
+	} {
+		command := exec.CommandContext(ctx, "git", step.args...) //nolint:gosec // our own arguments
+		command.Stdin = strings.NewReader(step.in)
+		if out, err := command.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("git %s: %w: %s", step.args[0], err, out)
+		}
+	}
+	return time.Since(begin), nil
+}
+
+// memory reads a line of a process's status, in megabytes; 0 where it is not told.
+func memory(pid int, line string) float64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for l := range strings.Lines(string(data)) {
+		if fields := strings.Fields(l); len(fields) > 1 && fields[0] == line+":" {
+			kilobytes, _ := strconv.ParseFloat(fields[1], 64)
+			return kilobytes / 1000
+		}
+	}
+	return 0
+}
+
+func (r result) lines() string {
+	row := func(name string, p phase) string {
+		q := p.requests
+		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, p.took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
+	}
+	return row("cold, all to update", r.cold) + row("idle", r.idle) + row("warm, all to update", r.warm) +
+		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB; %.0f MB after the last cycle\n", "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(), "memory", r.resident, r.peak, r.resting)
+}
+
+const (
+	markBegin = "<!-- what make bench printed -->\n"
+	markEnd   = "<!-- end -->\n"
+)
+
+// write puts the figures into the document.
+func write(document string, results []result) error {
+	data, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	head, rest, found := strings.Cut(string(data), markBegin)
+	_, tail, ended := strings.Cut(rest, markEnd)
+	if !found || !ended {
+		return errors.New(document + " has no marks for the figures")
+	}
+	return os.WriteFile(document, []byte(head+markBegin+figures(results)+markEnd+tail), 0o600)
+}
+
+func figures(results []result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured %s on %s, by `make bench`.\n\n", time.Now().UTC().Format("2006-01-02"), machine())
+	b.WriteString("| Applications | cold, all to update | git itself | idle | warm, all to update | from start to ready | memory (at most) |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, r := range results {
+		fmt.Fprintf(&b, "| %d | %.2f s | %.2f s | %.2f s | %.2f s | %.1f s | %.0f MB (%.0f MB) |\n", r.applications, r.cold.took.Seconds(), r.git.Seconds(), r.idle.took.Seconds(), r.warm.took.Seconds(), r.ready.Seconds(), r.resident, r.peak)
+	}
+	b.WriteString("\n| Applications | cycle | list | ping | advertise | fetch | push |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, r := range results {
+		for _, p := range []struct {
+			name string
+			phase
+		}{{"cold", r.cold}, {"idle", r.idle}, {"warm", r.warm}} {
+			q := p.requests
+			fmt.Fprintf(&b, "| %d | %s | %d | %d | %d | %d | %d |\n", r.applications, p.name, q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
+		}
+	}
+	b.WriteString("\n```mermaid\nxychart-beta\n  title \"Seconds over Applications: cold, git itself, warm, idle\"\n")
+	series := func(value func(result) float64) string {
+		all := make([]string, len(results))
+		for i, r := range results {
+			all[i] = strconv.FormatFloat(value(r), 'f', 2, 64)
+		}
+		return strings.Join(all, ", ")
+	}
+	names := make([]string, len(results))
+	for i, r := range results {
+		names[i] = strconv.Itoa(r.applications)
+	}
+	fmt.Fprintf(&b, "  x-axis [%s]\n  y-axis \"s\"\n", strings.Join(names, ", "))
+	for _, value := range []func(result) float64{
+		func(r result) float64 { return r.cold.took.Seconds() }, func(r result) float64 { return r.git.Seconds() },
+		func(r result) float64 { return r.warm.took.Seconds() }, func(r result) float64 { return r.idle.took.Seconds() },
+	} {
+		fmt.Fprintf(&b, "  line [%s]\n", series(value))
+	}
+	b.WriteString("```\n")
+	return b.String()
+}
+
+// machine names the processor and how many there are of it.
+func machine() string {
+	data, _ := os.ReadFile("/proc/cpuinfo")
+	model := regexp.MustCompile(`model name\s*:\s*(.+)`).FindSubmatch(data)
+	name := "an unknown processor"
+	if model != nil {
+		name = strings.TrimSpace(string(model[1]))
+	}
+	return fmt.Sprintf("%d × %s, with every part of the world on it", strings.Count(string(data), "processor\t"), name)
+}

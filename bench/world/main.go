@@ -1,0 +1,86 @@
+// World starts a world that any updater can be run in: a real Kubernetes API
+// server with many Applications, a registry that lists as Google Artifact
+// Registry does, and git over HTTP, each with the latency that it is given. It
+// prints where they listen; at the end, or once a command that it was given has
+// ended, a table of requests, time and memory.
+//
+//	go run ./bench/world --applications 500 -- updater run --once
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+func main() {
+	var o sandbox.FleetOptions
+	flag.IntVar(&o.Applications, "applications", 500, "how many Applications")
+	flag.IntVar(&o.Repositories, "repositories", 60, "how many image repositories they share")
+	flag.IntVar(&o.Tags, "tags", 30, "tags of each image repository")
+	flag.DurationVar(&o.RegistryLatency, "registry-latency", 20*time.Millisecond, "added to each answer of the registry")
+	flag.DurationVar(&o.GitLatency, "git-latency", 30*time.Millisecond, "added to each answer of git")
+	flag.StringVar(&o.Strategy, "strategy", "newest-build", "newest-build, semver or alphabetical")
+	flag.IntVar(&o.History, "history", 500, "commits that the git repository has")
+	flag.IntVar(&o.StatusKB, "status", 0, "size of each Application's status in KB")
+	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log.SetFlags(0)
+	err := run(ctx, o, *bin, flag.Args())
+	stop()
+	if err != nil {
+		log.Fatalf("world: %v", err)
+	}
+}
+
+func run(ctx context.Context, o sandbox.FleetOptions, bin string, command []string) error {
+	dir, err := os.MkdirTemp("", "image-writeback-world-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	fmt.Printf("making a world of %d Applications …\n", o.Applications)
+	f, err := sandbox.NewFleet(ctx, dir, bin, o)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git            %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(sandbox.FleetRepository), f.Config)
+	begin := time.Now()
+	var usage *syscall.Rusage
+	if len(command) == 0 {
+		fmt.Println("\nCtrl-C ends it.")
+		<-ctx.Done()
+	} else {
+		c := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // what the caller asks for
+		c.Env = append(os.Environ(), "KUBECONFIG="+f.Kubernetes.Kubeconfig, "IMAGE_WRITEBACK_CONFIG="+f.Config)
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		if err := c.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		usage, _ = c.ProcessState.SysUsage().(*syscall.Rusage)
+	}
+	elapsed := time.Since(begin)
+	r := f.Requests()
+	updated, err := f.Updated()
+	if err != nil {
+		updated = 0
+	}
+	fmt.Printf("\n  time             %.2f s\n", elapsed.Seconds())
+	if usage != nil {
+		cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		fmt.Printf("  CPU              %.2f s\n  memory           %d MB at most\n", cpu.Seconds(), usage.Maxrss/1000)
+	}
+	fmt.Printf("  registry         %d × list, %d × ping, %d × manifest\n  git              %d × advertise, %d × fetch, %d × push\n  manifests        %d of %d have the newest tag\n",
+		r.List, r.Ping, r.Manifest, r.Advertise, r.Fetch, r.Push, updated, o.Applications)
+	return nil
+}

@@ -1,0 +1,224 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+)
+
+// FleetOptions say how large a Fleet is.
+type FleetOptions struct {
+	Applications, Repositories, Tags int
+	// Latencies are added to each answer.
+	RegistryLatency, GitLatency time.Duration
+	Strategy                    string // newest-build, semver or alphabetical
+	History                     int    // commits that the git repository has
+	StatusKB                    int    // the size of each Application's status
+}
+
+// Fleet is many Applications in a real API server, whose manifests live in one
+// git repository, with their image repositories: a world for any updater.
+type Fleet struct {
+	Kubernetes *Kubernetes
+	Registry   *Registry
+	Git        *Git
+	Config     string // of our updater; for others it says where everything is
+
+	options FleetOptions
+	newest  int
+	client  dynamic.ResourceInterface
+}
+
+// FleetRepository is the git repository of a Fleet.
+const FleetRepository = "o/fleet"
+
+// fleetRegistry is what the images of a Fleet are named by.
+const fleetRegistry = "reg.example.com"
+
+// NewFleet starts a Fleet below dir, with programs from bin. Each Application
+// runs an older tag than the newest.
+func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, err error) {
+	f := &Fleet{options: o, Registry: NewRegistry()}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	if f.Git, err = NewGit(filepath.Join(dir, "git")); err != nil {
+		return nil, err
+	}
+	if err := f.commitHistory(); err != nil {
+		return nil, err
+	}
+	for f.newest < o.Tags {
+		f.Release()
+	}
+	f.Registry.Fault = late(o.RegistryLatency)
+	f.Git.Fault = late(o.GitLatency)
+	home := filepath.Join(dir, "kubernetes")
+	if err := os.Mkdir(home, 0o750); err != nil {
+		return nil, err
+	}
+	if f.Kubernetes, err = NewKubernetes(ctx, home, bin); err != nil {
+		return nil, err
+	}
+	if err := f.createApplications(ctx); err != nil {
+		return nil, err
+	}
+	f.Config = filepath.Join(dir, "config.yaml")
+	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\n", fleetRegistry, f.Registry.URL), 0o600)
+}
+
+// late answers after a while.
+func late(latency time.Duration) func(http.ResponseWriter, *http.Request) bool {
+	return func(http.ResponseWriter, *http.Request) bool {
+		time.Sleep(latency)
+		return false
+	}
+}
+
+// Close stops all servers.
+func (f *Fleet) Close() {
+	f.Registry.Close()
+	if f.Git != nil {
+		f.Git.Close()
+	}
+	if f.Kubernetes != nil {
+		f.Kubernetes.Close()
+	}
+}
+
+func (f *Fleet) image(i int) string { return fmt.Sprintf("p/app%d", i%f.options.Repositories) }
+
+// Release gives every image repository one more tag, the newest.
+func (f *Fleet) Release() {
+	f.newest++
+	name := fmt.Sprintf("1.0.%d", 10_000+f.newest) // as long as the others
+	created := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(f.newest) * time.Hour)
+	for i := range f.options.Repositories {
+		digest := fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name)))
+		f.Registry.Announce(f.image(i), name, digest, created)
+	}
+}
+
+// Newest is the tag that every Application is to have.
+func (f *Fleet) Newest() string { return fmt.Sprintf("1.0.%d", 10_000+f.newest) }
+
+const oldest = "1.0.10000"
+
+// commitHistory makes the git repository, with commits enough that a clone of
+// all of it costs something.
+func (f *Fleet) commitHistory() error {
+	files := map[string]string{}
+	for i := range f.options.Applications {
+		files[fmt.Sprintf("apps/a%d/kustomization.yaml", i)] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), oldest)
+	}
+	if err := f.Git.Create(FleetRepository, true, files); err != nil {
+		return err
+	}
+	var stream bytes.Buffer
+	for i := range f.options.History {
+		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter Ada <ada@example.com> now\ndata 4\nMore\n")
+		if i == 0 {
+			stream.WriteString("from refs/heads/main^0\n")
+		}
+		fmt.Fprintf(&stream, "M 100644 inline notes/n%d.md\ndata 6\nnote\n\n\n", i%100)
+	}
+	stream.WriteString("done\n")
+	_, err := f.Git.run(FleetRepository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+	return err
+}
+
+func (f *Fleet) createApplications(ctx context.Context) error {
+	config := rest.CopyConfig(f.Kubernetes.Config)
+	config.QPS, config.Burst = -1, -1
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	f.client = client.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}).Namespace("argocd")
+	var resources []any
+	for i := range f.options.StatusKB * 5 { // about 200 bytes each
+		resources = append(resources, map[string]any{"group": "apps", "kind": "Deployment", "namespace": "backend", "version": "v1", "status": "Synced",
+			"name": fmt.Sprintf("a-deployment-with-a-realistic-name-%d", i), "health": map[string]any{"status": "Healthy", "message": "all of its replicas are available"}})
+	}
+	work, failed := make(chan int), make(chan error, 16)
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			for i := range work {
+				if _, err := f.client.Create(ctx, f.application(i, resources), metav1.CreateOptions{}); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	for i := range f.options.Applications {
+		work <- i
+	}
+	close(work)
+	group.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (f *Fleet) application(i int, resources []any) *unstructured.Unstructured {
+	image := fleetRegistry + "/" + f.image(i)
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+		"metadata": map[string]any{"name": fmt.Sprintf("a%d", i), "annotations": map[string]any{
+			"argocd-image-updater.argoproj.io/image-list": "app=" + image, "argocd-image-updater.argoproj.io/app.update-strategy": f.options.Strategy,
+			"argocd-image-updater.argoproj.io/write-back-method": "git", "argocd-image-updater.argoproj.io/write-back-target": "kustomization", "argocd-image-updater.argoproj.io/git-branch": "main"}},
+		"spec": map[string]any{"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
+			"source": map[string]any{"repoURL": f.Git.URLOf(FleetRepository), "targetRevision": "main", "path": fmt.Sprintf("apps/a%d", i)}},
+		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + oldest}}, "resources": resources}}}
+}
+
+// Touch changes an annotation of one Application, which asks for a cycle.
+func (f *Fleet) Touch(ctx context.Context) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/app.ignore-tags":"none-%d"}}}`, time.Now().UnixNano())
+	_, err := f.client.Patch(ctx, "a0", types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}
+
+// Requests are what was asked of the servers so far.
+type Requests struct{ List, Ping, Manifest, Advertise, Fetch, Push int }
+
+// Requests counts them.
+func (f *Fleet) Requests() Requests {
+	return Requests{f.Registry.Count("list"), f.Registry.Count("ping"), f.Registry.Count("manifest"), f.Git.Count("advertise"), f.Git.Count("fetch"), f.Git.Count("push")}
+}
+
+// Since leaves out what was asked before.
+func (r Requests) Since(before Requests) Requests {
+	return Requests{r.List - before.List, r.Ping - before.Ping, r.Manifest - before.Manifest, r.Advertise - before.Advertise, r.Fetch - before.Fetch, r.Push - before.Push}
+}
+
+// Updated counts the manifests that have the newest tag.
+func (f *Fleet) Updated() (int, error) {
+	out, err := f.Git.Run(FleetRepository, "grep", "--count", "-F", "newTag: "+f.Newest(), "main", "--", "apps")
+	if err != nil && out == "" {
+		return 0, errors.Join(errors.New("none has it"), err)
+	}
+	return bytes.Count([]byte(out), []byte("\n")), nil
+}
