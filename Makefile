@@ -56,8 +56,8 @@ e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/ku
 	go build -o bin/e2e ./cmd/e2e
 	@bin/e2e
 
-bench: tools ## print figures: time and memory with 10,000 Applications
-	go test ./cmd/updater -run '^$$' -bench . -benchtime 1x -timeout 30m
+bench: tools build ## measure time, memory and requests in worlds of several sizes; writes docs/performance.md
+	go run ./bench
 
 check: ## vet, formatting, and a tidy go.mod
 	go vet ./...

@@ -87,6 +87,7 @@ type host struct {
 	base    http.RoundTripper
 	limiter *rate.Limiter
 	scheme  string // of api_url; empty: as the library finds out
+	pings   pings
 }
 
 // tunnel is an authenticated way to one repository.
@@ -337,7 +338,7 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := transport.NewUserAgent(&retrying{host: h, done: c.OnRequest}, c.userAgent)
+	inner := transport.NewUserAgent(&pinging{h, &retrying{host: h, done: c.OnRequest}}, c.userAgent)
 	tr, err := transport.NewWithContext(r.with(ctx), r.repo.Registry, auth, inner, []string{r.repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err

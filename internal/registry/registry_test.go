@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,6 +91,28 @@ func TestGooglesListingIsOneRequest(t *testing.T) {
 	}
 	if s.Count("list") != 3 || s.Count("manifest") != 0 || s.Count("blob") != 0 || s.Count("ping") != 1 {
 		t.Errorf("%d lists, %d manifests, %d blobs, %d pings", s.Count("list"), s.Count("manifest"), s.Count("blob"), s.Count("ping"))
+	}
+}
+
+// TestOnePingForAllRepositories asks a registry once how to sign in, with
+// whatever credentials, however many repositories it has.
+func TestOnePingForAllRepositories(t *testing.T) {
+	s := start(t)
+	c := client(t, nil, Registry{Prefix: "asia-northeast2-docker.pkg.dev", APIURL: s.URL})
+	var group sync.WaitGroup
+	for i := range 20 {
+		name := fmt.Sprintf("p/app%d", i)
+		s.Announce(name, "v1", "sha256:"+strings.Repeat("0", 64), built)
+		r := repository(t, c, "asia-northeast2-docker.pkg.dev/"+name, "")
+		group.Go(func() {
+			if _, err := r.List(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if s.Count("ping") != 1 || s.Count("list") != 20 {
+		t.Errorf("%d pings, %d lists", s.Count("ping"), s.Count("list"))
 	}
 }
 
