@@ -36,3 +36,33 @@ func TestWhatAPullRequestTells(t *testing.T) {
 		t.Errorf("%d pushes, %+v", w.Git.Count("push"), pulls)
 	}
 }
+
+// TestASharedPullRequest is one for several Applications. While one of them
+// cannot be decided, it stays as it is.
+func TestASharedPullRequest(t *testing.T) {
+	w := newWorld(t)
+	edit(t, w.Config, `path: "**/overlays/prod*/**"`, `path: "**"`)
+	edit(t, w.Config, "pullRequest: {", `pullRequest: {branch: "updates/{{.Project}}", `)
+	cycle := func(status int) sandbox.Pull {
+		t.Helper()
+		run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, status)
+		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+		if len(pulls) != 1 {
+			t.Fatalf("%d pull requests", len(pulls))
+		}
+		return pulls[0]
+	}
+	first := cycle(0)
+	if !strings.HasPrefix(first.Title, "backend-dev, backend-prod: server latest → ") || !strings.Contains(first.Title, "server v1.2.3 → v1.3.0") || first.Head != "updates/default" {
+		t.Errorf("%+v", first)
+	}
+	edit(t, w.Applications, "server.update-strategy: newest-build", "server.update-strategy: newest-bild")
+	w.Build("v1.4.0")
+	if now := cycle(1); now.HeadSHA != first.HeadSHA || now.Title != first.Title {
+		t.Errorf("%+v", now)
+	}
+	edit(t, w.Applications, "newest-bild", "newest-build")
+	if now := cycle(0); now.HeadSHA == first.HeadSHA || !strings.Contains(now.Title, "server v1.2.3 → v1.4.0") {
+		t.Errorf("%+v", now)
+	}
+}

@@ -77,7 +77,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 		}
 	}
 	if len(due) == 0 {
-		return settled(app, out, at, file), nil
+		return settled(app, out, at, file, settings), nil
 	}
 	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Create: at.created, Edit: all, Planned: changes}
 	if due[0].Delivery == argo.DeliverPullRequest {
@@ -131,7 +131,7 @@ func (p place) proposed(out *Application, file gitwrite.File, content []byte, du
 
 // settled is the work of an Application whose base holds all that is wanted,
 // while there is still the head of a pull request.
-func settled(app argo.Application, out *Application, at place, file gitwrite.File) *gitwrite.Work {
+func settled(app argo.Application, out *Application, at place, file gitwrite.File, settings Settings) *gitwrite.Work {
 	if at.delivery != argo.DeliverPullRequest || !at.headExists || !at.pulls || at.headBranch == at.base.Branch || len(out.Images) == 0 {
 		return nil
 	}
@@ -141,7 +141,7 @@ func settled(app argo.Application, out *Application, at place, file gitwrite.Fil
 		}
 	}
 	return &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: at.headBranch, File: file.Path, Settled: true,
-		Proposed: at.head != nil && bytes.Equal(at.head.Data, file.Data), PullRequest: &gitwrite.PullRequest{Ours: app.Target.WriteBranch == ""}}
+		Proposed: at.head != nil && bytes.Equal(at.head.Data, file.Data), PullRequest: pullRequest(app, settings.PullRequests)}
 }
 
 // together makes the edit of all images in one, and tries it. Images that

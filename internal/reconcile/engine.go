@@ -112,6 +112,7 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 	if refused = conflicts(plan.Applications); len(refused) > 0 {
 		decideAll(slices.Sorted(maps.Keys(refused)))
 	}
+	hold(plan, readings, places, works)
 	e.pullRequests(plan, readings, works, diffs, apps, seen)
 	for i, app := range apps {
 		if works[i] == nil {

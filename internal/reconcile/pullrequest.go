@@ -1,9 +1,11 @@
 package reconcile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -79,6 +81,32 @@ func (t *BranchTemplate) Branch(app argo.Application) (string, error) {
 type proposal struct {
 	applications []*Application
 	files        []FileDiff
+}
+
+// hold leaves alone the pull requests that several Applications share while one
+// of them, which has something proposed there, cannot be decided: made anew
+// without it, they would take that back.
+func hold(plan *Plan, readings []*reading, places []place, works []*gitwrite.Work) {
+	for _, r := range readings {
+		undecided := map[string]string{} // by head
+		for _, i := range r.apps {
+			at := places[i]
+			if works[i] == nil && at.head != nil && !bytes.Equal(at.head.Data, at.base.Data) && slices.ContainsFunc(plan.Applications[i].Images, func(img Image) bool { return img.Action == ActionError }) {
+				undecided[at.headBranch] = plan.Applications[i].String()
+			}
+		}
+		for _, i := range r.apps {
+			if works[i] == nil || works[i].PullRequest == nil || undecided[works[i].Write] == "" {
+				continue
+			}
+			for j := range plan.Applications[i].Images {
+				if img := &plan.Applications[i].Images[j]; img.Action == ActionUpdate {
+					img.Action, img.Reason = ActionSkip, fmt.Sprintf("%s waits: %s has an error, and something proposed in the same pull request (%s)", img.Candidate, undecided[works[i].Write], img.Reason)
+				}
+			}
+			works[i] = nil
+		}
+	}
 }
 
 // pullRequests gives the works their pull requests: one for each head branch
