@@ -1,7 +1,8 @@
 // Bench runs our updater in worlds of several sizes and measures it: cold, with
 // an update for every Application; idle; and with an update again. Beside it,
 // git itself does the same git work. It prints the figures and writes them into
-// docs/performance.md, between the two marks there.
+// docs/performance.md, between the two marks there, with those of the benchmarks
+// of the parts that decide and edit.
 //
 //	make bench
 package main
@@ -70,10 +71,33 @@ func run(ctx context.Context, sizes []string, updater, bin, document string) err
 		fmt.Print(r.lines())
 		results = append(results, r)
 	}
+	small, err := benchmarks(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Print(small)
 	if document == "" {
 		return nil
 	}
-	return write(document, results)
+	return write(document, figures(results)+"\n"+small)
+}
+
+var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)
+
+// benchmarks runs those of the parts that decide and edit.
+func benchmarks(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "./internal/policy", "./internal/manifest", "./internal/reconcile").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go test -bench: %w: %s", err, out)
+	}
+	var b strings.Builder
+	b.WriteString("| `go test -bench` | time | memory | allocations |\n| --- | ---: | ---: | ---: |\n")
+	for _, m := range benchmark.FindAllStringSubmatch(string(out), -1) {
+		ns, _ := strconv.ParseFloat(m[2], 64)
+		bytes, _ := strconv.ParseFloat(m[3], 64)
+		fmt.Fprintf(&b, "| %s | %.1f ms | %.1f MB | %s |\n", m[1], ns/1e6, bytes/1e6, m[4])
+	}
+	return b.String(), nil
 }
 
 func measure(ctx context.Context, n int, updater, bin string) (r result, err error) {
@@ -213,7 +237,7 @@ const (
 )
 
 // write puts the figures into the document.
-func write(document string, results []result) error {
+func write(document, figures string) error {
 	data, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -223,7 +247,7 @@ func write(document string, results []result) error {
 	if !found || !ended {
 		return errors.New(document + " has no marks for the figures")
 	}
-	return os.WriteFile(document, []byte(head+markBegin+figures(results)+markEnd+tail), 0o600)
+	return os.WriteFile(document, []byte(head+markBegin+figures+markEnd+tail), 0o600)
 }
 
 func figures(results []result) string {
