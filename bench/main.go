@@ -247,7 +247,7 @@ func write(document, figures string) error {
 	if !found || !ended {
 		return errors.New(document + " has no marks for the figures")
 	}
-	return os.WriteFile(document, []byte(head+markBegin+figures+markEnd+tail), 0o600)
+	return os.WriteFile(document, []byte(head+markBegin+figures+markEnd+tail), 0o600) //nolint:gosec // the file that the caller names
 }
 
 func figures(results []result) string {
