@@ -272,3 +272,35 @@ func TestImagesThatShareAValue(t *testing.T) {
 		t.Errorf("%q, %+v, %v", got, changes, err)
 	}
 }
+
+// TestAnErrorTakesNothingBack holds that what is proposed of an image stays,
+// while that image cannot be decided and another one has something newer.
+func TestAnErrorTakesNothingBack(t *testing.T) {
+	base := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: v1\n"
+	head := "images:\n- name: a\n  newTag: v2\n- name: b\n  newTag: v2\n"
+	app := argo.Application{Namespace: "argocd", Name: "backend", Target: argo.Target{Delivery: argo.DeliverPullRequest}}
+	for _, name := range []string{"a", "b"} {
+		app.Updates = append(app.Updates, argo.Update{Alias: name, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+	}
+	chosen := func(tag string) answer {
+		return answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: tag}, Reason: "highest"}}
+	}
+	for name, c := range map[string]struct {
+		a        string // the newest of a
+		proposed bool
+		want     string
+	}{
+		"something newer": {"v3", false, "images:\n- name: a\n  newTag: v3\n- name: b\n  newTag: v2\n"},
+		"nothing newer":   {"v2", true, head},
+	} {
+		at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, pulls: true, headBranch: "head", headExists: true,
+			base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(base)}, head: &gitwrite.File{Branch: "head", Path: "k.yaml", Data: []byte(head)}}
+		out, work, _ := decide(app, []answer{chosen(c.a), {err: errors.New("the registry is down")}}, at, Settings{}, nil)
+		if work == nil || work.Proposed != c.proposed || out.Images[1].Action != ActionError {
+			t.Fatalf("%s: %+v, %+v", name, work, out.Images)
+		}
+		if got, changes, err := work.Edit([]byte(base)); err != nil || string(got) != c.want || len(changes) != 2 {
+			t.Errorf("%s: %q, %+v, %v", name, got, changes, err)
+		}
+	}
+}

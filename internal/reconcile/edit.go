@@ -68,7 +68,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 			due = append(due, img)
 		}
 	}
-	all, content, changes, err := together(file, due)
+	all, content, changes, err := together(file, append(carried(out, at, file), due...))
 	if err != nil {
 		due = without(file, due)
 		if all, content, changes, err = together(file, due); err != nil {
@@ -83,7 +83,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 	if due[0].Delivery == argo.DeliverPullRequest {
 		work.Write = at.headBranch
 		work.PullRequest = pullRequest(app, settings.PullRequests)
-		if at.proposed(out, file, content, due) {
+		if at.head != nil && at.head.Path == file.Path && bytes.Equal(at.head.Data, content) {
 			work.Proposed = true
 			for _, img := range due {
 				img.Action = ActionSkip
@@ -108,25 +108,31 @@ func pullRequest(app argo.Application, settings PullRequests) *gitwrite.PullRequ
 		Draft: settings.Draft, AutoMerge: settings.AutoMerge, Ours: app.Target.WriteBranch == ""}
 }
 
-// proposed tells whether the head holds the file as it is to be. While another
-// image of the Application cannot be decided, what is due being there is
-// enough: what the head holds of the other is not taken back.
-func (p place) proposed(out *Application, file gitwrite.File, content []byte, due []*Image) bool {
-	if p.head == nil || p.head.Path != file.Path {
-		return false
+// carried are the images that cannot be decided in this cycle, but are proposed
+// by the head already: what it holds of them is not taken back.
+func carried(out *Application, at place, file gitwrite.File) (all []*Image) {
+	if at.delivery != argo.DeliverPullRequest || at.head == nil || at.head.Path != file.Path {
+		return nil
 	}
-	if bytes.Equal(p.head.Data, content) {
-		return true
-	}
-	if !slices.ContainsFunc(out.Images, func(i Image) bool { return i.Action == ActionError }) {
-		return false
-	}
-	for _, img := range due {
-		if got, err := p.format.Read(p.head.Data, img.edit.entry); err != nil || got.String() != img.edit.version() {
-			return false
+	for i := range out.Images {
+		img := out.Images[i]
+		if img.Action != ActionError {
+			continue
 		}
+		entry := entryOf(img.update)
+		base, err := at.format.Read(file.Data, entry)
+		if err != nil {
+			continue
+		}
+		head, err := at.format.Read(at.head.Data, entry)
+		if err != nil || !head.Found || head.String() == base.String() {
+			continue
+		}
+		entry.Tag, entry.Digest = head.Tag, head.Digest
+		img.edit = &imageEdit{format: at.format, entry: entry, alias: img.Label(), saw: base, old: base.String()}
+		all = append(all, &img)
 	}
-	return true
+	return all
 }
 
 // settled is the work of an Application whose base holds all that is wanted,
