@@ -59,7 +59,7 @@ func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults De
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, or --applications to read Applications from files", err)
 	}
-	config.QPS, config.Burst = 50, 100
+	config.QPS = -1 // the API server itself says when it is too much; so many requests at a time are bounded
 	if wrap != nil {
 		config.Wrap(wrap)
 	}

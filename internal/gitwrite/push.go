@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/storage/memory"
 )
@@ -51,7 +53,7 @@ func (w *writing) push(ctx context.Context, stage *stage, updates map[string]*br
 	}
 	refused, pushErr := w.repo.remote.push(ctx, refs, pack)
 	if pushErr == nil && len(refused) == 0 {
-		w.landed(pack, updates, order)
+		w.landed(stage, updates, order)
 		return
 	}
 	// Ask the remote itself what holds now: a connection that broke may have
@@ -82,7 +84,7 @@ func (w *writing) push(ctx context.Context, stage *stage, updates map[string]*br
 		}
 	}
 	if len(landed) > 0 {
-		w.landed(pack, updates, landed)
+		w.landed(stage, updates, landed)
 	}
 }
 
@@ -94,8 +96,13 @@ func (w *writing) failWorks(works []int, err error) {
 
 // landed notes pushed branches, and keeps what was pushed, so that the next
 // cycle need not fetch it.
-func (w *writing) landed(pack []byte, updates map[string]*branchUpdate, branches []string) {
-	kept := w.repo.mirror.add(bytes.NewReader(pack)) == nil
+func (w *writing) landed(stage *stage, updates map[string]*branchUpdate, branches []string) {
+	var heads []plumbing.Hash
+	for _, branch := range branches {
+		heads = append(heads, updates[branch].new)
+	}
+	pack, err := stage.kept(heads)
+	kept := err == nil && (len(pack) == 0 || w.repo.mirror.add(bytes.NewReader(pack)) == nil)
 	for _, branch := range branches {
 		u := updates[branch]
 		if u.new.IsZero() {
@@ -116,17 +123,52 @@ func (w *writing) landed(pack []byte, updates map[string]*branchUpdate, branches
 
 // pack encodes exactly the objects that were made. Small texts that changed
 // in one line: a search for deltas would cost more than it saves.
-func (s *stage) pack() ([]byte, error) {
-	objects := memory.NewStorage()
+func (s *stage) pack() ([]byte, error) { return s.encode(s.order) }
+
+// kept encodes what the next cycle needs of what was made: all commits and
+// blobs, and the trees of the newest commits alone. A folder with thousands of
+// files has a tree for each commit that changes one of them.
+func (s *stage) kept(heads []plumbing.Hash) ([]byte, error) {
+	needed := map[plumbing.Hash]bool{}
+	var walk func(tree plumbing.Hash)
+	walk = func(hash plumbing.Hash) {
+		if _, made := s.made[hash]; !made || needed[hash] {
+			return // the mirror has it
+		}
+		needed[hash] = true
+		if tree, err := s.tree(hash); err == nil {
+			for _, e := range tree.Entries {
+				if e.Mode == filemode.Dir {
+					walk(e.Hash)
+				}
+			}
+		}
+	}
+	for _, head := range heads {
+		if commit, err := s.commit(head); err == nil {
+			walk(commit.TreeHash)
+		}
+	}
+	var objects []plumbing.Hash
 	for _, hash := range s.order {
+		if s.made[hash].Type() != plumbing.TreeObject || needed[hash] {
+			objects = append(objects, hash)
+		}
+	}
+	return s.encode(objects)
+}
+
+func (s *stage) encode(hashes []plumbing.Hash) ([]byte, error) {
+	if len(hashes) == 0 {
+		return nil, nil
+	}
+	objects := memory.NewStorage()
+	for _, hash := range hashes {
 		if _, err := objects.SetEncodedObject(s.made[hash]); err != nil {
 			return nil, err
 		}
 	}
-	if len(s.order) == 0 {
-		return nil, nil
-	}
 	var b bytes.Buffer
-	_, err := packfile.NewEncoder(&b, objects, false).Encode(s.order, 0)
+	_, err := packfile.NewEncoder(&b, objects, false).Encode(hashes, 0)
 	return b.Bytes(), err
 }

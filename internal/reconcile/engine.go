@@ -213,13 +213,13 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 	if !dryRun {
 		result.Outcomes = e.Apply(ctx, plan)
 	}
-	if !dryRun {
-		e.leaveEvents(ctx, result)
-	}
 	result.Took = time.Since(start)
 	e.report(ctx, result, dryRun)
 	if e.Publish != nil {
 		e.Publish(result)
+	}
+	if !dryRun { // last, since they only tell of what is done
+		e.leaveEvents(ctx, result)
 	}
 	return result, nil
 }
