@@ -6,9 +6,6 @@ import (
 	"errors"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // send has the branches take the commits that were built, all by one push, or
@@ -52,6 +49,11 @@ func (w *writing) push(ctx context.Context, stage *stage, updates map[string]*br
 		return
 	}
 	refused, pushErr := w.repo.remote.push(ctx, refs, pack)
+	if errors.Is(pushErr, errNotUnpacked) { // it may take no thin packs
+		if pack, err = stage.encode(stage.order, false); err == nil {
+			refused, pushErr = w.repo.remote.push(ctx, refs, pack)
+		}
+	}
 	if pushErr == nil && len(refused) == 0 {
 		w.landed(stage, updates, order)
 		return
@@ -119,56 +121,4 @@ func (w *writing) landed(stage *stage, updates map[string]*branchUpdate, branche
 			w.pending[i] = false
 		}
 	}
-}
-
-// pack encodes exactly the objects that were made. Small texts that changed
-// in one line: a search for deltas would cost more than it saves.
-func (s *stage) pack() ([]byte, error) { return s.encode(s.order) }
-
-// kept encodes what the next cycle needs of what was made: all commits and
-// blobs, and the trees of the newest commits alone. A folder with thousands of
-// files has a tree for each commit that changes one of them.
-func (s *stage) kept(heads []plumbing.Hash) ([]byte, error) {
-	needed := map[plumbing.Hash]bool{}
-	var walk func(tree plumbing.Hash)
-	walk = func(hash plumbing.Hash) {
-		if _, made := s.made[hash]; !made || needed[hash] {
-			return // the mirror has it
-		}
-		needed[hash] = true
-		if tree, err := s.tree(hash); err == nil {
-			for _, e := range tree.Entries {
-				if e.Mode == filemode.Dir {
-					walk(e.Hash)
-				}
-			}
-		}
-	}
-	for _, head := range heads {
-		if commit, err := s.commit(head); err == nil {
-			walk(commit.TreeHash)
-		}
-	}
-	var objects []plumbing.Hash
-	for _, hash := range s.order {
-		if s.made[hash].Type() != plumbing.TreeObject || needed[hash] {
-			objects = append(objects, hash)
-		}
-	}
-	return s.encode(objects)
-}
-
-func (s *stage) encode(hashes []plumbing.Hash) ([]byte, error) {
-	if len(hashes) == 0 {
-		return nil, nil
-	}
-	objects := memory.NewStorage()
-	for _, hash := range hashes {
-		if _, err := objects.SetEncodedObject(s.made[hash]); err != nil {
-			return nil, err
-		}
-	}
-	var b bytes.Buffer
-	_, err := packfile.NewEncoder(&b, objects, false).Encode(hashes, 0)
-	return b.Bytes(), err
 }

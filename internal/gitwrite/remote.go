@@ -153,6 +153,8 @@ type refUpdate struct {
 	old, new plumbing.Hash
 }
 
+var errNotUnpacked = errors.New("the server could not unpack the push")
+
 // push sends a pack, where there is one, and moves branches. It returns what the server said of
 // each branch it refused; the error is for a push that failed as a whole.
 func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (refused map[string]string, err error) {
@@ -189,7 +191,7 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 		return nil, r.failed("pushing", err)
 	}
 	if report.UnpackStatus != "ok" {
-		return nil, r.failed("pushing", fmt.Errorf("the server could not unpack the push: %s", report.UnpackStatus))
+		return nil, r.failed("pushing", fmt.Errorf("%w: %s", errNotUnpacked, report.UnpackStatus))
 	}
 	refused = map[string]string{}
 	for _, status := range report.CommandStatuses {

@@ -1,39 +1,70 @@
 package gitwrite
 
 import (
+	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 // stage holds objects that were made and are not pushed yet, above a mirror.
 type stage struct {
 	mirror *mirror
-	made   map[plumbing.Hash]plumbing.EncodedObject
+	made   map[plumbing.Hash]*made
 	order  []plumbing.Hash
 	trees  map[plumbing.Hash]*object.Tree
 }
 
 func newStage(m *mirror) *stage {
-	return &stage{mirror: m, made: map[plumbing.Hash]plumbing.EncodedObject{}, trees: map[plumbing.Hash]*object.Tree{}}
+	return &stage{mirror: m, made: map[plumbing.Hash]*made{}, trees: map[plumbing.Hash]*object.Tree{}}
+}
+
+// content reads an object, made or of the mirror.
+func (s *stage) content(hash plumbing.Hash) ([]byte, error) {
+	o := s.made[hash]
+	switch {
+	case o == nil:
+		known, err := s.mirror.object(plumbing.AnyObject, hash)
+		if err != nil {
+			return nil, err
+		}
+		return content(known)
+	case o.content != nil:
+		return o.content, nil
+	}
+	base, err := s.content(o.base)
+	if err != nil {
+		return nil, err
+	}
+	return packfile.PatchDelta(base, o.delta)
 }
 
 func (s *stage) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
-	if o, ok := s.made[hash]; ok {
-		return o, nil
+	if s.made[hash] == nil {
+		return s.mirror.object(kind, hash)
 	}
-	return s.mirror.object(kind, hash)
+	data, err := s.content(hash)
+	if err != nil {
+		return nil, err
+	}
+	o := &plumbing.MemoryObject{}
+	o.SetType(kind)
+	_, err = o.Write(data)
+	return o, err
 }
 
-func (s *stage) put(o plumbing.EncodedObject) plumbing.Hash {
-	hash := o.Hash()
-	if _, ok := s.made[hash]; !ok {
+// put keeps an object that was made; one that is there already is the same.
+func (s *stage) put(hash plumbing.Hash, o *made) plumbing.Hash {
+	if s.made[hash] == nil {
 		s.made[hash] = o
 		s.order = append(s.order, hash)
 	}
@@ -145,25 +176,70 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 		}
 	}
 	changed.Entries[i].Hash = blob
+	if i < len(tree.Entries) {
+		if hash, ok := s.follow(root, tree, changed, i); ok {
+			return hash, nil
+		}
+	}
 	sort.Sort(object.TreeEntrySorter(changed.Entries))
 	o := &plumbing.MemoryObject{}
 	if err := changed.Encode(o); err != nil {
 		return root, err
 	}
-	hash := s.put(o)
+	data, err := content(o)
+	if err != nil {
+		return root, err
+	}
+	hash := s.put(o.Hash(), &made{kind: plumbing.TreeObject, content: data})
 	s.trees[hash] = changed
 	return hash, nil
+}
+
+// follow makes the tree changed, which differs from before, whose hash is root,
+// in the hash of its i-th entry alone. Of root only the difference to the one
+// before it is kept from then on. ok is false for a tree that is not written as
+// git writes trees today.
+func (s *stage) follow(root plumbing.Hash, before, changed *object.Tree, i int) (hash plumbing.Hash, ok bool) {
+	data, err := s.content(root)
+	if err != nil {
+		return hash, false
+	}
+	at := 0
+	for n, e := range changed.Entries[:i+1] {
+		at += len(strconv.FormatUint(uint64(e.Mode), 8)) + len(" ") + len(e.Name) + len("\x00")
+		if n < i {
+			at += len(e.Hash)
+		}
+	}
+	old, now := before.Entries[i].Hash, changed.Entries[i].Hash
+	if len(data) < at+len(old) || !bytes.Equal(data[at:at+len(old)], old[:]) {
+		return hash, false
+	}
+	data = slices.Clone(data)
+	copy(data[at:], now[:])
+	hash = plumbing.ComputeHash(plumbing.TreeObject, data)
+	o := &made{kind: plumbing.TreeObject, content: data}
+	last := s.made[root]
+	// What the mirror has is never made of others, which may be made of it.
+	if !s.mirror.has(hash) && (last == nil || last.depth < maxDepth) {
+		o.base, o.delta, o.depth = root, replaceHash(len(data), at, now), 1
+		if last != nil {
+			o.depth = last.depth + 1
+		}
+	}
+	s.put(hash, o)
+	s.trees[hash] = changed
+	if last != nil && last.delta != nil && hash != root {
+		last.content = nil
+		delete(s.trees, root)
+	}
+	return hash, true
 }
 
 // file puts content in the place of a file, or makes it, and returns the new
 // root tree.
 func (s *stage) file(root plumbing.Hash, file string, data []byte) (plumbing.Hash, error) {
-	blob := &plumbing.MemoryObject{}
-	blob.SetType(plumbing.BlobObject)
-	if _, err := blob.Write(data); err != nil {
-		return root, err
-	}
-	return s.replace(root, file, s.put(blob))
+	return s.replace(root, file, s.put(plumbing.ComputeHash(plumbing.BlobObject, data), &made{kind: plumbing.BlobObject, content: data}))
 }
 
 // seal makes a commit of a tree.
@@ -174,5 +250,6 @@ func (s *stage) seal(parent, root plumbing.Hash, message string, author Signatur
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return s.put(o), nil
+	data, err := content(o)
+	return s.put(o.Hash(), &made{kind: plumbing.CommitObject, content: data}), err
 }

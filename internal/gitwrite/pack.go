@@ -1,0 +1,152 @@
+package gitwrite
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1" //nolint:gosec // git's
+	"encoding/binary"
+	"io"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// maxDepth bounds how many trees stand on each other as deltas, as git's own
+// default does: reading the last one takes all of them.
+const maxDepth = 50
+
+// refDelta is the type of an object that names the one it is a delta of.
+// https://git-scm.com/docs/pack-format
+const refDelta = 7
+
+// made is an object that is not pushed yet. Of a tree that another has
+// followed, only the difference to the one before it is kept: a folder with
+// thousands of files has a tree for each commit that changes one of them.
+type made struct {
+	kind    plumbing.ObjectType
+	content []byte // nil where the delta must do
+	base    plumbing.Hash
+	delta   []byte
+	depth   int
+}
+
+// replaceHash is the delta that puts another hash at an offset of an object.
+func replaceHash(size, at int, hash plumbing.Hash) []byte {
+	d := binary.AppendUvarint(nil, uint64(size)) //nolint:gosec // a size
+	d = binary.AppendUvarint(d, uint64(size))    //nolint:gosec // the same
+	d = appendCopy(d, 0, at)
+	d = append(d, byte(len(hash)))
+	d = append(d, hash[:]...)
+	return appendCopy(d, at+len(hash), size-at-len(hash))
+}
+
+// appendCopy adds the instructions that copy a part of the base, in pieces of
+// up to 64 KB, the most that all readers take.
+func appendCopy(d []byte, offset, length int) []byte {
+	for length > 0 {
+		n := min(length, 0x10000)
+		at := len(d)
+		d = append(d, 0x80)
+		for i := range 4 {
+			if b := byte(offset >> (8 * i)); b != 0 {
+				d[at] |= 1 << i
+				d = append(d, b)
+			}
+		}
+		if n != 0x10000 { // which is said by no size at all
+			for i := range 2 {
+				if b := byte(n >> (8 * i)); b != 0 {
+					d[at] |= 0x10 << i
+					d = append(d, b)
+				}
+			}
+		}
+		offset, length = offset+n, length-n
+	}
+	return d
+}
+
+// pack encodes exactly the objects that were made. Trees go as the difference
+// to those before them, which may be the server's own: a thin pack.
+func (s *stage) pack() ([]byte, error) { return s.encode(s.order, true) }
+
+// kept encodes what the next cycle needs of what was made, whole: all commits
+// and blobs, and the trees of the newest commits alone.
+func (s *stage) kept(heads []plumbing.Hash) ([]byte, error) {
+	needed := map[plumbing.Hash]bool{}
+	var walk func(tree plumbing.Hash)
+	walk = func(hash plumbing.Hash) {
+		if s.made[hash] == nil || needed[hash] {
+			return // the mirror has it
+		}
+		needed[hash] = true
+		if tree, err := s.tree(hash); err == nil {
+			for _, e := range tree.Entries {
+				if e.Mode == filemode.Dir {
+					walk(e.Hash)
+				}
+			}
+		}
+	}
+	for _, head := range heads {
+		if commit, err := s.commit(head); err == nil {
+			walk(commit.TreeHash)
+		}
+	}
+	var objects []plumbing.Hash
+	for _, hash := range s.order {
+		if s.made[hash].kind != plumbing.TreeObject || needed[hash] {
+			objects = append(objects, hash)
+		}
+	}
+	return s.encode(objects, false)
+}
+
+// encode writes a pack of some objects that were made; nothing for none.
+func (s *stage) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
+	if len(hashes) == 0 {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	b.WriteString("PACK")
+	_ = binary.Write(&b, binary.BigEndian, []uint32{2, uint32(len(hashes))}) //nolint:gosec // a number of objects
+	compressor := zlib.NewWriter(&b)
+	for _, hash := range hashes {
+		o := s.made[hash]
+		kind, content := byte(o.kind), o.content //nolint:gosec // a type is one of eight
+		if deltas && o.delta != nil {
+			kind, content = refDelta, o.delta
+		} else if content == nil {
+			var err error
+			if content, err = s.content(hash); err != nil {
+				return nil, err
+			}
+		}
+		entryHeader(&b, kind, len(content))
+		if kind == refDelta {
+			b.Write(o.base[:])
+		}
+		compressor.Reset(&b)
+		if _, err := compressor.Write(content); err != nil {
+			return nil, err
+		}
+		if err := compressor.Close(); err != nil {
+			return nil, err
+		}
+	}
+	sum := sha1.Sum(b.Bytes()) //nolint:gosec // git's
+	b.Write(sum[:])
+	return b.Bytes(), nil
+}
+
+// entryHeader begins an object of a pack with its type and size.
+func entryHeader(w io.ByteWriter, kind byte, size int) {
+	first := kind<<4 | byte(size&0x0f)
+	size >>= 4
+	for size > 0 {
+		_ = w.WriteByte(first | 0x80)
+		first = byte(size & 0x7f)
+		size >>= 7
+	}
+	_ = w.WriteByte(first)
+}
