@@ -48,14 +48,14 @@ func appendCopy(d []byte, offset, length int) []byte {
 		at := len(d)
 		d = append(d, 0x80)
 		for i := range 4 {
-			if b := byte(offset >> (8 * i)); b != 0 {
+			if b := byte(offset >> (8 * i) & 0xff); b != 0 {
 				d[at] |= 1 << i
 				d = append(d, b)
 			}
 		}
 		if n != 0x10000 { // which is said by no size at all
 			for i := range 2 {
-				if b := byte(n >> (8 * i)); b != 0 {
+				if b := byte(n >> (8 * i) & 0xff); b != 0 {
 					d[at] |= 0x10 << i
 					d = append(d, b)
 				}
