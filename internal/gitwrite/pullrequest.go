@@ -109,12 +109,17 @@ func (w *writing) known(r *request) bool {
 	return true
 }
 
-// leave notes why nothing is done.
+// leave notes why nothing is done, and nothing is to be until something changes.
 func (w *writing) leave(r *request, note string) {
+	w.say(r, note)
+	w.remember(r, "", note)
+}
+
+// say notes why nothing is committed.
+func (w *writing) say(r *request, note string) {
 	for _, i := range r.works {
 		w.pending[i], w.outcomes[i].Note = false, note
 	}
-	w.remember(r, "", note)
 }
 
 func (w *writing) remember(r *request, url, note string) {
@@ -298,8 +303,10 @@ func (w *writing) retire(ctx context.Context, r *request, exists bool) error {
 	if exists && r.Ours {
 		w.removals = append(w.removals, r.head)
 		if note == "" {
-			note = fmt.Sprintf("branch %s was deleted: %s holds what it was for", r.head, r.base)
+			note = fmt.Sprintf("branch %s is deleted: %s holds what it was for", r.head, r.base)
 		}
+		w.say(r, note) // not remembered: where the deletion fails, the next cycle tries again
+		return nil
 	}
 	w.leave(r, note)
 	return nil

@@ -224,6 +224,31 @@ func TestABranchThatMayNotBeDeletedStays(t *testing.T) {
 	}
 }
 
+// TestADeletionThatFailsIsTriedAgain has the push fail that deletes a branch
+// which nobody needs any more.
+func TestADeletionThatFailsIsTriedAgain(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	r := open(t, newService(t, at(client)), git.URLOf(repo))
+	work := propose("f0/k.yaml", "v1")
+	noErrors(t, writeAll(t, r, work))
+	if err := hub.ClosePull(repo, 1, true); err != nil {
+		t.Fatal(err)
+	}
+	git.Fault = func(w http.ResponseWriter, request *http.Request) bool {
+		if !strings.HasSuffix(request.URL.Path, "/git-receive-pack") {
+			return false
+		}
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	}
+	_ = writeAll(t, r, settledWork("f0/k.yaml"))
+	git.Fault = nil
+	noErrors(t, writeAll(t, r, settledWork("f0/k.yaml")))
+	if got := headOf(t, git, work.Write); got != "" {
+		t.Errorf("the branch is still there, at %s", got)
+	}
+}
+
 // TestAutoMergeFollowsTheBase makes a head anew whenever the base has moved:
 // many repositories let nothing be merged that is behind.
 func TestAutoMergeFollowsTheBase(t *testing.T) {

@@ -66,7 +66,11 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	}
 	h := &GitHub{key: key, pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
 	h.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/pull/%d", h.URL, p.Repository, p.Number) }
-	h.RotateToken()
+	secret := make([]byte, 18)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, err
+	}
+	h.token = "ghs_" + hex.EncodeToString(secret)
 	h.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.Token() }
 	mux := http.NewServeMux()
@@ -199,21 +203,7 @@ func kindOf(path string) string {
 }
 
 // Token is the installation's token.
-func (h *GitHub) Token() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.token
-}
-
-// RotateToken ends the installation's token, as GitHub does after an hour.
-func (h *GitHub) RotateToken() {
-	secret := make([]byte, 18)
-	_, err := rand.Read(secret)
-	check(err)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.token = "ghs_" + hex.EncodeToString(secret)
-}
+func (h *GitHub) Token() string { return h.token }
 
 // asApp lets in who signs as the App, with a JWT as GitHub wants it.
 func (h *GitHub) asApp(next http.HandlerFunc) http.HandlerFunc {

@@ -112,15 +112,6 @@ func (h *pullStore) ClosePull(repository string, number int, merged bool) error 
 	return nil
 }
 
-// Comment leaves a person's comment on a pull request.
-func (h *pullStore) Comment(repository string, number int, body string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.pulls[repository][number-1]
-	p.Comments = append(p.Comments, Comment{"ada", body})
-	p.touch()
-}
-
 func (h *pullStore) merge(p *Pull) error {
 	base, head := "refs/heads/"+p.Base, "refs/heads/"+p.Head
 	tree, err := h.git.Run(p.Repository, "merge-tree", "--write-tree", base, head)
