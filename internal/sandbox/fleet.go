@@ -28,6 +28,7 @@ type FleetOptions struct {
 	Strategy                    string // newest-build, semver or alphabetical
 	History                     int    // commits that the git repository has
 	StatusKB                    int    // the size of each Application's status
+	UpToDate                    bool   // git and what runs have the newest tag
 }
 
 // Fleet is many Applications in a real API server, whose manifests live in one
@@ -50,7 +51,7 @@ const FleetRepository = "o/fleet"
 const fleetRegistry = "reg.example.com"
 
 // NewFleet starts a Fleet below dir, with programs from bin. Each Application
-// runs an older tag than the newest.
+// runs an older tag than the newest, unless UpToDate says otherwise.
 func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, err error) {
 	f := &Fleet{options: o, Registry: NewRegistry()}
 	defer func() {
@@ -61,11 +62,11 @@ func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, e
 	if f.Git, err = NewGit(filepath.Join(dir, "git")); err != nil {
 		return nil, err
 	}
-	if err := f.commitHistory(); err != nil {
-		return nil, err
-	}
 	for f.newest < o.Tags {
 		f.Release()
+	}
+	if err := f.commitHistory(); err != nil {
+		return nil, err
 	}
 	f.Registry.Fault = late(o.RegistryLatency)
 	f.Git.Fault = late(o.GitLatency)
@@ -118,14 +119,21 @@ func (f *Fleet) Release() {
 // Newest is the tag that every Application is to have.
 func (f *Fleet) Newest() string { return fmt.Sprintf("1.0.%d", 10_000+f.newest) }
 
-const oldest = "1.0.10000"
+// current is the tag that git has to begin with: one older than all others, or
+// the newest.
+func (f *Fleet) current() string {
+	if f.options.UpToDate {
+		return f.Newest()
+	}
+	return "1.0.10000"
+}
 
 // commitHistory makes the git repository, with commits enough that a clone of
 // all of it costs something.
 func (f *Fleet) commitHistory() error {
 	files := map[string]string{}
 	for i := range f.options.Applications {
-		files[fmt.Sprintf("apps/a%d/kustomization.yaml", i)] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), oldest)
+		files[fmt.Sprintf("apps/a%d/kustomization.yaml", i)] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), f.current())
 	}
 	if err := f.Git.Create(FleetRepository, true, files); err != nil {
 		return err
@@ -191,7 +199,7 @@ func (f *Fleet) application(i int, resources []any) *unstructured.Unstructured {
 			"argocd-image-updater.argoproj.io/write-back-method": "git", "argocd-image-updater.argoproj.io/write-back-target": "kustomization", "argocd-image-updater.argoproj.io/git-branch": "main"}},
 		"spec": map[string]any{"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
 			"source": map[string]any{"repoURL": f.Git.URLOf(FleetRepository), "targetRevision": "main", "path": fmt.Sprintf("apps/a%d", i)}},
-		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + oldest}}, "resources": resources}}}
+		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + f.current()}}, "resources": resources}}}
 }
 
 // Touch changes an annotation of one Application, which asks for a cycle.
