@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,8 @@ type result struct {
 	cold, idle, warm        phase
 	ready                   time.Duration // from the start to the end of the first cycle
 	git                     time.Duration
+	event, slowest          time.Duration // from a message to the commit: the median, and the slowest
+	events                  sandbox.Requests
 	resident, peak, resting float64 // MB
 }
 
@@ -121,6 +124,8 @@ func measure(ctx context.Context, n int, updater, bin string) (r result, err err
 	var said sandbox.Log
 	service := exec.CommandContext(ctx, updater, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what the caller asks for
 	service.Stdout, service.Stderr = &said, &said
+	name, value := f.PubSub.Environment()
+	service.Env = append(os.Environ(), name+"="+value)
 	begin := time.Now()
 	if err := service.Start(); err != nil {
 		return r, err
@@ -155,7 +160,30 @@ func measure(ctx context.Context, n int, updater, bin string) (r result, err err
 	if err == nil && updated != n {
 		err = fmt.Errorf("%d of %d manifests have the newest tag", updated, n)
 	}
+	if err == nil {
+		err = r.measureEvents(ctx, f)
+	}
 	return r, err
+}
+
+// messages is how many are sent, one after the other.
+const messages = 50
+
+func (r *result) measureEvents(ctx context.Context, f *sandbox.Fleet) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	before := f.Requests()
+	all := make([]time.Duration, messages)
+	for i := range all {
+		begin := time.Now()
+		if err := f.ReleaseOne(ctx, i); err != nil {
+			return err
+		}
+		all[i] = time.Since(begin)
+	}
+	slices.Sort(all)
+	r.event, r.slowest, r.events = all[messages/2], all[messages-1], f.Requests().Since(before)
+	return nil
 }
 
 var done = regexp.MustCompile(`msg="cycle done".* took=(\S+)`)
@@ -234,6 +262,7 @@ func (r result) lines() string {
 		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, p.took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
 	}
 	return row("cold, all to update", r.cold) + row("idle", r.idle) + row("warm, all to update", r.warm) +
+		fmt.Sprintf("  %-22s %7.2f s, at most %.2f s   registry %d × list; git %d × advertise, %d × fetch, %d × push\n", fmt.Sprintf("%d messages, median", messages), r.event.Seconds(), r.slowest.Seconds(), r.events.List, r.events.Advertise, r.events.Fetch, r.events.Push) +
 		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB; %.0f MB after the last cycle\n", "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(), "memory", r.resident, r.peak, r.resting)
 }
 

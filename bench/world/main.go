@@ -55,6 +55,8 @@ func run(ctx context.Context, o sandbox.FleetOptions, bin string, command []stri
 	}
 	defer f.Close()
 	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git            %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(sandbox.FleetRepository), f.Config)
+	emulator, address := f.PubSub.Environment()
+	fmt.Printf("  %s=%s\n", emulator, address)
 	begin := time.Now()
 	var usage *syscall.Rusage
 	if len(command) == 0 {
@@ -62,7 +64,7 @@ func run(ctx context.Context, o sandbox.FleetOptions, bin string, command []stri
 		<-ctx.Done()
 	} else {
 		c := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // what the caller asks for
-		c.Env = append(os.Environ(), "KUBECONFIG="+f.Kubernetes.Kubeconfig, "IMAGE_WRITEBACK_CONFIG="+f.Config)
+		c.Env = append(os.Environ(), "KUBECONFIG="+f.Kubernetes.Kubeconfig, emulator+"="+address, "IMAGE_WRITEBACK_CONFIG="+f.Config)
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
 		if err := c.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

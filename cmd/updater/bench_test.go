@@ -49,7 +49,7 @@ func BenchmarkTenThousandApplications(b *testing.B) {
 }
 
 // resident reads a line of the process's status, in megabytes.
-func resident(b *testing.B, pid int, line string) float64 {
+func resident(b testing.TB, pid int, line string) float64 {
 	b.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

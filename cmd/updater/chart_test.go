@@ -127,7 +127,8 @@ writeBackMethods: [git, argocd]
 repositorySecrets: true
 secrets: [{namespace: team, name: pull}]
 serviceAccount: {annotations: {iam.gke.io/gcp-service-account: updater@p.iam.gserviceaccount.com, eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/updater"}}
-networkPolicy: {enabled: true, ingressFrom: [{namespaceSelector: {}}]}
+events: {types: [ghcr.io, github], secret: webhooks, service: {annotations: {a: b}}, ingress: {enabled: true, className: nginx, annotations: {a: b}, host: updater.example.com, tlsSecret: tls}}
+networkPolicy: {enabled: true, ingressFrom: [{namespaceSelector: {}}], eventsFrom: [{namespaceSelector: {}}]}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
 podAnnotations: {a: b}
 podLabels: {c: d}
@@ -156,10 +157,10 @@ imagePullSecrets: [{name: pull}]
 		}
 	}
 	slices.Sort(made)
-	want := []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback", "NetworkPolicy argocd/image-writeback", "PodDisruptionBudget argocd/image-writeback",
+	want := []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback", "Ingress argocd/image-writeback", "NetworkPolicy argocd/image-writeback", "PodDisruptionBudget argocd/image-writeback",
 		"Role argocd/image-writeback", "Role argocd/image-writeback-argocd", "Role argocd/image-writeback-leases", "Role argocd/image-writeback-secrets", "Role team/image-writeback", "Role team/image-writeback-secrets",
 		"RoleBinding argocd/image-writeback", "RoleBinding argocd/image-writeback-argocd", "RoleBinding argocd/image-writeback-leases", "RoleBinding argocd/image-writeback-secrets", "RoleBinding team/image-writeback", "RoleBinding team/image-writeback-secrets",
-		"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback", "ServiceAccount argocd/image-writeback", "ServiceMonitor argocd/image-writeback"}
+		"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback", "Service argocd/image-writeback-events", "ServiceAccount argocd/image-writeback", "ServiceMonitor argocd/image-writeback"}
 	if !slices.Equal(made, want) {
 		t.Errorf("installed are\n%s\nwant\n%s", strings.Join(made, "\n"), strings.Join(want, "\n"))
 	}
@@ -195,7 +196,8 @@ imagePullSecrets: [{name: pull}]
 	}
 	restricted(t, k)
 	for _, wrong := range [][2]string{{"config.intervall=5m", "additional properties 'intervall' not allowed"}, {"replicas=two", "got string, want integer"},
-		{"config.leaderElection.enabled=false,replicas=2", "several replicas need config.leaderElection.enabled"}, {"github.app.privateKeySecret=", "github.app.privateKeySecret is needed"}} {
+		{"config.leaderElection.enabled=false,replicas=2", "several replicas need config.leaderElection.enabled"}, {"github.app.privateKeySecret=", "github.app.privateKeySecret is needed"},
+		{"events.types={github}", "events.secret is needed"}, {"events.ingress.enabled=true", "events.ingress leads to webhooks that are not served"}} {
 		if _, err := k.Run("helm", "upgrade", "image-writeback", chart, "--namespace", "argocd", "--reuse-values", "--set", wrong[0]); err == nil || !strings.Contains(err.Error(), wrong[1]) {
 			t.Errorf("--set %s: %v", wrong[0], err)
 		}

@@ -82,13 +82,20 @@ var runFlags = []legacyFlag{
 	{name: "argocd-plaintext", env: "ARGOCD_PLAINTEXT", truth: true, note: notNeeded},
 	{name: "argocd-auth-token", note: notNeeded},
 	{name: "disable-kubernetes", truth: true, note: "give --applications to read Applications from files"},
-	{name: "enable-webhook", env: "ENABLE_WEBHOOK", truth: true, note: "webhooks are not served by this version; registries are asked every interval"},
-	{name: "webhook-port", env: "WEBHOOK_PORT", note: notNeeded},
-	{name: "webhook-ratelimit-allowed", env: "WEBHOOK_RATELIMIT_ALLOWED", note: notNeeded},
-	{name: "docker-webhook-secret", env: "DOCKER_WEBHOOK_SECRET", note: notNeeded},
-	{name: "ghcr-webhook-secret", env: "GHCR_WEBHOOK_SECRET", note: notNeeded},
-	{name: "quay-webhook-secret", env: "QUAY_WEBHOOK_SECRET", note: notNeeded},
-	{name: "harbor-webhook-secret", env: "HARBOR_WEBHOOK_SECRET", note: notNeeded},
+	{name: "enable-webhook", env: "ENABLE_WEBHOOK", truth: true, apply: yes((*legacy).webhooks)},
+	{name: "webhook-port", env: "WEBHOOK_PORT", apply: port(func(l *legacy, listen string) {
+		if l.config.Events.Listen != "" && listen != "" {
+			l.config.Events.Listen = listen
+		}
+	})},
+	{name: "webhook-ratelimit-allowed", env: "WEBHOOK_RATELIMIT_ALLOWED", note: notNeeded + ": events that come together lead to one cycle"},
+	{name: "docker-webhook-secret", env: "DOCKER_WEBHOOK_SECRET", apply: secret("docker.io")},
+	{name: "ghcr-webhook-secret", env: "GHCR_WEBHOOK_SECRET", apply: secret("ghcr.io")},
+	{name: "quay-webhook-secret", env: "QUAY_WEBHOOK_SECRET", apply: secret("quay.io")},
+	{name: "harbor-webhook-secret", env: "HARBOR_WEBHOOK_SECRET", apply: secret("harbor")},
+	{name: "acr-webhook-secret", env: "ACR_WEBHOOK_SECRET", apply: secret("acr")},
+	{name: "aliyun-acr-webhook-secret", env: "ALIYUN_ACR_WEBHOOK_SECRET", apply: secret("aliyun-acr")},
+	{name: "cloudevents-webhook-secret", env: "CLOUDEVENTS_WEBHOOK_SECRET", apply: secret("cloudevents")},
 }
 
 var testFlags = []legacyFlag{
@@ -135,6 +142,26 @@ func port(set func(l *legacy, listen string)) func(*legacy, string) error {
 		default:
 			set(l, ":"+value)
 		}
+		return nil
+	}
+}
+
+// webhooks serves them where Argo CD Image Updater does.
+func (l *legacy) webhooks(on bool) {
+	if on && l.config.Events.Listen == "" {
+		l.config.Events.Listen = ":8082"
+	}
+}
+
+func secret(kind string) func(*legacy, string) error {
+	return func(l *legacy, value string) error {
+		if value == "" {
+			return nil
+		}
+		if l.config.Events.Secrets == nil {
+			l.config.Events.Secrets = map[string]string{}
+		}
+		l.config.Events.Secrets[kind] = value
 		return nil
 	}
 }
@@ -208,6 +235,10 @@ func (l *legacy) apply(cmd *cobra.Command, o *options, c *config.Config) error {
 		if f.note != "" && value != "false" {
 			l.notes = append(l.notes, fmt.Sprintf("%s is accepted for those who come from Argo CD Image Updater: %s", from, f.note))
 		}
+	}
+	if e := &c.Events; e.Listen != "" && len(e.Secrets) == 0 && len(e.SecretFiles) == 0 && e.PubSubPush == (config.PubSubPush{}) {
+		e.Listen = ""
+		l.notes = append(l.notes, "--enable-webhook: nothing is served, since a webhook without a secret would believe anybody; give --ghcr-webhook-secret or the like, or events.secretFiles in config.yaml")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -220,7 +221,7 @@ func (s *story) restart() {
 // cycle runs one; failing with a message where one is given.
 func (s *story) cycle(failing string) error {
 	before := s.log.Len()
-	result, err := s.program.engine.Cycle(context.WithoutCancel(s.t.Context()), false)
+	result, err := s.program.engine.Cycle(context.WithoutCancel(s.t.Context()), reconcile.Everything(), false)
 	switch {
 	case err != nil:
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/lease"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
 func newRun() *cobra.Command {
@@ -60,7 +61,7 @@ Ctrl-C); a push that is under way is finished first.`,
 func (p *program) once(cmd *cobra.Command, dryRun bool) error {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
-	result, err := p.engine.Cycle(cmd.Context(), dryRun)
+	result, err := p.engine.Cycle(cmd.Context(), reconcile.Everything(), dryRun)
 	progress.done()
 	return verdict(cmd.Context(), err, result != nil && result.Failed())
 }
@@ -78,12 +79,8 @@ func verdict(ctx context.Context, err error, failed bool) error {
 	return nil
 }
 
-// settleTime is how long changes of Applications are awaited after the last
-// one: whoever applies a folder changes many in a moment.
-const settleTime = 300 * time.Millisecond
-
 // serve runs until ctx ends. A change of an Application asks for a cycle at
-// once; several that come together ask for one.
+// once, and so does an event; several that come together ask for one.
 func (p *program) serve(ctx context.Context, dryRun bool) error {
 	p.web.Alive = func() error { return p.engine.Alive(time.Now()) }
 	p.web.Ready = p.engine.Ready
@@ -93,22 +90,18 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	}
 	defer stop()
 	p.engine.Publish = p.web.Metrics.Cycle
-	wake := make(chan struct{}, 1)
-	ask := func() {
-		select {
-		case wake <- struct{}{}:
-		default: // it has been asked for already
-		}
+	inbox := reconcile.NewInbox()
+	endEvents, err := p.listen(ctx, inbox)
+	if err != nil {
+		return usage(err)
 	}
+	defer endEvents()
 	if p.cluster != nil {
 		klog.SetSlogLogger(p.log) // what client-go has to say
-		settled := time.AfterFunc(time.Hour, ask)
-		settled.Stop()
-		defer settled.Stop()
 		watching, cancel := context.WithCancel(ctx)
 		var watch sync.WaitGroup
 		watch.Go(func() {
-			p.cluster.Watch(watching, func() { settled.Reset(settleTime) }, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
+			p.cluster.Watch(watching, inbox.Everything, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
 		})
 		defer watch.Wait()
 		defer cancel()
@@ -117,10 +110,10 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 		if p.cluster == nil {
 			return usage(errors.New("leaderElection needs a cluster; turn it off in config.yaml, or leave --applications out"))
 		}
-		defer p.share(ctx, ask)()
+		defer p.share(ctx, inbox.Everything)()
 	}
 	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
-	p.engine.Run(ctx, time.Duration(p.config.Interval), wake, dryRun)
+	p.engine.Run(ctx, time.Duration(p.config.Interval), inbox, dryRun)
 	p.log.Info("stopped")
 	return nil
 }

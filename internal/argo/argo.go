@@ -54,7 +54,13 @@ func (a Application) Shard() string {
 	if a.Target.Repository == "" {
 		return a.String()
 	}
-	address := normalURL(a.Target.Repository)
+	return Address(a.Target.Repository)
+}
+
+// Address is the same for all spellings of a git repository's URL, whichever
+// the protocol.
+func Address(url string) string {
+	address := normalURL(url)
 	if _, rest, ok := strings.Cut(address, "://"); ok {
 		address = rest
 	}

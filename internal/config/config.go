@@ -154,6 +154,8 @@ type Events struct {
 	SecretFiles map[string]string `yaml:"secretFiles"`
 	PubSub      PubSub            `yaml:"pubsub"`
 	PubSubPush  PubSubPush        `yaml:"pubsubPush"`
+	// Secrets are those that flags give themselves, by type.
+	Secrets map[string]string `yaml:"-"`
 }
 
 // PubSub is a pull subscription.

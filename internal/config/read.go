@@ -157,6 +157,9 @@ func check(file, path string, node *yaml.Node, t reflect.Type, problems *[]Probl
 		var names []string
 		for i := range t.NumField() {
 			name := t.Field(i).Tag.Get("yaml")
+			if name == "-" { // no key
+				continue
+			}
 			known[name] = t.Field(i).Type
 			names = append(names, name)
 		}

@@ -19,6 +19,9 @@ func schema(t reflect.Type) map[string]any {
 	case t.Kind() == reflect.Struct:
 		properties := map[string]any{}
 		for i := range t.NumField() {
+			if t.Field(i).Tag.Get("yaml") == "-" {
+				continue
+			}
 			properties[t.Field(i).Tag.Get("yaml")] = schema(t.Field(i).Type)
 		}
 		return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}

@@ -2,6 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +47,7 @@ func (c Config) problems() []finding {
 	}
 	commits(c, add)
 	delivery(c.Git.Delivery, add)
+	events(c.Events, add)
 	if c.GitHub.App.ID != 0 && c.GitHub.App.PrivateKeyFile == "" {
 		add("github.app", "privateKeyFile is missing: the App's private key")
 	}
@@ -141,6 +145,35 @@ func delivery(d Delivery, add func(key, format string, args ...any)) {
 	}
 }
 
+// webhookTypes are the types of webhooks that have a secret; those of
+// internal/events, which a test compares.
+var webhookTypes = []string{"acr", "aliyun-acr", "cloudevents", "docker.io", "ghcr.io", "github", "harbor", "quay.io"}
+
+var subscription = regexp.MustCompile(`^projects/[^/]+/subscriptions/[^/]+$`)
+
+func events(e Events, add func(key, format string, args ...any)) {
+	for _, kind := range slices.Sorted(maps.Keys(e.SecretFiles)) {
+		if !slices.Contains(webhookTypes, kind) {
+			add("events.secretFiles", "%q is no type of webhook; use %s", kind, strings.Join(webhookTypes, ", "))
+		} else if e.SecretFiles[kind] == "" {
+			add("events.secretFiles", "%s has no file", kind)
+		}
+	}
+	push := e.PubSubPush
+	switch {
+	case e.Listen != "" && len(e.SecretFiles) == 0 && len(e.Secrets) == 0 && push == (PubSubPush{}):
+		add("events.listen", "nothing would be accepted there; name the file of a secret in secretFiles, or set pubsubPush")
+	case e.Listen == "" && (len(e.SecretFiles) > 0 || push != (PubSubPush{})):
+		add("events", "listen is missing: the address that webhooks are served at, such as \":8082\"")
+	}
+	if (push.Audience == "") != (push.ServiceAccount == "") {
+		add("events.pubsubPush", "set audience and serviceAccount, as the push subscription has them: without both, anybody's token would do")
+	}
+	if s := e.PubSub.Subscription; s != "" && !subscription.MatchString(s) {
+		add("events.pubsub.subscription", "%q is no subscription; write projects/PROJECT/subscriptions/NAME", s)
+	}
+}
+
 // notBuiltYet refuses every value that would ask for a capability which this
 // version lacks.
 func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
@@ -150,5 +183,4 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 		}
 	}
 	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
-	only("events", c.Events.Listen != "" || len(c.Events.SecretFiles) > 0 || c.Events.PubSub != (PubSub{}) || c.Events.PubSubPush != (PubSubPush{}), "leave it empty")
 }

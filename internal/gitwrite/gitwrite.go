@@ -94,6 +94,7 @@ type Repository struct {
 
 	mu     sync.Mutex // one cycle at a time
 	mirror *mirror
+	heads  known
 	// seen is how pull requests were left, by their head branch.
 	seen map[string]sighting
 }

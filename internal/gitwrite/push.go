@@ -61,7 +61,7 @@ func (w *writing) push(ctx context.Context, stage *stage, updates map[string]*br
 	// Ask the remote itself what holds now: a connection that broke may have
 	// carried the push through, and a refusal is a lost race only where the
 	// branch is elsewhere.
-	h, err := w.repo.remote.advertise(ctx)
+	h, err := w.repo.advertise(ctx)
 	if err != nil {
 		if pushErr == nil {
 			pushErr = err

@@ -50,16 +50,23 @@ func (s *Snapshot) Branch(name string) (string, bool) {
 	return name, ok
 }
 
-// Read answers wants with one reference advertisement and at most two
-// fetches: none where no head moved and the files are known.
+// Read answers wants with one reference advertisement, or none where we would
+// have been told of pushes, and at most two fetches: none where no head moved
+// and the files are known.
 func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h, err := r.remote.advertise(ctx)
+	h, fresh, err := r.currentHeads(ctx)
 	if err != nil {
 		return nil, err
 	}
 	snapshot, err := r.read(ctx, h, wants)
+	if err != nil && !fresh && ctx.Err() == nil {
+		if h, err = r.advertise(ctx); err != nil { // what we were told may not be all
+			return nil, err
+		}
+		snapshot, err = r.read(ctx, h, wants)
+	}
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		// The mirror is damaged or was cut short: it is only a cache.
 		if err := r.mirror.reset(); err != nil {
@@ -86,6 +93,7 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 	if err := r.mirror.bringForward(ctx, r.remote, h, branches); err != nil {
 		return nil, err
 	}
+	r.heads.read(branches, wants)
 	trees := newStage(r.mirror)
 	found := map[Want]object.TreeEntry{}
 	var blobs []plumbing.Hash

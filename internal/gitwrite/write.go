@@ -68,6 +68,9 @@ func (r *Repository) Write(ctx context.Context, snapshot *Snapshot, works []Work
 	if len(w.removals) > 0 {
 		w.attempt(ctx)
 	}
+	if slices.ContainsFunc(w.outcomes, func(o Outcome) bool { return o.Err != nil }) {
+		r.heads.heads = nil // something was not as we believed
+	}
 	return w.outcomes
 }
 
@@ -135,7 +138,7 @@ func (w *writing) headsKnown() bool {
 // bringForward asks for the heads again and fetches what is new, with the
 // blobs that are to be edited.
 func (w *writing) bringForward(ctx context.Context) error {
-	h, err := w.repo.remote.advertise(ctx)
+	h, err := w.repo.advertise(ctx)
 	if err != nil {
 		return err
 	}

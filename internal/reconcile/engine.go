@@ -51,8 +51,10 @@ type Engine struct {
 	// Progress is told how far a stage is; nil: nobody is.
 	Progress func(stage string, done, total int)
 
-	seen     map[string]string // what was logged last, by Application and image
-	failures map[string]string // what was told last on Applications, likewise
+	seen     sayings // what was logged last
+	failures sayings // what was told last on Applications
+	memory   memory
+	opened   map[string]map[*gitwrite.Repository]bool // by argo.Address
 	health   health
 }
 
@@ -68,7 +70,14 @@ func (e *Engine) stage(name string, total int) func() {
 
 // Plan finds out what a cycle would do. It writes nothing. The error is for
 // Applications that cannot be listed; everything else is in the plan.
-func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
+func (e *Engine) Plan(ctx context.Context) (*Plan, error) { return e.plan(ctx, Everything()) }
+
+// plan is nil where a scope is about no Application at all.
+func (e *Engine) plan(ctx context.Context, scope Scope) (*Plan, error) {
+	e.heed(&scope)
+	if scope.empty() {
+		return nil, nil
+	}
 	apps, problems, err := e.Source.List(ctx)
 	if err != nil {
 		return nil, err
@@ -78,17 +87,23 @@ func (e *Engine) Plan(ctx context.Context) (*Plan, error) {
 		seen = slices.Clone(apps)
 	}
 	apps, others := e.owned(apps)
+	if apps = e.within(&scope, apps); len(apps) == 0 && !scope.everything {
+		return nil, nil
+	}
 	var answers [][]answer
 	var places []place
 	var readings []*reading
 	var both sync.WaitGroup
-	both.Go(func() { answers = e.resolve(ctx, apps) })
+	both.Go(func() { answers = e.resolve(ctx, apps, &scope) })
 	both.Go(func() { places, readings = e.locate(ctx, apps) })
 	both.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err // interrupted: half a plan is none
 	}
 	plan := &Plan{Applications: make([]Application, len(apps)), Files: []FileDiff{}, others: others}
+	if !scope.everything {
+		problems = nil // a cycle about everything tells them
+	}
 	for _, p := range problems {
 		plan.Problems = append(plan.Problems, located(p))
 	}
@@ -186,10 +201,15 @@ const applyTimeout = 10 * time.Minute
 
 // Result is one cycle that has ended.
 type Result struct {
+	// Scope is what it was about.
+	Scope    Scope
 	Plan     *Plan
 	Outcomes []gitwrite.Outcome
 	Took     time.Duration
 }
+
+// Whole tells whether the cycle was about all Applications.
+func (r *Result) Whole() bool { return r.Scope.everything }
 
 // Failed tells whether anything went wrong; the rest was still done.
 func (r *Result) Failed() bool {
@@ -202,14 +222,15 @@ func (r *Result) Failed() bool {
 }
 
 // Cycle plans and, unless dryRun, applies. It logs what happened, and why
-// nothing happened where that is new.
-func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
+// nothing happened where that is new. The result is nil where the scope is about
+// no Application at all.
+func (e *Engine) Cycle(ctx context.Context, scope Scope, dryRun bool) (*Result, error) {
 	start := time.Now()
-	plan, err := e.Plan(ctx)
-	if err != nil {
+	plan, err := e.plan(ctx, scope)
+	if plan == nil || err != nil {
 		return nil, err
 	}
-	result := &Result{Plan: plan}
+	result := &Result{Scope: scope, Plan: plan}
 	if !dryRun {
 		result.Outcomes = e.Apply(ctx, plan)
 	}
@@ -223,40 +244,3 @@ func (e *Engine) Cycle(ctx context.Context, dryRun bool) (*Result, error) {
 	}
 	return result, nil
 }
-
-// Run runs a cycle at once, then one every interval and whenever wake says so,
-// until ctx ends. A cycle that fails as a whole is logged, and tried again
-// sooner than that.
-func (e *Engine) Run(ctx context.Context, interval time.Duration, wake <-chan struct{}, dryRun bool) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	pause := firstPause
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-wake:
-		case <-timer.C:
-		}
-		e.health.begin(time.Now())
-		_, err := e.Cycle(ctx, dryRun)
-		before := e.health.end(err)
-		next := interval
-		if err != nil && ctx.Err() == nil {
-			next = min(interval, pause)
-			pause = min(2*pause, interval)
-			level := slog.LevelError
-			if before != nil && before.Error() == err.Error() {
-				level = slog.LevelDebug // it has been said
-			}
-			e.Log.Log(ctx, level, "the cycle failed; it is tried again", "error", err, "in", next.String())
-		} else {
-			pause = firstPause
-		}
-		timer.Reset(next)
-	}
-}
-
-// firstPause is how soon a cycle that failed as a whole is tried again at
-// first; then it doubles up to the interval.
-const firstPause = 5 * time.Second

@@ -27,12 +27,12 @@ type notice struct {
 // events are what is to be told of a cycle: what was written, which pull
 // requests were opened, and failures that were not there in the cycle before.
 // failures are those of this cycle, for the next.
-func events(result *Result, before map[string]string) (all []notice, failures map[string]string) {
-	failures = map[string]string{}
+func events(result *Result, before sayings) (all []notice, failures sayings) {
+	failures = sayings{}
 	failed := 0
-	fail := func(application, key, reason, message string) {
-		failures[application+" "+key] = message
-		if before[application+" "+key] == message || failed == mostFailures {
+	fail := func(application, about, reason, message string) {
+		failures.add(application, about, message)
+		if before[application][about] == message || failed == mostFailures {
 			return
 		}
 		failed++
@@ -69,8 +69,8 @@ func (e *Engine) leaveEvents(ctx context.Context, result *Result) {
 	if e.Applications == nil || e.Silent {
 		return
 	}
-	var all []notice
-	all, e.failures = events(result, e.failures)
+	all, failures := events(result, e.failures)
+	e.failures = e.failures.after(failures, result)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTime)
 	defer cancel()
 	slots := make(chan struct{}, perCluster)

@@ -25,7 +25,7 @@ func TestEvents(t *testing.T) {
 	written := gitwrite.Outcome{Application: "argocd/a", Commit: "c", Changes: []gitwrite.Change{{Image: "ghcr.io/o/app", Old: "1", New: "2"}}}
 	opened := written
 	opened.PullRequestURL, opened.Opened = "https://example.com/pull/1", true
-	before := map[string]string{}
+	before := sayings{}
 	for i, cycle := range []struct {
 		result Result
 		want   string
@@ -55,7 +55,7 @@ func TestEvents(t *testing.T) {
 	for i := range many {
 		many[i] = "broken"
 	}
-	if all, failures := events(&Result{Plan: plan(many...)}, nil); len(all) != mostFailures || len(failures) != len(many) {
+	if all, failures := events(&Result{Plan: plan(many...)}, nil); len(all) != mostFailures || len(failures["argocd/a"]) != len(many) {
 		t.Errorf("%d events of %d failures", len(all), len(failures))
 	}
 }

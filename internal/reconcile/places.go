@@ -39,6 +39,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 			places[i].err = err
 			continue
 		}
+		e.open(app.Shard(), repository)
 		r := readings[repository]
 		if r == nil {
 			r = &reading{repository: repository}

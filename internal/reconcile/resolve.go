@@ -27,11 +27,13 @@ type question struct {
 type ask struct {
 	update argo.Update
 	to     *answer
+	policy string // policyKey of update
 }
 
 // resolve asks registries for all updates, each repository once, and has the
-// policies decide. answers are parallel to apps and their updates.
-func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answer {
+// policies decide. answers are parallel to apps and their updates. What was
+// chosen before counts for images that the scope does not name.
+func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Scope) [][]answer {
 	answers := make([][]answer, len(apps))
 	questions := map[string]*question{}
 	var order []string
@@ -41,7 +43,13 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answe
 			if len(app.Broken()) > 0 || len(u.Problems) > 0 || u.NotLive != "" {
 				continue // the plan says why; nobody needs to be asked
 			}
-			key := u.Image.Registry + "/" + u.Image.Repository + " " + u.Credentials
+			key, policy := imageName(u.Image)+" "+u.Credentials, policyKey(u)
+			if !scope.everything && !scope.names(e.Registries.Names(u.Image)) {
+				if before, ok := e.memory.recall(key + policy); ok {
+					answers[i][j] = before
+					continue
+				}
+			}
 			q := questions[key]
 			if q == nil {
 				repository, err := e.Registries.Repository(u.Image, u.Credentials)
@@ -53,7 +61,7 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answe
 				questions[key] = q
 				order = append(order, key)
 			}
-			q.asks = append(q.asks, ask{u, &answers[i][j]})
+			q.asks = append(q.asks, ask{u, &answers[i][j], policy})
 		}
 	}
 	progress := e.stage("asking registries", len(order))
@@ -72,6 +80,14 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application) [][]answe
 		})
 	}
 	group.Wait()
+	if scope.everything {
+		e.memory = memory{} // what nobody asks for any more is forgotten
+	}
+	for _, key := range order {
+		for _, a := range questions[key].asks {
+			e.memory.keep(key+a.policy, *a.to)
+		}
+	}
 	return answers
 }
 
@@ -130,11 +146,10 @@ func (q *question) answer(ctx context.Context) {
 	}
 	decided := map[string]answer{}
 	for _, a := range q.asks {
-		key := policyKey(a.update)
-		found, ok := decided[key]
+		found, ok := decided[a.policy]
 		if !ok {
 			found.choice, found.err = choose(ctx, q.repository, listing, a.update)
-			decided[key] = found
+			decided[a.policy] = found
 		}
 		*a.to = found
 	}
@@ -145,7 +160,7 @@ func policyKey(u argo.Update) string {
 	if u.Policy.Allow != nil {
 		allow = u.Policy.Allow.String()
 	}
-	return fmt.Sprintf("%s\n%s\n%s\n%q\n%q", u.Policy.Strategy, u.Policy.Constraint, allow, u.Policy.Ignore, u.Platforms)
+	return fmt.Sprintf("\n%s\n%s\n%s\n%q\n%q", u.Policy.Strategy, u.Policy.Constraint, allow, u.Policy.Ignore, u.Platforms)
 }
 
 // choose completes the tags that the rules leave standing and lets the policy
@@ -183,6 +198,7 @@ func defaultPlatform() string { return "linux/" + runtime.GOARCH }
 func (e *Engine) Resolve(ctx context.Context, ref image.Ref, p policy.Policy, platforms []string, credentials string) (policy.Choice, error) {
 	u := argo.Update{Image: ref, Policy: p, Platforms: platforms, Credentials: credentials}
 	apps := []argo.Application{{Updates: []argo.Update{u}}}
-	answers := e.resolve(ctx, apps)
+	scope := Everything()
+	answers := e.resolve(ctx, apps, &scope)
 	return answers[0][0].choice, answers[0][0].err
 }

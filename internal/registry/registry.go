@@ -186,6 +186,21 @@ func (c *Client) place(ref image.Ref) (image.Ref, Registry) {
 	return ref, r
 }
 
+// Names are those that a registry may call an image by when it tells of it, each
+// as registry/repository: its own, that under which it is asked for, and that of
+// the API.
+func (c *Client) Names(ref image.Ref) []string {
+	names := []string{ref.Registry + "/" + ref.Repository}
+	placed, registry := c.place(ref)
+	if name := placed.Registry + "/" + placed.Repository; name != names[0] {
+		names = append(names, name)
+	}
+	if u, err := url.Parse(registry.APIURL); err == nil && u.Host != "" && u.Host != placed.Registry {
+		names = append(names, u.Host+"/"+placed.Repository)
+	}
+	return names
+}
+
 // Listing is what one repository told in one cycle.
 type Listing struct {
 	Tags []image.Tag

@@ -37,6 +37,7 @@ type Fleet struct {
 	Kubernetes *Kubernetes
 	Registry   *Registry
 	Git        *Git
+	PubSub     *PubSub
 	Config     string // of our updater; for others it says where everything is
 
 	options FleetOptions
@@ -62,6 +63,9 @@ func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, e
 	if f.Git, err = NewGit(filepath.Join(dir, "git")); err != nil {
 		return nil, err
 	}
+	if f.PubSub, err = NewPubSub(); err != nil {
+		return nil, err
+	}
 	for f.newest < o.Tags {
 		f.Release()
 	}
@@ -81,7 +85,7 @@ func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, e
 		return nil, err
 	}
 	f.Config = filepath.Join(dir, "config.yaml")
-	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\n", fleetRegistry, f.Registry.URL), 0o600)
+	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\nevents: {pubsub: {subscription: %s}}\n", fleetRegistry, f.Registry.URL, Subscription), 0o600)
 }
 
 // late answers after a while.
@@ -98,6 +102,9 @@ func (f *Fleet) Close() {
 	if f.Git != nil {
 		f.Git.Close()
 	}
+	if f.PubSub != nil {
+		f.PubSub.Close()
+	}
 	if f.Kubernetes != nil {
 		f.Kubernetes.Close()
 	}
@@ -113,6 +120,27 @@ func (f *Fleet) Release() {
 	for i := range f.options.Repositories {
 		digest := fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name)))
 		f.Registry.Announce(f.image(i), name, digest, created)
+	}
+}
+
+// ReleaseOne gives one image repository one more tag, its newest, and tells of
+// it as Artifact Registry does. It returns when the manifest of an Application
+// of it has the tag on the remote.
+func (f *Fleet) ReleaseOne(ctx context.Context, n int) error {
+	i := n % f.options.Repositories
+	name := fmt.Sprintf("2.0.%d", 10_000+n)
+	f.Registry.Announce(f.image(i), name, fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name))), time.Date(2027, 1, 1, 0, 0, n, 0, time.UTC))
+	f.PubSub.Pushed(fleetRegistry+"/"+f.image(i), name)
+	for {
+		content, err := f.Git.Show(FleetRepository, "main", fmt.Sprintf("apps/a%d/kustomization.yaml", i))
+		if err != nil || bytes.Contains([]byte(content), []byte("newTag: "+name+"\n")) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no commit of %s came: %w", name, ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 }
 

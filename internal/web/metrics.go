@@ -25,6 +25,7 @@ type Metrics struct {
 	requests, requestsFailed *prometheus.CounterVec
 	calls, callsFailed       prometheus.Counter
 	cycle                    prometheus.Gauge
+	events                   *prometheus.CounterVec
 }
 
 const prefix = "argocd_image_updater_"
@@ -41,20 +42,25 @@ func NewMetrics() *Metrics {
 		requestsFailed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "registry_requests_failed_total", Help: "Requests to a registry that failed."}, []string{"registry"}),
 		calls:          prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_requests_total", Help: "Requests to the Kubernetes API."}),
 		callsFailed:    prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_errors_total", Help: "Requests to the Kubernetes API that failed."}),
-		cycle:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "image_writeback_cycle_duration_seconds", Help: "How long the last cycle took."}),
+		cycle:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "image_writeback_cycle_duration_seconds", Help: "How long the last cycle about all Applications took."}),
+		events:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "image_writeback_events_total", Help: "Events that came, by their type and what became of them."}, []string{"type", "result"}),
 	}
-	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed, m.calls, m.callsFailed, m.cycle,
+	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed, m.calls, m.callsFailed, m.cycle, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Cycle counts what a cycle found and did.
 func (m *Metrics) Cycle(result *reconcile.Result) {
-	m.cycle.Set(result.Took.Seconds())
-	m.applications.Set(float64(len(result.Plan.Applications)))
-	m.watched.Reset()
+	if result.Whole() { // one that is about some Applications knows only them
+		m.cycle.Set(result.Took.Seconds())
+		m.applications.Set(float64(len(result.Plan.Applications)))
+		m.watched.Reset()
+	}
 	for _, app := range result.Plan.Applications {
-		m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
+		if result.Whole() {
+			m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
+		}
 		failed := 0
 		for _, img := range app.Images {
 			if img.Action == reconcile.ActionError {
@@ -80,6 +86,11 @@ func (m *Metrics) RegistryRequest(registry string, failed bool) {
 	if failed {
 		m.requestsFailed.WithLabelValues(registry).Inc()
 	}
+}
+
+// Event counts an event that came, by its type and what became of it.
+func (m *Metrics) Event(kind, result string) {
+	m.events.WithLabelValues(kind, result).Inc()
 }
 
 // KubernetesRequests counts the requests that go through a transport.

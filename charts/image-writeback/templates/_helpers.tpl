@@ -54,6 +54,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $github := dict "app" (dict "id" (int64 $app.id) "installationID" (int64 $app.installationID) "privateKeyFile" "/etc/image-writeback/github/privateKey") -}}
 {{- $config = mustMergeOverwrite $config (dict "github" $github) -}}
 {{- end -}}
+{{- if .Values.events.types -}}
+{{- $_ := required "events.secret is needed: the name of a Secret that has a key for each of events.types, as kubectl create secret generic NAME --from-literal=ghcr.io=… makes it" .Values.events.secret -}}
+{{- $files := dict -}}
+{{- range .Values.events.types -}}
+{{- $_ := set $files . (printf "/etc/image-writeback/events/%s" .) -}}
+{{- end -}}
+{{- $config = mustMerge $config (dict "events" (dict "listen" ":8082" "secretFiles" $files)) -}}
+{{- end -}}
 {{- $defaults := dict "leaderElection" (dict "enabled" true "name" (include "image-writeback.fullname" .)) -}}
 {{- mustMerge $config $defaults | toYaml -}}
 {{- end -}}
@@ -74,6 +82,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- define "image-writeback.metricsPort" -}}
 {{- dig "web" "metricsListen" "" .Values.config | regexFind "[0-9]+$" -}}
+{{- end -}}
+
+{{/* The port of events.listen; empty where no webhooks are served. */}}
+{{- define "image-writeback.eventsPort" -}}
+{{- $default := ternary ":8082" "" (not (empty .Values.events.types)) -}}
+{{- dig "events" "listen" $default .Values.config | default $default | regexFind "[0-9]+$" -}}
 {{- end -}}
 
 {{/* The Secrets to read by name, as NAMESPACE: [NAME…], from secrets and from config.registries. */}}

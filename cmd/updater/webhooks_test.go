@@ -1,0 +1,391 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+)
+
+const webhookSecret = "between-us"
+
+// listening is the service of an example that takes events in; its interval is
+// an hour, so that nothing but events makes it work.
+type listening struct {
+	*service
+	world  *sandbox.World
+	events string // address
+}
+
+// listen starts the service with a configuration to which events are added.
+func listen(t *testing.T, w *sandbox.World, config string, more ...string) *listening {
+	t.Helper()
+	s := &listening{service: &service{t: t, health: freeAddress(t)}, world: w, events: freeAddress(t)}
+	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
+	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1)
+	config = strings.Replace(config, `web: {listen: ""}`, fmt.Sprintf("web: {listen: %q}", s.health), 1)
+	config += fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", s.events, secret, secret) + strings.Join(more, "")
+	file := write(t, filepath.Join(t.TempDir(), "config.yaml"), config)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() {
+		ended <- execute(ctx, []string{"run", "--config", file, "--applications", w.Applications}, &s.log, &s.log)
+	}()
+	t.Cleanup(func() {
+		stop()
+		if status := <-ended; status != 0 {
+			t.Errorf("status %d", status)
+		}
+		if t.Failed() {
+			t.Logf("the service said:\n%s", s.log.String())
+		}
+	})
+	s.says("cycle done", 1)
+	return s
+}
+
+// harborEvent is what Harbor says of a push.
+func harborEvent(image, tag string) string {
+	host, repository, _ := strings.Cut(image, "/")
+	return fmt.Sprintf(`{"type": "PUSH_ARTIFACT", "event_data": {"resources": [{"tag": %q, "resource_url": "%s/%s:%s"}], "repository": {"repo_full_name": %q}}}`, tag, host, repository, tag, repository)
+}
+
+// image sends the event that an image was pushed.
+func (s *listening) image(image, tag, secret string) int {
+	s.t.Helper()
+	return s.post("harbor", harborEvent(image, tag), http.Header{"Authorization": {secret}})
+}
+
+// push sends the event that a branch of the example has moved.
+func (s *listening) push(branch, head string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"ref": "refs/heads/%s", "after": %q, "repository": {"clone_url": %q}}`, branch, head, s.world.Git.URLOf(sandbox.ExampleRepository))
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	_, _ = mac.Write([]byte(body))
+	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
+		s.t.Fatalf("a push event: %d", status)
+	}
+}
+
+func (s *listening) post(kind, body string, header http.Header) int {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.events+"/webhook?type="+kind, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// asked is what the world was asked for so far, but for the API of GitHub.
+type asked struct{ list, manifest, advertise, fetch, push int }
+
+func (s *listening) asked() asked {
+	git, registry := s.world.Git, s.world.Registry
+	return asked{registry.Count("list"), registry.Count("manifest"), git.Count("advertise"), git.Count("fetch"), git.Count("push")}
+}
+
+func (a asked) since(b asked) asked {
+	return asked{a.list - b.list, a.manifest - b.manifest, a.advertise - b.advertise, a.fetch - b.fetch, a.push - b.push}
+}
+
+func (s *listening) landed(build string) {
+	s.t.Helper()
+	await(s.t, "the commit of "+build, func() bool {
+		return strings.Contains(show(s.t, s.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	})
+}
+
+// TestEvents follows a service that is told of images and of pushes: each event
+// leads to just the requests that it needs.
+func TestEvents(t *testing.T) {
+	w := newWorld(t)
+	s := listen(t, w, readFile(t, w.Config))
+	cycles := 1
+	step := func(what string, do func(), want asked) {
+		t.Helper()
+		before := s.asked()
+		do()
+		cycles++
+		s.says("cycle done", cycles)
+		if got := s.asked().since(before); got != want {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+	}
+	head := func() string {
+		t.Helper()
+		hash, err := w.Git.Head(sandbox.ExampleRepository, "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	var build string
+	pushed := func() {
+		t.Helper()
+		build = w.Build()
+		if status := s.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+		s.landed(build)
+	}
+	step("an image, before anything was told of pushes", pushed, asked{list: 1, advertise: 1, push: 1})
+
+	// GitHub tells of our own push, which we know of: nothing is asked.
+	before := s.asked()
+	s.push("main", head())
+	step("an image, once we are told of pushes", pushed, asked{list: 1, push: 1})
+	if got := s.asked().since(before); got.advertise != 0 {
+		t.Errorf("our own push led to %+v", got)
+	}
+
+	// Somebody else has pushed: it is fetched, and nobody asks the registry.
+	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Say more", map[string]string{"README.md": "More.\n"}); err != nil {
+		t.Fatal(err)
+	}
+	step("a push by somebody else", func() { s.push("main", head()) }, asked{advertise: 1, fetch: 1})
+
+	// Somebody has put an older tag there: what was chosen is remembered.
+	old := strings.Replace(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build, "latest", 1)
+	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: old}); err != nil {
+		t.Fatal(err)
+	}
+	step("a tag that was changed by hand", func() { s.push("main", head()); s.landed(build) }, asked{advertise: 1, fetch: 1, push: 1})
+
+	// None of these is worth a request: an event for nobody, a branch of others,
+	// a forged event. The event after them shows that they had their time.
+	before = s.asked()
+	s.image("asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/other", "v1", webhookSecret)
+	if status := s.image(sandbox.ExampleImage, "v9", "guessed"); status != http.StatusUnauthorized {
+		t.Errorf("a forged event: %d", status)
+	}
+	s.post("harbor", "{", http.Header{"Authorization": {webhookSecret}})
+	step("an image, after events that matter to nobody", pushed, asked{list: 1, push: 1})
+	if got := s.asked().since(before); got != (asked{list: 1, push: 1}) {
+		t.Errorf("events that matter to nobody led to %+v", got)
+	}
+	metrics := get(t, "http://"+s.health+"/metrics")
+	for _, line := range []string{
+		`image_writeback_events_total{result="accepted",type="harbor"} 4`, `image_writeback_events_total{result="forged",type="harbor"} 1`,
+		`image_writeback_events_total{result="malformed",type="harbor"} 1`, `image_writeback_events_total{result="accepted",type="github"} 3`,
+		"argocd_image_updater_applications_watched_total 2",
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	if strings.Contains(s.log.String()+metrics, webhookSecret) {
+		t.Error("the secret is in the log or the metrics")
+	}
+	if !strings.Contains(s.log.String(), `msg="cycle done" about=`+sandbox.ExampleImage+` applications=2`) {
+		t.Errorf("the log does not say what a cycle was about")
+	}
+}
+
+// TestAnEventThatFailsIsTriedAgain has the registry fail right when an event
+// comes: it is asked again soon, not in an hour.
+func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	s := listen(t, w, readFile(t, w.Config))
+	var mu sync.Mutex
+	broken := true
+	w.Registry.Fault = func(rw http.ResponseWriter, _ *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken {
+			http.Error(rw, "no", http.StatusForbidden)
+		}
+		return broken
+	}
+	build := w.Build()
+	s.image(sandbox.ExampleImage, build, webhookSecret)
+	s.says("answered 403 Forbidden", 1)
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	s.landed(build)
+}
+
+// TestAnEventKeepsWhatOthersPropose has two Applications share a pull request,
+// and tells of the image of one: the other's proposal stays, though nobody asks
+// for its image.
+func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
+	w := newWorld(t)
+	const other = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/worker"
+	worker := func(tag string) {
+		w.Registry.Push("liverty-music-dev/backend/worker", sandbox.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
+	}
+	worker("v1.0.0")
+	worker("v1.1.0")
+	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Add the worker", map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other + "\n  newTag: v1.0.0\n"}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.Applications, readFile(t, w.Applications)+"---\n"+manifest("worker-prod", w.Git.URLOf(sandbox.ExampleRepository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
+	config := strings.Replace(readFile(t, w.Config), "pullRequest: {labels: [deploy]}", `pullRequest: {branch: "image-writeback/prod"}`, 1)
+	s := listen(t, w, config)
+	body := func() string {
+		t.Helper()
+		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+		if len(pulls) != 1 {
+			t.Fatalf("%d pull requests", len(pulls))
+		}
+		diff, err := w.Git.Run(sandbox.ExampleRepository, "diff", "main", pulls[0].Head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return diff
+	}
+	if diff := body(); !strings.Contains(diff, "+  newTag: v1.1.0") || !strings.Contains(diff, "+  newTag: v1.3.0") {
+		t.Fatalf("the pull request has not both:\n%s", diff)
+	}
+	before := s.asked()
+	worker("v1.2.0")
+	s.image(other, "v1.2.0", webhookSecret)
+	await(t, "the newer worker in the pull request", func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
+	s.says("cycle done", 2)
+	if diff := body(); !strings.Contains(diff, "+  newTag: v1.3.0") {
+		t.Errorf("what the other one proposes is gone:\n%s", diff)
+	}
+	if got := s.asked().since(before); got.list != 1 {
+		t.Errorf("%d lists, for one image", got.list)
+	}
+}
+
+// TestPubSub follows messages of Artifact Registry's topic to the commit, and
+// holds what they cost: a list and a push each, and for a burst no more.
+func TestPubSub(t *testing.T) {
+	w := newWorld(t)
+	pubsub, err := sandbox.NewPubSub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pubsub.Close)
+	t.Setenv(pubsub.Environment())
+	s := listen(t, w, readFile(t, w.Config), "  pubsub: {subscription: "+sandbox.Subscription+"}\n")
+	for i := range 3 {
+		before := s.asked()
+		build := w.Build()
+		pubsub.Pushed(sandbox.ExampleImage, build)
+		pubsub.Pushed(sandbox.ExampleImage, "latest")
+		s.landed(build)
+		s.says("cycle done", i+2)
+		if got, want := s.asked().since(before), (asked{list: 1, advertise: 1, push: 1}); got != want {
+			t.Errorf("a build: %+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestFlood sends 10,000 events a second for 10 seconds to the program, most of
+// them for images that nobody asks for: its memory stays as it is, and there
+// are no more cycles than one every two seconds.
+func TestFlood(t *testing.T) {
+	w := newWorld(t)
+	address := freeAddress(t)
+	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
+	config := strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+	var log sandbox.Log
+	command := exec.Command(buildProgram(t), "run", "--config", write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--applications", w.Applications)
+	command.Stdout, command.Stderr = &log, &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = command.Process.Kill(); _ = command.Wait() }()
+	await(t, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+	send := func(perSecond, seconds int) time.Duration {
+		t.Helper()
+		begin := time.Now()
+		limiter := rate.NewLimiter(rate.Limit(perSecond), perSecond/10)
+		var group sync.WaitGroup
+		const connections = 8
+		for c := range connections {
+			group.Go(func() {
+				if err := flood(t.Context(), address, limiter, c, perSecond*seconds/connections); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		return time.Since(begin)
+	}
+	send(10_000, 1) // what it needs at this rate, it has by then
+	before, lists := resident(t, command.Process.Pid, "VmRSS"), w.Registry.Count("list")
+	took := send(10_000, 10)
+	build := w.Build()
+	if err := flood(t.Context(), address, rate.NewLimiter(rate.Inf, 1000), 0, 50); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the commit", func() bool {
+		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	})
+	cycles, most := w.Registry.Count("list")-lists, int(took/(2*time.Second))+3
+	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before, resident(t, command.Process.Pid, "VmHWM"))
+	if cycles > most {
+		t.Errorf("%d cycles, at most %d are due", cycles, most)
+	}
+	if after := resident(t, command.Process.Pid, "VmHWM"); after > before+50 {
+		t.Errorf("memory grew from %.0f to %.0f MB", before, after)
+	}
+}
+
+// flood sends so many events on one connection, as fast as the limiter allows,
+// and reads the answers.
+func flood(ctx context.Context, address string, limiter *rate.Limiter, connection, n int) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	const together = 50
+	for sent := 0; sent < n; sent += together {
+		if err := limiter.WaitN(ctx, together); err != nil {
+			return err
+		}
+		var batch bytes.Buffer
+		for i := range together {
+			image, tag := sandbox.ExampleImage, "v"+strconv.Itoa(sent+i)
+			if i%10 != 0 {
+				image = fmt.Sprintf("asia-northeast2-docker.pkg.dev/p/c%d/i%d", connection, sent+i)
+			}
+			body := harborEvent(image, tag)
+			fmt.Fprintf(&batch, "POST /webhook?type=harbor HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", webhookSecret, len(body), body)
+		}
+		if _, err := conn.Write(batch.Bytes()); err != nil {
+			return err
+		}
+		for range together {
+			response, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				return err
+			}
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("status %d", response.StatusCode)
+			}
+		}
+	}
+	return nil
+}
