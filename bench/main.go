@@ -28,7 +28,7 @@ import (
 )
 
 func main() {
-	sizes := flag.String("sizes", "100,500,2000,10000", "numbers of Applications")
+	sizes := flag.String("sizes", "100,500,2000,10000,10000/20", "numbers of Applications, each with the KB of status that each of them has; without: 0")
 	updater := flag.String("updater", "bin/updater", "the updater to measure")
 	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
 	document := flag.String("document", "docs/performance.md", "the file that takes the figures; empty: none")
@@ -44,7 +44,7 @@ func main() {
 
 // result is one size.
 type result struct {
-	applications            int
+	applications, status    int
 	cold, idle, warm        phase
 	ready                   time.Duration // from the start to the end of the first cycle
 	git                     time.Duration
@@ -62,14 +62,13 @@ type phase struct {
 func run(ctx context.Context, sizes []string, updater, bin, document string) error {
 	var results []result
 	for _, size := range sizes {
-		n, err := strconv.Atoi(size)
-		if err != nil {
-			return fmt.Errorf("--sizes: %w", err)
+		r := result{}
+		if _, err := fmt.Sscanf(size+"/0", "%d/%d", &r.applications, &r.status); err != nil {
+			return fmt.Errorf("--sizes: %s: %w", size, err)
 		}
-		fmt.Printf("%d Applications …\n", n)
-		r, err := measure(ctx, n, updater, bin)
-		if err != nil {
-			return fmt.Errorf("%d Applications: %w", n, err)
+		fmt.Printf("%s Applications …\n", r.name())
+		if err := r.measure(ctx, updater, bin); err != nil {
+			return fmt.Errorf("%s Applications: %w", r.name(), err)
 		}
 		fmt.Print(r.lines())
 		results = append(results, r)
@@ -103,23 +102,28 @@ func benchmarks(ctx context.Context) (string, error) {
 	return b.String(), nil
 }
 
-func measure(ctx context.Context, n int, updater, bin string) (r result, err error) {
+// name is how a size is called.
+func (r *result) name() string {
+	if r.status > 0 {
+		return fmt.Sprintf("%d, %d KB of status each", r.applications, r.status)
+	}
+	return strconv.Itoa(r.applications)
+}
+
+func (r *result) measure(ctx context.Context, updater, bin string) error {
 	dir, err := os.MkdirTemp("", "image-writeback-bench-")
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	f, err := sandbox.NewFleet(ctx, dir, bin, sandbox.FleetOptions{Applications: n, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: 20,
+	f, err := sandbox.NewFleet(ctx, dir, bin, sandbox.FleetOptions{Applications: r.applications, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: r.status,
 		RegistryLatency: 20 * time.Millisecond, GitLatency: 30 * time.Millisecond})
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer f.Close()
-	r.applications = n
-	if n <= mostForGit {
-		if r.git, err = gitItself(ctx, f, filepath.Join(dir, "clone"), n); err != nil {
-			return r, err
-		}
+	if r.git, err = gitItself(ctx, f, filepath.Join(dir, "clone"), r.applications); err != nil {
+		return err
 	}
 	var said sandbox.Log
 	service := exec.CommandContext(ctx, updater, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what the caller asks for
@@ -128,7 +132,7 @@ func measure(ctx context.Context, n int, updater, bin string) (r result, err err
 	service.Env = append(os.Environ(), name+"="+value)
 	begin := time.Now()
 	if err := service.Start(); err != nil {
-		return r, err
+		return err
 	}
 	defer func() { _ = service.Process.Kill(); _ = service.Wait() }()
 	cycles := 0
@@ -144,26 +148,25 @@ func measure(ctx context.Context, n int, updater, bin string) (r result, err err
 		return phase{took, f.Requests().Since(before)}, err
 	}
 	if r.cold, err = cycle(); err != nil {
-		return r, err
+		return err
 	}
 	r.ready = time.Since(begin)
-	r.resident, r.peak = memory(service.Process.Pid, "VmRSS"), memory(service.Process.Pid, "VmHWM")
 	if r.idle, err = cycle(); err != nil {
-		return r, err
+		return err
 	}
+	r.resident = memory(service.Process.Pid, "VmRSS")
 	f.Release()
 	if r.warm, err = cycle(); err != nil {
-		return r, err
+		return err
 	}
-	r.resting = memory(service.Process.Pid, "VmRSS")
-	updated, err := f.Updated()
-	if err == nil && updated != n {
-		err = fmt.Errorf("%d of %d manifests have the newest tag", updated, n)
+	if updated, err := f.Updated(); err != nil || updated != r.applications {
+		return fmt.Errorf("%d of %d manifests have the newest tag: %w", updated, r.applications, err)
 	}
-	if err == nil {
-		err = r.measureEvents(ctx, f)
+	if err := r.measureEvents(ctx, f); err != nil {
+		return fmt.Errorf("%w; the updater said:\n%s", err, said.String())
 	}
-	return r, err
+	r.peak = memory(service.Process.Pid, "VmHWM")
+	return nil
 }
 
 // messages is how many are sent, one after the other.
@@ -206,10 +209,6 @@ func await(ctx context.Context, said *sandbox.Log, n int) (time.Duration, error)
 	}
 }
 
-// mostForGit is up to how many commits git itself is measured with: in one
-// folder of ten thousand it takes minutes.
-const mostForGit = 5_000
-
 // gitItself has git do the same git work: a shallow bare clone, a commit for
 // each Application by fast-import, one push. It is done on a branch of its own.
 func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time.Duration, error) {
@@ -220,7 +219,7 @@ func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time
 		if i == 0 {
 			stream.WriteString("from refs/heads/main^0\n")
 		}
-		fmt.Fprintf(&stream, "M 100644 inline apps/a%d/kustomization.yaml\ndata %d\n%s\n", i, len(content), content)
+		fmt.Fprintf(&stream, "M 100644 inline %s/kustomization.yaml\ndata %d\n%s\n", f.Folder(i), len(content), content)
 	}
 	stream.WriteString("done\n")
 	begin := time.Now()
@@ -256,14 +255,13 @@ func memory(pid int, line string) float64 {
 	return 0
 }
 
-func (r result) lines() string {
-	row := func(name string, p phase) string {
-		q := p.requests
-		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, p.took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
+func (r *result) lines() string {
+	row := func(name string, took time.Duration, q sandbox.Requests) string {
+		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
 	}
-	return row("cold, all to update", r.cold) + row("idle", r.idle) + row("warm, all to update", r.warm) +
-		fmt.Sprintf("  %-22s %7.2f s, at most %.2f s   registry %d × list; git %d × advertise, %d × fetch, %d × push\n", fmt.Sprintf("%d messages, median", messages), r.event.Seconds(), r.slowest.Seconds(), r.events.List, r.events.Advertise, r.events.Fetch, r.events.Push) +
-		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB; %.0f MB after the last cycle\n", "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(), "memory", r.resident, r.peak, r.resting)
+	return row("cold, all to update", r.cold.took, r.cold.requests) + row("idle", r.idle.took, r.idle.requests) + row("warm, all to update", r.warm.took, r.warm.requests) +
+		row(fmt.Sprintf("%d messages, median", messages), r.event, r.events) +
+		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB\n", "… slowest", r.slowest.Seconds(), "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(), "memory, idle", r.resident, r.peak)
 }
 
 const (
@@ -288,20 +286,20 @@ func write(document, figures string) error {
 func figures(results []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s on %s, by `make bench`.\n\n", time.Now().UTC().Format("2006-01-02"), machine())
-	b.WriteString("| Applications | cold, all to update | git itself | idle | warm, all to update | from start to ready | memory (at most) |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| Applications | cold, all to update | git itself | idle | warm, all to update | message to commit: median (slowest) | from start to ready | memory, idle (at most) |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range results {
-		fmt.Fprintf(&b, "| %d | %.2f s | %.2f s | %.2f s | %.2f s | %.1f s | %.0f MB (%.0f MB) |\n", r.applications, r.cold.took.Seconds(), r.git.Seconds(), r.idle.took.Seconds(), r.warm.took.Seconds(), r.ready.Seconds(), r.resident, r.peak)
+		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %.2f s | %.2f s | %.2f s (%.2f s) | %.1f s | %.0f MB (%.0f MB) |\n", r.name(), r.cold.took.Seconds(), r.git.Seconds(), r.idle.took.Seconds(), r.warm.took.Seconds(), r.event.Seconds(), r.slowest.Seconds(), r.ready.Seconds(), r.resident, r.peak)
 	}
-	b.WriteString("\n| Applications | cycle | list | ping | advertise | fetch | push |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n")
+	fmt.Fprintf(&b, "\n| Applications | what | list | ping | advertise | fetch | push |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range results {
 		for _, p := range []struct {
 			name string
-			phase
-		}{{"cold", r.cold}, {"idle", r.idle}, {"warm", r.warm}} {
-			q := p.requests
-			fmt.Fprintf(&b, "| %d | %s | %d | %d | %d | %d | %d |\n", r.applications, p.name, q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
+			q    sandbox.Requests
+		}{{"cold", r.cold.requests}, {"idle", r.idle.requests}, {"warm", r.warm.requests}, {fmt.Sprintf("%d messages", messages), r.events}} {
+			fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", r.name(), p.name, p.q.List, p.q.Ping, p.q.Advertise, p.q.Fetch, p.q.Push)
 		}
 	}
+	results = slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.status > 0 })
 	b.WriteString("\n```mermaid\nxychart-beta\n  title \"Seconds over Applications: cold, git itself, warm, idle\"\n")
 	series := func(value func(result) float64) string {
 		all := make([]string, len(results))
@@ -312,7 +310,7 @@ func figures(results []result) string {
 	}
 	names := make([]string, len(results))
 	for i, r := range results {
-		names[i] = strconv.Itoa(r.applications)
+		names[i] = strconv.Quote(r.name())
 	}
 	fmt.Fprintf(&b, "  x-axis [%s]\n  y-axis \"s\"\n", strings.Join(names, ", "))
 	for _, value := range []func(result) float64{
@@ -320,6 +318,12 @@ func figures(results []result) string {
 		func(r result) float64 { return r.warm.took.Seconds() }, func(r result) float64 { return r.idle.took.Seconds() },
 	} {
 		fmt.Fprintf(&b, "  line [%s]\n", series(value))
+	}
+	fmt.Fprintf(&b, "```\n\n```mermaid\nxychart-beta\n  title \"Requests over Applications: cold, warm, idle\"\n  x-axis [%s]\n  y-axis \"requests\" 0 --> 80\n", strings.Join(names, ", "))
+	for _, value := range []func(result) sandbox.Requests{
+		func(r result) sandbox.Requests { return r.cold.requests }, func(r result) sandbox.Requests { return r.warm.requests }, func(r result) sandbox.Requests { return r.idle.requests },
+	} {
+		fmt.Fprintf(&b, "  line [%s]\n", series(func(r result) float64 { return float64(value(r).All()) }))
 	}
 	b.WriteString("```\n")
 	return b.String()

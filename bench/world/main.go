@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&o.Strategy, "strategy", "newest-build", "newest-build, semver or alphabetical")
 	flag.IntVar(&o.History, "history", 500, "commits that the git repository has")
 	flag.IntVar(&o.StatusKB, "status", 0, "size of each Application's status in KB")
+	flag.IntVar(&o.PerFolder, "per-folder", 50, "how many Applications have their folders in one")
 	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -172,6 +172,11 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 	if err != nil {
 		return nil, usage(err)
 	}
+	if c.Git.CacheDir != "" {
+		if err := registries.RememberIn(c.Git.CacheDir); err != nil {
+			return nil, usage(fmt.Errorf("git.cacheDir: %w", err))
+		}
+	}
 	forges, err := newForges(c)
 	if err != nil {
 		return nil, usage(err)

@@ -208,3 +208,39 @@ func (d *deployment) eachOnce(builds []string, releases int) {
 	}
 	d.t.Logf("%d builds: each is one commit; %d releases: each is one pull request", len(builds), releases)
 }
+
+// TestReplicasPassEventsOn tells each of two replicas of a build, one after the
+// other, though only one works on the repository.
+func TestReplicasPassEventsOn(t *testing.T) {
+	k := newKubernetes(t)
+	w := newWorld(t)
+	kubectl(t, k, "apply", "-f", forced(t, w))
+	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
+	var replicas []*listening
+	for range 2 {
+		address := freeAddress(t)
+		config := strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+		replicas = append(replicas, &listening{service: serve(t, config, k.Kubeconfig), world: w, events: address})
+	}
+	for _, r := range replicas {
+		r.says("this replica takes its share of the work", 1)
+	}
+	await(t, "the first commit", func() bool { return len(commits(t, w.Git, sandbox.ExampleRepository)) == 2 })
+	for range 2 {
+		for _, r := range replicas {
+			build := w.Build()
+			if status := r.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
+				t.Fatalf("status %d", status)
+			}
+			r.landed(build)
+		}
+	}
+	about := `msg="cycle done" about=` + sandbox.ExampleImage
+	cycles := func() int {
+		return strings.Count(replicas[0].log.String(), about) + strings.Count(replicas[1].log.String(), about)
+	}
+	await(t, "the last cycle to be told", func() bool { return cycles() >= 4 })
+	if n := cycles(); n != 4 {
+		t.Errorf("%d cycles for four events", n)
+	}
+}

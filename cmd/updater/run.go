@@ -62,6 +62,7 @@ func (p *program) once(cmd *cobra.Command, dryRun bool) error {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
 	result, err := p.engine.Cycle(cmd.Context(), reconcile.Everything(), dryRun)
+	p.engine.Flush()
 	progress.done()
 	return verdict(cmd.Context(), err, result != nil && result.Failed())
 }
@@ -110,7 +111,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 		if p.cluster == nil {
 			return usage(errors.New("leaderElection needs a cluster; turn it off in config.yaml, or leave --applications out"))
 		}
-		defer p.share(ctx, inbox.Everything)()
+		defer p.share(ctx, inbox)()
 	}
 	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
 	p.engine.Run(ctx, time.Duration(p.config.Interval), inbox, dryRun)
@@ -134,20 +135,20 @@ func onChange(say func(error)) func(error) {
 
 // share has this replica take its share of the repositories. leave ends that,
 // once the last cycle has.
-func (p *program) share(ctx context.Context, changed func()) (leave func()) {
+func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func()) {
 	election := p.config.LeaderElection
 	namespace := election.Namespace
 	if namespace == "" {
 		namespace = p.cluster.Namespace()
 	}
 	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name), time.Duration(election.LeaseDuration), p.log)
-	p.engine.Owns = replica.Owns
+	p.engine.Owns, p.engine.PassOn, replica.Heard = replica.Owns, replica.Pass, inbox.Heard
 	replica.Join(ctx)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		replica.Run(running, changed)
+		replica.Run(running, inbox.Everything)
 	}()
 	return func() {
 		cancel()

@@ -73,7 +73,7 @@ func Read(app *v1alpha1.Application, defaults Defaults) Application {
 
 func read(under resourced, defaults Defaults, from origin) Application {
 	app := under.app
-	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, Labels: app.Labels, Problems: under.problems,
+	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, UID: string(app.UID), Labels: app.Labels, Problems: under.problems,
 		Running: app.Status.Summary.Images, Health: Health{Status: string(app.Status.Health.Status)}}
 	if at := app.Status.Health.LastTransitionTime; at != nil {
 		out.Health.Since = at.Time

@@ -22,6 +22,7 @@ type Application struct {
 	Namespace string
 	Name      string
 	Project   string
+	UID       string // empty for one from a file
 	Labels    map[string]string
 	// Origin is the file and line that the Application was read from; empty
 	// for one from a cluster.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 )
@@ -44,26 +45,22 @@ type Event struct {
 	Changes []ImageChange // of images that were updated
 }
 
-// Tell leaves an Event on an Application. The error says what to grant.
-func (c *Cluster) Tell(ctx context.Context, namespace, name string, event Event) error {
-	app, err := c.dynamic.Resource(applications).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("reading the Application for its Event: %w; grant get on applications.argoproj.io to this account", err)
-	}
+// Tell leaves an Event on an Application, by its UID. The error says what to grant.
+func (c *Cluster) Tell(ctx context.Context, namespace, name, uid string, event Event) error {
 	now := metav1.NewTime(time.Now())
 	object := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", name, now.UnixNano()), Namespace: namespace, Annotations: eventAnnotations(event.Changes)},
 		InvolvedObject: corev1.ObjectReference{Kind: "Application", APIVersion: "argoproj.io/v1alpha1", Namespace: namespace, Name: name,
-			UID: app.GetUID(), ResourceVersion: app.GetResourceVersion()},
+			UID: types.UID(uid)},
 		Source: corev1.EventSource{Component: "image-writeback"}, Type: corev1.EventTypeNormal, Reason: event.Reason,
 		Message: shortened(event.Message), FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
 	if event.Warning {
 		object.Type = corev1.EventTypeWarning
-		cause := sha256.Sum256([]byte(string(app.GetUID()) + event.Reason + event.Message))
+		cause := sha256.Sum256([]byte(uid + event.Reason + event.Message))
 		object.Name = fmt.Sprintf("%s.%x", name, cause[:8])
 	}
-	_, err = c.core.CoreV1().Events(namespace).Create(ctx, object, metav1.CreateOptions{})
+	_, err := c.core.CoreV1().Events(namespace).Create(ctx, object, metav1.CreateOptions{})
 	if event.Warning && apierrors.IsAlreadyExists(err) {
 		return nil // it was told before
 	}

@@ -39,6 +39,10 @@ const GroupLabel = "image-writeback.liverty-music.github.io/replicas-of"
 
 // Replica is a member of a group that divides work.
 type Replica struct {
+	// Heard is told what others pass on, or Lost; nil: nobody is. Set it before
+	// Join.
+	Heard func(text string)
+
 	leases          client.LeaseInterface
 	group, identity string
 	duration        time.Duration
@@ -53,6 +57,7 @@ type Replica struct {
 	from    time.Time
 	others  map[string]*other // by identity, the dead ones too
 	working bool              // what was logged last
+	passed  passed
 }
 
 // other is another replica as we see it: it lives as long as its Lease changes.
@@ -61,6 +66,7 @@ type other struct {
 	seen    time.Time // when version was seen first
 	life    time.Duration
 	buried  bool // its Lease was to be deleted
+	heard   heard
 }
 
 func (o *other) lives(now time.Time) bool { return now.Sub(o.seen) <= o.life }
@@ -142,7 +148,12 @@ func (r *Replica) round(ctx context.Context) (moved bool, _ error) {
 			return false, err
 		}
 	}
-	moved, dead := r.observe(list, begin, joining)
+	moved, dead, texts := r.observe(list, begin, joining)
+	for _, text := range texts {
+		if r.Heard != nil {
+			r.Heard(text)
+		}
+	}
 	for name, version := range dead {
 		if err := r.remove(ctx, name, &version); err != nil {
 			r.log.Warn("the Lease of a replica that is gone was not deleted", "lease", name, "error", err.Error())
@@ -175,6 +186,13 @@ func (r *Replica) renew(ctx context.Context, ours *coordinationv1.Lease, joining
 	if joining {
 		lease.Spec.AcquireTime = &now
 	}
+	r.mu.Lock()
+	note := r.passed.note(time.Now(), r.duration)
+	r.mu.Unlock()
+	delete(lease.Annotations, passedOn)
+	if note != "" {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, passedOn, note)
+	}
 	var err error
 	if ours == nil {
 		_, err = r.leases.Create(ctx, lease, metav1.CreateOptions{})
@@ -198,8 +216,8 @@ func remedy(err error) string {
 }
 
 // observe notes how the others are, in a list that was made after begin. dead
-// are the Leases to be deleted, with their versions.
-func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining bool) (moved bool, dead map[string]string) {
+// are the Leases to be deleted, with their versions; texts were passed on.
+func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining bool) (moved bool, dead map[string]string, texts []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -212,7 +230,12 @@ func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining 
 		}
 		there[name] = true
 		if o := r.others[name]; o == nil || o.version != version {
-			o = &other{version: version, seen: now, life: r.duration}
+			var before heard
+			if o != nil {
+				before = o.heard
+			}
+			o = &other{version: version, seen: now, life: r.duration, heard: before}
+			texts = append(texts, o.heard.read(list[i].Annotations[passedOn])...)
 			if seconds := list[i].Spec.LeaseDurationSeconds; seconds != nil {
 				o.life = time.Duration(*seconds) * time.Second
 			}
@@ -234,7 +257,7 @@ func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining 
 	if len(living) == 0 {
 		r.from = now
 	}
-	return !slices.Equal(before, living), dead
+	return !slices.Equal(before, living), dead, texts
 }
 
 // remove deletes a Lease, unless it is not at version any more; nil: whichever.

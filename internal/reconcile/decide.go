@@ -64,7 +64,7 @@ type place struct {
 // decide makes the plan of one Application from what is known. It is pure.
 // refused are images, by index, that may not be written, with the reason.
 func decide(app argo.Application, answers []answer, at place, settings Settings, refused map[int]string) (Application, *gitwrite.Work, []FileDiff) {
-	out := Application{Namespace: app.Namespace, Name: app.Name, Problems: []string{}, Images: []Image{}}
+	out := Application{Namespace: app.Namespace, Name: app.Name, uid: app.UID, Problems: []string{}, Images: []Image{}}
 	for _, p := range app.Problems {
 		out.Problems = append(out.Problems, p.Error())
 		out.broken = out.broken || !p.Advice

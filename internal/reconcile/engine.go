@@ -25,11 +25,11 @@ type Source interface {
 // Applications are where the write-back-method argocd writes to: a cluster.
 type Applications interface {
 	SetOverrides(ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error)) error
-	// Tell leaves a word on an Application.
-	Tell(ctx context.Context, namespace, name string, event argo.Event) error
+	// Tell leaves a word on an Application, by its UID.
+	Tell(ctx context.Context, namespace, name, uid string, event argo.Event) error
 }
 
-// Engine runs cycles. Set all fields but Applications, Compare, Owns, Silent, Publish and Progress.
+// Engine runs cycles. Set all fields but Applications, Compare, Owns, PassOn, Silent, Publish and Progress.
 type Engine struct {
 	Source Source
 	// Applications is nil where Applications come from files.
@@ -44,6 +44,9 @@ type Engine struct {
 	// Owns tells whether a shard of the Applications is this replica's to work
 	// on, now; nil: all are. The others are left to other replicas.
 	Owns func(shard string) bool
+	// PassOn has other replicas told of events that are theirs; nil: there are
+	// none. See Inbox.Heard.
+	PassOn func(line string)
 	// Silent leaves no Events on Applications.
 	Silent bool
 	// Publish is given each cycle that has ended; nil: nobody is.
@@ -53,6 +56,7 @@ type Engine struct {
 
 	seen     sayings // what was logged last
 	failures sayings // what was told last on Applications
+	teller   teller
 	memory   memory
 	opened   map[string]map[*gitwrite.Repository]bool // by argo.Address
 	health   health
@@ -86,6 +90,7 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*Plan, error) {
 	if e.Owns != nil {
 		seen = slices.Clone(apps)
 	}
+	e.passOn(&scope, apps)
 	apps, others := e.owned(apps)
 	if apps = e.within(&scope, apps); len(apps) == 0 && !scope.everything {
 		return nil, nil

@@ -10,17 +10,14 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 )
 
-// All Events of a cycle share this time, and so many failures are told in one:
-// a registry that is down concerns thousands of Applications at once. The log
-// has them all.
-const (
-	eventTime    = time.Minute
-	mostFailures = 100
-)
+// mostFailures is how many are told in one cycle: a registry that is down
+// concerns thousands of Applications at once. The log has them all.
+const mostFailures = 100
 
 // notice is one Event for one Application.
 type notice struct {
 	application string // namespace/name
+	uid         string
 	event       argo.Event
 }
 
@@ -36,7 +33,7 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 			return
 		}
 		failed++
-		all = append(all, notice{application, argo.Event{Warning: true, Reason: reason, Message: message}})
+		all = append(all, notice{application: application, event: argo.Event{Warning: true, Reason: reason, Message: message}})
 	}
 	for _, o := range result.Outcomes {
 		if o.Err != nil {
@@ -47,10 +44,10 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 			for i, c := range o.Changes {
 				changes[i] = argo.ImageChange{Image: c.Image, Old: c.Old, New: c.New}
 			}
-			all = append(all, notice{o.Application, argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: changes}})
+			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: changes}})
 		}
 		if o.Opened {
-			all = append(all, notice{o.Application, argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
+			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
 		}
 	}
 	for _, app := range result.Plan.Applications {
@@ -63,27 +60,95 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 	return all, failures
 }
 
-// leaveEvents tells of a cycle on the Applications concerned. An Event that
-// fails is logged; what it tells of has happened.
+// leaveEvents has it told on the Applications concerned what a cycle did. An
+// Event that fails is logged; what it tells of has happened.
 func (e *Engine) leaveEvents(ctx context.Context, result *Result) {
 	if e.Applications == nil || e.Silent {
 		return
 	}
 	all, failures := events(result, e.failures)
 	e.failures = e.failures.after(failures, result)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTime)
-	defer cancel()
-	slots := make(chan struct{}, perCluster)
-	var group sync.WaitGroup
-	for _, one := range all {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			namespace, name, _ := strings.Cut(one.application, "/")
-			if err := e.Applications.Tell(ctx, namespace, name, one.event); err != nil {
-				e.Log.Warn("no Event was left", "application", one.application, "reason", one.event.Reason, "error", err.Error())
+	uids := map[string]string{}
+	for _, app := range result.Plan.Applications {
+		uids[app.String()] = app.uid
+	}
+	for i := range all {
+		all[i].uid = uids[all[i].application]
+	}
+	ctx = context.WithoutCancel(ctx)
+	left := e.teller.add(all, func(one notice) {
+		ctx, cancel := context.WithTimeout(ctx, eventTime)
+		defer cancel()
+		namespace, name, _ := strings.Cut(one.application, "/")
+		if err := e.Applications.Tell(ctx, namespace, name, one.uid, one.event); err != nil {
+			e.Log.Warn("no Event was left", "application", one.application, "reason", one.event.Reason, "error", err.Error())
+		}
+	})
+	if left > 0 {
+		e.Log.Warn("the API server takes Events more slowly than they come; some are left out", "events", left)
+	}
+}
+
+// Flush waits until all Events of the cycles so far are left, or for as long as
+// is worth waiting for them.
+func (e *Engine) Flush() { e.teller.flush(flushTime) }
+
+const (
+	eventTime   = 10 * time.Second // for one Event
+	flushTime   = 20 * time.Second
+	mostPending = 50_000
+)
+
+// teller leaves Events beside the cycles: there may be thousands, and the next
+// cycle need not wait for them.
+type teller struct {
+	mu      sync.Mutex
+	pending []notice
+	workers int
+	group   sync.WaitGroup
+}
+
+// add has notices told in their order, some at a time, and returns how many are
+// too many.
+func (t *teller) add(all []notice, tell func(notice)) (left int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	room := min(len(all), mostPending-len(t.pending))
+	t.pending = append(t.pending, all[:room]...)
+	for t.workers < min(perCluster, len(t.pending)) {
+		t.workers++
+		t.group.Go(func() {
+			for one, ok := t.next(); ok; one, ok = t.next() {
+				tell(one)
 			}
 		})
 	}
-	group.Wait()
+	return len(all) - room
+}
+
+// next takes the first; without one, its worker ends.
+func (t *teller) next() (one notice, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.pending) == 0 {
+		t.pending, t.workers = nil, t.workers-1
+		return one, false
+	}
+	one, t.pending = t.pending[0], t.pending[1:]
+	return one, true
+}
+
+func (t *teller) flush(limit time.Duration) {
+	told := make(chan struct{})
+	go func() {
+		t.group.Wait()
+		close(told)
+	}()
+	select {
+	case <-told:
+	case <-time.After(limit):
+		t.mu.Lock()
+		t.pending = nil
+		t.mu.Unlock()
+	}
 }

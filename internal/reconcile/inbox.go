@@ -42,13 +42,13 @@ func newInbox(settle, most time.Duration) *Inbox {
 func (b *Inbox) Everything() { b.put(func(s *Scope) { s.everything = true }) }
 
 // Image asks for a cycle about the Applications of an image, which was pushed.
-func (b *Inbox) Image(ref image.Ref) { b.put(func(s *Scope) { s.addImage(imageName(ref)) }) }
+func (b *Inbox) Image(ref image.Ref) { b.put(func(s *Scope) { s.addImage(imageName(ref), true) }) }
 
 // Pushed asks for one about the Applications of a git repository, by its URL, of
 // which a branch is said to be at head; empty: it is gone. Where it was known to
 // be there, there is nothing to do.
 func (b *Inbox) Pushed(repository, branch, head string) {
-	b.put(func(s *Scope) { s.addPush(argo.Address(repository), branch, head) })
+	b.put(func(s *Scope) { s.addPush(argo.Address(repository), branch, head, true) })
 }
 
 func (b *Inbox) put(change func(*Scope)) {

@@ -46,6 +46,7 @@ type Application struct {
 	Problems []string `json:"problems"`
 	Images   []Image  `json:"images"`
 
+	uid    string
 	broken bool // a problem that is not advice
 }
 

@@ -14,9 +14,6 @@ import (
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
 
-// perRegistry is how many repositories of one registry are asked at a time.
-const perRegistry = 16
-
 // question is one image repository as seen with one set of credentials, and
 // everyone who asks for it.
 type question struct {
@@ -57,6 +54,9 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 					answers[i][j].err = err
 					continue
 				}
+				if !scope.everything {
+					repository.Doubt() // somebody has pushed to it
+				}
 				q = &question{repository: repository}
 				questions[key] = q
 				order = append(order, key)
@@ -71,7 +71,7 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 		q := questions[key]
 		host := hosts[q.repository.Host()]
 		if host == nil {
-			host = &gate{slots: make(chan struct{}, perRegistry)}
+			host = &gate{slots: make(chan struct{}, q.repository.AtOnce())}
 			hosts[q.repository.Host()] = host
 		}
 		group.Go(func() {

@@ -11,6 +11,7 @@ import (
 // that fails is tried again sooner than that: as a whole, or for what an event
 // had named.
 func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, dryRun bool) {
+	defer e.Flush()
 	due, again := time.NewTimer(0), time.NewTimer(0)
 	again.Stop()
 	defer due.Stop()
@@ -49,7 +50,7 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 			again.Stop()
 			due.Reset(interval)
 		case result != nil && result.Failed():
-			failed.add(scope)
+			failed.add(scope.untold()) // others have been told
 			again.Reset(patience)
 			patience = min(2*patience, interval)
 		}

@@ -13,8 +13,9 @@ import (
 // Scope is what a cycle is about. Its zero value is nothing.
 type Scope struct {
 	everything bool
-	images     map[string]bool              // by registry/repository
+	images     map[string]bool              // by registry/repository; true: told to us, not by another replica
 	pushes     map[string]map[string]string // what is said of branches' heads, by argo.Address
+	told       map[string]bool              // which of them were told to us
 	// lost tells that more was said of heads than was kept.
 	lost bool
 }
@@ -30,20 +31,20 @@ func (s *Scope) empty() bool {
 	return !s.everything && !s.lost && len(s.images) == 0 && len(s.pushes) == 0
 }
 
-func (s *Scope) addImage(name string) {
+func (s *Scope) addImage(name string, told bool) {
 	if s.images == nil {
 		s.images = map[string]bool{}
 	}
 	if len(s.images) < mostNames {
-		s.images[name] = true
+		s.images[name] = s.images[name] || told
 	} else {
 		s.everything = true
 	}
 }
 
-func (s *Scope) addPush(address, branch, head string) {
+func (s *Scope) addPush(address, branch, head string, told bool) {
 	if s.pushes == nil {
-		s.pushes = map[string]map[string]string{}
+		s.pushes, s.told = map[string]map[string]string{}, map[string]bool{}
 	}
 	heads := s.pushes[address]
 	if heads == nil && len(s.pushes) < mostNames {
@@ -55,24 +56,36 @@ func (s *Scope) addPush(address, branch, head string) {
 		return
 	}
 	heads[branch] = head
+	s.told[address] = s.told[address] || told
 }
 
 // add makes a scope that is about both.
 func (s *Scope) add(other Scope) {
 	s.everything, s.lost = s.everything || other.everything, s.lost || other.lost
-	for name := range other.images {
-		s.addImage(name)
+	for name, told := range other.images {
+		s.addImage(name, told)
 	}
 	for address, heads := range other.pushes {
 		for branch, head := range heads {
-			s.addPush(address, branch, head)
+			s.addPush(address, branch, head, other.told[address])
 		}
 	}
 }
 
+// untold is the same scope as if another replica had passed it on.
+func (s *Scope) untold() Scope {
+	var other Scope
+	other.add(*s)
+	for name := range other.images {
+		other.images[name] = false
+	}
+	clear(other.told)
+	return other
+}
+
 // names tells whether an image is named, under any of its names.
 func (s *Scope) names(under []string) bool {
-	return slices.ContainsFunc(under, func(name string) bool { return s.images[name] })
+	return slices.ContainsFunc(under, func(name string) bool { _, named := s.images[name]; return named })
 }
 
 // String is for the log; empty for everything.

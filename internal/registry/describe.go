@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -44,6 +42,9 @@ const concurrency = 8
 func (r *Repository) Describe(ctx context.Context, complete bool, tags []image.Tag, want Wanted) ([]image.Tag, []Missing, error) {
 	if len(want.Platforms) == 0 && (complete || !want.Digest && !want.Created) {
 		return tags, nil, nil
+	}
+	if !want.Digest {
+		r.believe(tags)
 	}
 	tr, err := r.connect(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	if len(platforms) == 0 {
 		platforms = []string{want.Default}
 	}
-	tag, content, err := r.content(ctx, tr, tag)
+	tag, content, err := r.content(ctx, tr, tag, want.Created || len(want.Platforms) > 0)
 	if err != nil {
 		return tag, "", err
 	}
@@ -98,13 +99,13 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	}
 	for _, platform := range platforms {
 		for _, child := range content.index {
-			if !matches(child.platform, platform) {
+			if !matches(child.Platform, platform) {
 				continue
 			}
 			if !want.Created || !tag.Created.IsZero() {
 				return tag, "", nil
 			}
-			created, err := r.config(ctx, tr, child.digest)
+			created, err := r.config(ctx, tr, child.Digest)
 			if err != nil {
 				return tag, "", err
 			}
@@ -115,8 +116,9 @@ func (r *Repository) describe(ctx context.Context, tr http.RoundTripper, tag ima
 	return tag, "has no image for " + strings.Join(platforms, " or "), nil
 }
 
-// content finds out what lies behind a tag, or behind a digest alone.
-func (r *Repository) content(ctx context.Context, tr http.RoundTripper, tag image.Tag) (image.Tag, content, error) {
+// content finds out what lies behind a tag, or behind a digest alone; of a single
+// image what its config says as well, where that is wanted.
+func (r *Repository) content(ctx context.Context, tr http.RoundTripper, tag image.Tag, config bool) (image.Tag, content, error) {
 	if tag.Digest == "" {
 		tag.Digest = r.digestOf(tag.Name)
 	}
@@ -126,6 +128,16 @@ func (r *Repository) content(ctx context.Context, tr http.RoundTripper, tag imag
 	var ref name.Reference = r.repo.Digest(tag.Digest)
 	if tag.Name != "" {
 		ref = r.repo.Tag(tag.Name)
+	}
+	if before := r.tags.before(tag.Name); before != "" {
+		// Most tags stay where they are: to ask for that needs no manifest.
+		if head, err := remote.Head(ref, remote.WithContext(ctx), remote.WithTransport(tr)); err == nil && head.Digest.String() == before {
+			if found, known := r.client.known.get(before); known {
+				tag.Digest = before
+				r.resolve(tag.Name, before)
+				return tag, found, nil
+			}
+		}
 	}
 	descriptor, err := remote.Get(ref, remote.WithContext(ctx), remote.WithTransport(tr))
 	if err != nil {
@@ -138,6 +150,11 @@ func (r *Repository) content(ctx context.Context, tr http.RoundTripper, tag imag
 			return tag, found, fmt.Errorf("%s: %w", ref.Name(), err)
 		}
 		r.client.known.put(tag.Digest, found)
+	}
+	if config && found.index == nil && !found.hasConfig {
+		if found, err = r.readConfig(tag.Digest, descriptor.Image); err != nil {
+			return tag, found, fmt.Errorf("%s: %w", ref.Name(), err)
+		}
 	}
 	if tag.Name != "" {
 		r.resolve(tag.Name, tag.Digest)
@@ -161,13 +178,13 @@ func (r *Repository) About(ctx context.Context, tag image.Tag, platform string) 
 		return tag, Origin{}, r.failed("reading an image", err)
 	}
 	ctx = r.with(ctx)
-	tag, found, err := r.content(ctx, tr, tag)
+	tag, found, err := r.content(ctx, tr, tag, true)
 	digest := tag.Digest
 	if len(found.index) > 0 {
-		digest = found.index[0].digest
+		digest = found.index[0].Digest
 		for _, child := range found.index {
-			if matches(child.platform, platform) {
-				digest = child.digest
+			if matches(child.Platform, platform) {
+				digest = child.Digest
 				break
 			}
 		}
@@ -199,39 +216,40 @@ func (r *Repository) describeImage(ctx context.Context, tr http.RoundTripper, ta
 	return tag, "", nil
 }
 
-func (r *Repository) digestOf(tag string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.resolved[tag]
-}
-
-func (r *Repository) resolve(tag, digest string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.resolved[tag] = digest
-}
-
 // config reads what the config of a single image says, once for its digest.
 func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest string) (content, error) {
+	return r.readConfig(digest, func() (v1.Image, error) {
+		return remote.Image(r.repo.Digest(digest), remote.WithContext(ctx), remote.WithTransport(tr))
+	})
+}
+
+// readConfig reads it of an image that is fetched where nothing is known yet.
+func (r *Repository) readConfig(digest string, fetch func() (v1.Image, error)) (content, error) {
 	if c, ok := r.client.known.get(digest); ok && c.hasConfig {
 		return c, nil
 	}
-	img, err := remote.Image(r.repo.Digest(digest), remote.WithContext(ctx), remote.WithTransport(tr))
-	if err != nil {
-		return content{}, err
-	}
-	file, err := img.ConfigFile()
-	if err != nil {
-		return content{}, err
-	}
-	// A single image: its manifest need not be read again for its kind.
-	c := content{hasConfig: true, created: file.Created.Time, origin: Origin{
-		Source: file.Config.Labels["org.opencontainers.image.source"], Revision: file.Config.Labels["org.opencontainers.image.revision"]}}
-	if p := file.Platform(); p != nil && p.Architecture != "" {
-		c.platform = platformOf(p)
-	}
-	r.client.known.put(digest, c)
-	return c, nil
+	// Two tags of one image are asked about at the same time.
+	read, err, _ := r.configs.Do(digest, func() (any, error) {
+		if c, ok := r.client.known.get(digest); ok && c.hasConfig {
+			return c, nil
+		}
+		img, err := fetch()
+		if err != nil {
+			return content{}, err
+		}
+		file, err := img.ConfigFile()
+		if err != nil {
+			return content{}, err
+		}
+		c := content{hasConfig: true, created: file.Created.Time, origin: Origin{
+			Source: file.Config.Labels["org.opencontainers.image.source"], Revision: file.Config.Labels["org.opencontainers.image.revision"]}}
+		if p := file.Platform(); p != nil && p.Architecture != "" {
+			c.platform = platformOf(p)
+		}
+		r.client.known.put(digest, c)
+		return c, nil
+	})
+	return read.(content), err //nolint:forcetypeassert // as above
 }
 
 // matches compares a platform with the one asked for; a variant counts where
@@ -239,17 +257,6 @@ func (r *Repository) config(ctx context.Context, tr http.RoundTripper, digest st
 func matches(have, want string) bool {
 	return have == want || strings.Count(want, "/") == 1 && strings.HasPrefix(have, want+"/")
 }
-
-// content is what lies behind a digest, which never changes.
-type content struct {
-	index     []child // nil for a single image
-	hasConfig bool
-	created   time.Time
-	platform  string
-	origin    Origin
-}
-
-type child struct{ digest, platform string }
 
 func readContent(descriptor *remote.Descriptor) (content, error) {
 	if !descriptor.MediaType.IsIndex() {
@@ -281,32 +288,6 @@ func platformOf(p *v1.Platform) string {
 		s += "/" + p.Variant
 	}
 	return s
-}
-
-// contents remembers digests, up to a number that bounds memory.
-type contents struct {
-	mu       sync.Mutex
-	byDigest map[string]content
-}
-
-const maxContents = 100_000
-
-func newContents() *contents { return &contents{byDigest: map[string]content{}} }
-
-func (c *contents) get(digest string) (content, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found, ok := c.byDigest[digest]
-	return found, ok
-}
-
-func (c *contents) put(digest string, what content) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.byDigest) >= maxContents {
-		clear(c.byDigest) // it is asked for again, no more
-	}
-	c.byDigest[digest] = what
 }
 
 func sortTags(tags []image.Tag) {

@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/google"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -66,6 +67,10 @@ const (
 	maxTries = 4
 )
 
+// mostAtOnce bounds how many repositories of one registry are asked at a time,
+// whatever its limit.
+const mostAtOnce = 64
+
 // Client asks registries. It is safe for concurrent use.
 type Client struct {
 	// OnRequest is told of every request that is sent to a registry's API;
@@ -79,7 +84,9 @@ type Client struct {
 	mu      sync.Mutex
 	hosts   map[string]*host
 	tunnels map[string]*tunnel
+	tags    map[string]*tags
 	known   *contents
+	lists   lists
 }
 
 // host is what all repositories of one registry share.
@@ -106,7 +113,7 @@ const tunnelLife = 15 * time.Minute
 // for a CA file that cannot be read or a URL that is none.
 func New(registries []Registry, secrets SecretReader, userAgent string) (*Client, error) {
 	c := &Client{registries: registries, secrets: secrets, userAgent: userAgent,
-		hosts: map[string]*host{}, tunnels: map[string]*tunnel{}, known: newContents()}
+		hosts: map[string]*host{}, tunnels: map[string]*tunnel{}, tags: map[string]*tags{}, known: newContents()}
 	for i, r := range registries {
 		base, err := baseTransport(r)
 		if err != nil {
@@ -138,7 +145,7 @@ func newHost(base http.RoundTripper, r Registry) *host {
 
 func baseTransport(r Registry) (http.RoundTripper, error) {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 16
+	t.MaxIdleConnsPerHost = mostAtOnce
 	t.ResponseHeaderTimeout = Patience / 2
 	if r.Insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the operator asked for it, for a registry of their own
@@ -220,6 +227,9 @@ type Repository struct {
 	registry Registry
 	creds    string
 	allow    *allowance
+	tags     *tags
+	doubted  bool
+	configs  singleflight.Group
 
 	mu       sync.Mutex
 	resolved map[string]string // tag → digest, asked for once in a cycle
@@ -227,6 +237,17 @@ type Repository struct {
 
 // Host is the registry that is asked, for grouping.
 func (r *Repository) Host() string { return r.repo.RegistryStr() }
+
+// AtOnce is how many repositories of its registry to ask at a time: as many as
+// it takes requests in a second, so that answers may take that long before its
+// limit is not reached.
+func (r *Repository) AtOnce() int {
+	limit := r.registry.Limit
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	return min(limit, mostAtOnce)
+}
 
 // Repository returns the repository of an image. credentials are those of the
 // annotation, empty for those of the configuration. The error is for a name
@@ -254,7 +275,9 @@ func (c *Client) Repository(ref image.Ref, credentials string) (*Repository, err
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", ref.Name, err)
 	}
-	return &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, allow: newAllowance(), resolved: map[string]string{}}, nil
+	r := &Repository{client: c, ref: ref, repo: repo, registry: registry, creds: credentials, allow: newAllowance(), resolved: map[string]string{}}
+	r.tags = c.tagsOf(r.tunnelKey())
+	return r, nil
 }
 
 // List asks for the tags, with one request where the registry answers as
@@ -281,6 +304,7 @@ func (r *Repository) List(ctx context.Context) (Listing, error) {
 			tags[i].Rank = i + 1
 		}
 	}
+	r.tags.listed(tags, r.doubted, time.Now())
 	return Listing{Tags: tags, Ranked: r.registry.Sorted != ""}, nil
 }
 
@@ -353,7 +377,7 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := transport.NewUserAgent(&pinging{h, &retrying{host: h, done: c.OnRequest}}, c.userAgent)
+	inner := transport.NewUserAgent(&pinging{h, &conditional{lists: &c.lists, as: r.tunnelKey(), next: &retrying{host: h, done: c.OnRequest}}}, c.userAgent)
 	tr, err := transport.NewWithContext(r.with(ctx), r.repo.Registry, auth, inner, []string{r.repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err

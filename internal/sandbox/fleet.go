@@ -28,6 +28,7 @@ type FleetOptions struct {
 	Strategy                    string // newest-build, semver or alphabetical
 	History                     int    // commits that the git repository has
 	StatusKB                    int    // the size of each Application's status
+	PerFolder                   int    // how many Applications have their folders in one, a team's; 0: 50
 	UpToDate                    bool   // git and what runs have the newest tag
 }
 
@@ -112,6 +113,14 @@ func (f *Fleet) Close() {
 
 func (f *Fleet) image(i int) string { return fmt.Sprintf("p/app%d", i%f.options.Repositories) }
 
+// Folder is where the manifests of an Application live.
+func (f *Fleet) Folder(i int) string {
+	if f.options.PerFolder == 0 {
+		f.options.PerFolder = 50
+	}
+	return fmt.Sprintf("apps/t%d/a%d", i/f.options.PerFolder, i)
+}
+
 // Release gives every image repository one more tag, the newest.
 func (f *Fleet) Release() {
 	f.newest++
@@ -132,7 +141,7 @@ func (f *Fleet) ReleaseOne(ctx context.Context, n int) error {
 	f.Registry.Announce(f.image(i), name, fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name))), time.Date(2027, 1, 1, 0, 0, n, 0, time.UTC))
 	f.PubSub.Pushed(fleetRegistry+"/"+f.image(i), name)
 	for {
-		content, err := f.Git.Show(FleetRepository, "main", fmt.Sprintf("apps/a%d/kustomization.yaml", i))
+		content, err := f.Git.Show(FleetRepository, "main", f.Folder(i)+"/kustomization.yaml")
 		if err != nil || bytes.Contains([]byte(content), []byte("newTag: "+name+"\n")) {
 			return err
 		}
@@ -161,7 +170,7 @@ func (f *Fleet) current() string {
 func (f *Fleet) commitHistory() error {
 	files := map[string]string{}
 	for i := range f.options.Applications {
-		files[fmt.Sprintf("apps/a%d/kustomization.yaml", i)] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), f.current())
+		files[f.Folder(i)+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), f.current())
 	}
 	if err := f.Git.Create(FleetRepository, true, files); err != nil {
 		return err
@@ -226,7 +235,7 @@ func (f *Fleet) application(i int, resources []any) *unstructured.Unstructured {
 			"argocd-image-updater.argoproj.io/image-list": "app=" + image, "argocd-image-updater.argoproj.io/app.update-strategy": f.options.Strategy,
 			"argocd-image-updater.argoproj.io/write-back-method": "git", "argocd-image-updater.argoproj.io/write-back-target": "kustomization", "argocd-image-updater.argoproj.io/git-branch": "main"}},
 		"spec": map[string]any{"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
-			"source": map[string]any{"repoURL": f.Git.URLOf(FleetRepository), "targetRevision": "main", "path": fmt.Sprintf("apps/a%d", i)}},
+			"source": map[string]any{"repoURL": f.Git.URLOf(FleetRepository), "targetRevision": "main", "path": f.Folder(i)}},
 		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + f.current()}}, "resources": resources}}}
 }
 
@@ -249,6 +258,9 @@ func (f *Fleet) Requests() Requests {
 func (r Requests) Since(before Requests) Requests {
 	return Requests{r.List - before.List, r.Ping - before.Ping, r.Manifest - before.Manifest, r.Advertise - before.Advertise, r.Fetch - before.Fetch, r.Push - before.Push}
 }
+
+// All is how many they are.
+func (r Requests) All() int { return r.List + r.Ping + r.Manifest + r.Advertise + r.Fetch + r.Push }
 
 // Updated counts the manifests that have the newest tag.
 func (f *Fleet) Updated() (int, error) {

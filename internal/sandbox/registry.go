@@ -8,6 +8,7 @@
 package sandbox
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -38,6 +39,8 @@ type Registry struct {
 	// PageSize at a time.
 	Plain    bool
 	PageSize int
+	// ETags gives lists an ETag, and answers 304 to who has it.
+	ETags bool
 	// User and Password are asked for where they are set.
 	User, Password string
 	// Fault may answer a request in the registry's stead; it then returns true.
@@ -205,8 +208,18 @@ func (r *Registry) list(w http.ResponseWriter, request *http.Request) {
 		answer["child"] = []string{}
 		answer["manifest"] = manifests(tags, names)
 	}
+	body := must(json.Marshal(answer))
+	if r.ETags {
+		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(body))
+		w.Header().Set("ETag", etag)
+		if request.Header.Get("If-None-Match") == etag {
+			r.served("unchanged list")
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
 	w.Header().Set("Content-Type", "application/json")
-	check(json.NewEncoder(w).Encode(answer))
+	_, _ = w.Write(append(body, '\n')) // whoever asked may be gone
 }
 
 func (r *Registry) page(w http.ResponseWriter, request *http.Request, names []string) []string {

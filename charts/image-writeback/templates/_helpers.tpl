@@ -111,7 +111,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "image-writeback.applicationRules" -}}
 - apiGroups: [argoproj.io]
   resources: [applications]
-  verbs: [get, list, watch{{ if or (has "argocd" .Values.writeBackMethods) (eq "argocd" (dig "defaults" "writeBackMethod" "" .Values.config)) }}, patch{{ end }}]
+  verbs: [list, watch{{ if or (has "argocd" .Values.writeBackMethods) (eq "argocd" (dig "defaults" "writeBackMethod" "" .Values.config)) }}, get, patch{{ end }}]
 - apiGroups: [argocd-image-updater.argoproj.io]
   resources: [imageupdaters]
   verbs: [list, watch]
