@@ -50,7 +50,7 @@ type result struct {
 	git                     time.Duration
 	event, slowest          time.Duration // from a message to the commit: the median, and the slowest
 	events                  sandbox.Requests
-	resident, peak, resting float64 // MB
+	resident, peak          float64 // MB
 }
 
 // phase is one cycle.
@@ -77,11 +77,41 @@ func run(ctx context.Context, sizes []string, updater, bin, document string) err
 	if err != nil {
 		return err
 	}
+	itself, err := program(ctx, updater)
+	if err != nil {
+		return err
+	}
+	small = itself + "\n" + small
 	fmt.Print(small)
 	if document == "" {
 		return nil
 	}
 	return write(document, figures(results)+"\n"+small)
+}
+
+// program tells how large the updater is, and what it costs to start.
+func program(ctx context.Context, updater string) (string, error) {
+	file, err := os.Stat(updater)
+	if err != nil {
+		return "", err
+	}
+	packages, err := exec.CommandContext(ctx, "go", "list", "-deps", "./cmd/updater").Output()
+	if err != nil {
+		return "", fmt.Errorf("go list -deps: %w", err)
+	}
+	const starts = 10
+	begin, peak := time.Now(), int64(0)
+	for range starts {
+		command := exec.CommandContext(ctx, updater, "version") //nolint:gosec // what the caller asks for
+		if err := command.Run(); err != nil {
+			return "", err
+		}
+		if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			peak = max(peak, usage.Maxrss)
+		}
+	}
+	return fmt.Sprintf("The program is %.0f MB, of %d packages; `updater version` takes %.2f s and %.0f MB.\n",
+		float64(file.Size())/1e6, strings.Count(string(packages), "\n"), time.Since(begin).Seconds()/starts, float64(peak)/1e3), nil
 }
 
 var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)

@@ -25,6 +25,15 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 	run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.ReplaceAll("\n"+block, "\n    ", "\n"))).mustEnd(t, 0)
 
+	blocks := strings.Split(readFile(t, "../../docs/events.md"), "```yaml\n")[1:]
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		run(t, "validate", write(t, filepath.Join(t.TempDir(), "config.yaml"), block)).mustEnd(t, 0)
+	}
+	if len(blocks) < 4 {
+		t.Errorf("docs/events.md has %d configurations", len(blocks))
+	}
+
 	var application struct {
 		Spec struct {
 			Source struct {
@@ -58,7 +67,7 @@ func TestExamplesAreValid(t *testing.T) {
 
 // TestGuideNamesWhatIsThere holds that the links of the guides lead somewhere.
 func TestGuideNamesWhatIsThere(t *testing.T) {
-	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md"} {
+	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md", "docs/events.md", "docs/pull-requests.md", "docs/performance.md"} {
 		for _, part := range strings.Split(readFile(t, "../../"+guide), "](")[1:] {
 			target, _, _ := strings.Cut(part, ")")
 			target, _, _ = strings.Cut(target, "#")

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
@@ -47,7 +46,7 @@ var (
 
 // reader collects what one Application asks for.
 type reader struct {
-	app      *v1alpha1.Application
+	app      *Stored
 	out      *Application
 	defaults Defaults
 	lines    map[string]int // annotation → line of its file
@@ -56,7 +55,7 @@ type reader struct {
 }
 
 // Annotated reports whether an Application asks for anything at all.
-func Annotated(app *v1alpha1.Application) bool {
+func Annotated(app *Stored) bool {
 	return strings.TrimSpace(app.Annotations[Prefix+imageList]) != ""
 }
 
@@ -67,14 +66,14 @@ type origin struct {
 }
 
 // Read turns an annotated Application into what it asks for.
-func Read(app *v1alpha1.Application, defaults Defaults) Application {
+func Read(app *Stored, defaults Defaults) Application {
 	return read(resourced{app: app}, defaults, origin{})
 }
 
 func read(under resourced, defaults Defaults, from origin) Application {
 	app := under.app
 	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, UID: string(app.UID), Labels: app.Labels, Problems: under.problems,
-		Running: app.Status.Summary.Images, Health: Health{Status: string(app.Status.Health.Status)}}
+		Running: app.Status.Summary.Images, Health: Health{Status: app.Status.Health.Status}}
 	if at := app.Status.Health.LastTransitionTime; at != nil {
 		out.Health.Since = at.Time
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -42,14 +41,14 @@ func TestVectors(t *testing.T) {
 }
 
 func checkVector(t *testing.T, v vector) {
-	var app v1alpha1.Application
+	var app Stored
 	app.Namespace, app.Name = "argocd", "backend"
 	app.Annotations = map[string]string{}
 	for key, value := range v.Annotations {
 		app.Annotations[Prefix+key] = value
 	}
 	app.Status.Summary.Images = v.Live
-	app.Spec.Source = &v1alpha1.ApplicationSource{RepoURL: "https://example.com/o/r.git", Path: "apps/backend"}
+	app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "apps/backend"}
 	fields, err := json.Marshal(v.Source)
 	if err != nil {
 		t.Fatal(err)
@@ -117,24 +116,24 @@ func describeTarget(target Target) string {
 }
 
 func TestSources(t *testing.T) {
-	kustomize := v1alpha1.ApplicationSource{RepoURL: "https://example.com/k.git", Path: "k", Kustomize: &v1alpha1.ApplicationSourceKustomize{NamePrefix: "x-"}}
-	chart := v1alpha1.ApplicationSource{RepoURL: "https://charts.example.com", Chart: "c"}
-	plain := v1alpha1.ApplicationSource{RepoURL: "https://example.com/p.git", Path: "p"}
+	kustomize := StoredSource{RepoURL: "https://example.com/k.git", Path: "k", Kustomize: kustomized()}
+	chart := StoredSource{RepoURL: "https://charts.example.com", Chart: "c"}
+	plain := StoredSource{RepoURL: "https://example.com/p.git", Path: "p"}
 	for name, c := range map[string]struct {
-		sources     v1alpha1.ApplicationSources
-		types       []v1alpha1.ApplicationSourceType
+		sources     []StoredSource
+		types       []SourceType
 		annotations map[string]string
 		repository  string
 		problem     string
 	}{
-		"by its fields":       {v1alpha1.ApplicationSources{plain, kustomize}, nil, nil, kustomize.RepoURL, ""},
-		"by the status":       {v1alpha1.ApplicationSources{plain, plain, kustomize}, []v1alpha1.ApplicationSourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
-		"the only one":        {v1alpha1.ApplicationSources{plain}, nil, nil, plain.RepoURL, ""},
-		"by git-repository":   {v1alpha1.ApplicationSources{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
-		"none":                {v1alpha1.ApplicationSources{chart}, nil, nil, "", "a chart from a Helm registry"},
-		"the target says how": {v1alpha1.ApplicationSources{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
+		"by its fields":       {[]StoredSource{plain, kustomize}, nil, nil, kustomize.RepoURL, ""},
+		"by the status":       {[]StoredSource{plain, plain, kustomize}, []SourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
+		"the only one":        {[]StoredSource{plain}, nil, nil, plain.RepoURL, ""},
+		"by git-repository":   {[]StoredSource{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
+		"none":                {[]StoredSource{chart}, nil, nil, "", "a chart from a Helm registry"},
+		"the target says how": {[]StoredSource{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
 	} {
-		var app v1alpha1.Application
+		var app Stored
 		app.Annotations = map[string]string{Prefix + imageList: "nginx"}
 		for key, value := range c.annotations {
 			app.Annotations[Prefix+key] = value

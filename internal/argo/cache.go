@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,7 +23,7 @@ import (
 // and no more. Its status can be a hundred times as large.
 type cached struct {
 	metav1.ObjectMeta
-	app    *v1alpha1.Application
+	app    *Stored
 	broken string // why it cannot be read; app is nil then
 }
 
@@ -55,29 +54,14 @@ func (c *cachedList) DeepCopyObject() runtime.Object {
 
 // trim keeps of an Application, in JSON, what is read of it.
 func trim(data []byte) cached {
-	var slim struct {
-		Metadata metav1.ObjectMeta `json:"metadata"`
-		Spec     struct {
-			Project string                      `json:"project"`
-			Source  *v1alpha1.ApplicationSource `json:"source"`
-			Sources v1alpha1.ApplicationSources `json:"sources"`
-		} `json:"spec"`
-		Status struct {
-			SourceType  v1alpha1.ApplicationSourceType   `json:"sourceType"`
-			SourceTypes []v1alpha1.ApplicationSourceType `json:"sourceTypes"`
-			Health      v1alpha1.HealthStatus            `json:"health"`
-			Summary     struct {
-				Images []string `json:"images"`
-			} `json:"summary"`
-		} `json:"status"`
-	}
+	var slim Stored
 	err := json.Unmarshal(data, &slim)
 	if err != nil { // its name, at least
 		var named metav1.PartialObjectMetadata
 		_ = json.Unmarshal(data, &named)
-		slim.Metadata = named.ObjectMeta
+		slim.ObjectMeta = named.ObjectMeta
 	}
-	from := slim.Metadata
+	from := slim.ObjectMeta
 	meta := metav1.ObjectMeta{Namespace: from.Namespace, Name: from.Name, UID: from.UID, ResourceVersion: from.ResourceVersion, Labels: from.Labels}
 	if err != nil {
 		return cached{ObjectMeta: meta, broken: err.Error()}
@@ -90,12 +74,8 @@ func trim(data []byte) cached {
 			meta.Annotations[key] = value
 		}
 	}
-	app := &v1alpha1.Application{ObjectMeta: meta}
-	app.Spec.Project, app.Spec.Source, app.Spec.Sources = slim.Spec.Project, slim.Spec.Source, slim.Spec.Sources
-	app.Status.SourceType, app.Status.SourceTypes, app.Status.Summary.Images = slim.Status.SourceType, slim.Status.SourceTypes, slim.Status.Summary.Images
-	app.Status.Health = slim.Status.Health
-	app.Status.Health.Message = ""
-	return cached{ObjectMeta: meta, app: app}
+	slim.ObjectMeta = meta
+	return cached{ObjectMeta: meta, app: &slim}
 }
 
 // same tells whether nothing has changed that a cycle should look at at once.
@@ -105,7 +85,7 @@ func (c *cached) same(other *cached) bool {
 		return c.broken == other.broken
 	}
 	before, after := c.app.Status, other.app.Status
-	before.Health, after.Health = v1alpha1.HealthStatus{}, v1alpha1.HealthStatus{}
+	before.Health = after.Health
 	return maps.Equal(c.Annotations, other.Annotations) && maps.Equal(c.Labels, other.Labels) &&
 		reflect.DeepEqual(c.app.Spec, other.app.Spec) && reflect.DeepEqual(before, after)
 }
@@ -127,7 +107,7 @@ func (c *Cluster) list(ctx context.Context, namespace string) (*cachedList, erro
 	all := &cachedList{}
 	restarts := 0
 	for next := ""; ; {
-		request := c.core.Discovery().RESTClient().Get().AbsPath(append(path, applications.Resource)...).Param("limit", strconv.Itoa(pageSize))
+		request := c.discovery.RESTClient().Get().AbsPath(append(path, applications.Resource)...).Param("limit", strconv.Itoa(pageSize))
 		if selector := c.selector(); selector != "" {
 			request = request.Param("labelSelector", selector)
 		}

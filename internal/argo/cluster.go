@@ -13,11 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/kubernetes"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -35,7 +37,10 @@ type Cluster struct {
 
 	namespace string
 	dynamic   dynamic.Interface
-	core      kubernetes.Interface
+	// One client for each group that is used: the set of all is twice as large.
+	core         corev1.CoreV1Interface
+	coordination coordinationv1.CoordinationV1Interface
+	discovery    discovery.DiscoveryInterface
 	// resources tells that there are ImageUpdaters, which may speak of any
 	// Application.
 	resources atomic.Bool
@@ -71,7 +76,13 @@ func NewCluster(kubeconfig, kubecontext string, selection Selection, defaults De
 	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	if c.core, err = kubernetes.NewForConfig(config); err != nil {
+	if c.core, err = corev1.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	if c.coordination, err = coordinationv1.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	if c.discovery, err = discovery.NewDiscoveryClientForConfig(config); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	return c, nil
@@ -82,7 +93,7 @@ func (c *Cluster) Namespace() string { return c.namespace }
 
 // Leases are those of a namespace.
 func (c *Cluster) Leases(namespace string) coordinationv1.LeaseInterface {
-	return c.core.CoordinationV1().Leases(namespace)
+	return c.coordination.Leases(namespace)
 }
 
 // namespaces to ask for; the empty one is all of them.
@@ -179,7 +190,7 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem
 // resource was not there before: what an ImageUpdater says must not be
 // forgotten for a moment, in which old annotations would count.
 func (c *Cluster) hasImageUpdaters() (bool, error) {
-	found, err := c.core.Discovery().ServerResourcesForGroupVersion(imageUpdaters.GroupVersion().String())
+	found, err := c.discovery.ServerResourcesForGroupVersion(imageUpdaters.GroupVersion().String())
 	switch {
 	case err == nil:
 		there := slices.ContainsFunc(found.APIResources, func(r metav1.APIResource) bool { return r.Name == imageUpdaters.Resource })
@@ -277,8 +288,11 @@ func (c *Cluster) Watch(ctx context.Context, changed func(), failed func(error))
 // watchImageUpdaters calls changed whenever one comes, goes, or says something
 // else. stop waits for its end.
 func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, changed func(), failed func(error)) (stop func()) {
-	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, nil)
-	informer := factory.ForResource(imageUpdaters).Informer()
+	client := c.dynamic.Resource(imageUpdaters).Namespace(namespace)
+	informer := cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListFunc:  func(options metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, options) },
+		WatchFunc: func(options metav1.ListOptions) (watch.Interface, error) { return client.Watch(ctx, options) },
+	}, &unstructured.Unstructured{}, 0, cache.Indexers{})
 	// Both are set before the start, when they cannot fail.
 	_ = informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
 		failed(fmt.Errorf("watching ImageUpdaters: %w; their changes count from the next cycle", err))
@@ -298,8 +312,9 @@ func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, chan
 		},
 		DeleteFunc: func(any) { changed() },
 	})
-	factory.Start(ctx.Done())
-	return factory.Shutdown
+	var running sync.WaitGroup
+	running.Go(func() { informer.Run(ctx.Done()) })
+	return running.Wait
 }
 
 // Secret returns the data of a Secret. The error names the Secret and what to
@@ -307,7 +322,7 @@ func (c *Cluster) watchImageUpdaters(ctx context.Context, namespace string, chan
 func (c *Cluster) Secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	secret, err := c.core.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	secret, err := c.core.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("the Secret %s/%s does not exist; create it", namespace, name)

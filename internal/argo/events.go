@@ -60,7 +60,7 @@ func (c *Cluster) Tell(ctx context.Context, namespace, name, uid string, event E
 		cause := sha256.Sum256([]byte(uid + event.Reason + event.Message))
 		object.Name = fmt.Sprintf("%s.%x", name, cause[:8])
 	}
-	_, err := c.core.CoreV1().Events(namespace).Create(ctx, object, metav1.CreateOptions{})
+	_, err := c.core.Events(namespace).Create(ctx, object, metav1.CreateOptions{})
 	if event.Warning && apierrors.IsAlreadyExists(err) {
 		return nil // it was told before
 	}

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -63,7 +62,7 @@ type reading struct {
 }
 
 type manifestApplication struct {
-	app  *v1alpha1.Application
+	app  *Stored
 	from origin
 }
 
@@ -211,7 +210,7 @@ func (r *reading) readUpdater(file string, node *yaml.Node) {
 	r.updaters = append(r.updaters, u)
 }
 
-func convert(node *yaml.Node) (*v1alpha1.Application, error) {
+func convert(node *yaml.Node) (*Stored, error) {
 	var fields map[string]any
 	if err := node.Decode(&fields); err != nil {
 		return nil, err
@@ -219,14 +218,13 @@ func convert(node *yaml.Node) (*v1alpha1.Application, error) {
 	return fromFields(fields)
 }
 
-// fromFields goes through JSON, whose field names Argo CD's types carry. The
-// converter of apimachinery panics on the private fields that they have too.
-func fromFields(fields map[string]any) (*v1alpha1.Application, error) {
+// fromFields goes through JSON, by which the fields are named.
+func fromFields(fields map[string]any) (*Stored, error) {
 	data, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
 	}
-	var app v1alpha1.Application
+	var app Stored
 	if err := json.Unmarshal(data, &app); err != nil {
 		return nil, err
 	}

@@ -252,7 +252,7 @@ func normalURL(address string) string {
 // RepositorySecrets lists the Secrets by which Argo CD reads repositories, and
 // its credential templates.
 func (c *Cluster) RepositorySecrets(ctx context.Context, namespace string) ([]map[string][]byte, error) {
-	list, err := c.core.CoreV1().Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: "argocd.argoproj.io/secret-type in (repository, repo-creds)"})
+	list, err := c.core.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: "argocd.argoproj.io/secret-type in (repository, repo-creds)"})
 	if err != nil {
 		return nil, fmt.Errorf("listing Argo CD's repository Secrets in namespace %s: %w; grant list on secrets there, or set github.app in config.yaml", namespace, err)
 	}
@@ -274,7 +274,7 @@ func (c *Cluster) RepositorySecrets(ctx context.Context, namespace string) ([]ma
 // Trust is Argo CD's own list of SSH hosts, and by host the certificates that
 // it trusts; what cannot be read is empty.
 func (c *Cluster) Trust(ctx context.Context, namespace string) (knownHosts string, certificates map[string]string) {
-	maps := c.core.CoreV1().ConfigMaps(namespace)
+	maps := c.core.ConfigMaps(namespace)
 	if hosts, err := maps.Get(ctx, "argocd-ssh-known-hosts-cm", metav1.GetOptions{}); err == nil {
 		knownHosts = hosts.Data["ssh_known_hosts"]
 	}

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -102,7 +101,7 @@ func (u *ImageUpdater) String() string { return u.Namespace + "/" + u.Name }
 
 // resourced is an Application with what an ImageUpdater says of it.
 type resourced struct {
-	app *v1alpha1.Application
+	app *Stored
 	// resource names the ImageUpdater; empty where the Application's own
 	// annotations count.
 	resource string
@@ -112,7 +111,7 @@ type resourced struct {
 
 // under finds what counts for an Application: the ImageUpdater that selects
 // it, else its annotations. It does not change app.
-func under(updaters []*ImageUpdater, app *v1alpha1.Application) resourced {
+func under(updaters []*ImageUpdater, app *Stored) resourced {
 	var by *ImageUpdater
 	var ref *applicationRef
 	var others []string
@@ -146,7 +145,9 @@ func under(updaters []*ImageUpdater, app *v1alpha1.Application) resourced {
 			return fail("manifestTargets.plugin of "+i.Alias+" is not supported", "use helm or kustomize")
 		}
 	}
-	annotated := app.DeepCopy()
+	copied := *app
+	annotated := &copied
+	annotated.Annotations = maps.Clone(app.Annotations)
 	maps.DeleteFunc(annotated.Annotations, func(key, _ string) bool {
 		return strings.HasPrefix(key, Prefix) && key != Prefix+writeBackDelivery
 	})
@@ -170,7 +171,7 @@ func settingsOf(images []imageRef) []settings {
 
 // ref is the most specific reference that selects an Application, nil where
 // none does. A resource selects in its own namespace.
-func (u *ImageUpdater) ref(app *v1alpha1.Application) *applicationRef {
+func (u *ImageUpdater) ref(app *Stored) *applicationRef {
 	if u.Namespace != app.Namespace {
 		return nil
 	}
@@ -184,7 +185,7 @@ func (u *ImageUpdater) ref(app *v1alpha1.Application) *applicationRef {
 	return best
 }
 
-func (r *applicationRef) selects(app *v1alpha1.Application) bool {
+func (r *applicationRef) selects(app *Stored) bool {
 	if ok, err := path.Match(r.NamePattern, app.Name); !ok || err != nil {
 		return false
 	}

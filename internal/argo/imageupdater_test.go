@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
@@ -28,14 +27,14 @@ func TestImageUpdaters(t *testing.T) {
 	if err := yaml.UnmarshalStrict(data, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	application := func(annotations map[string]string) *v1alpha1.Application {
-		var app v1alpha1.Application
+	application := func(annotations map[string]string) *Stored {
+		var app Stored
 		app.Namespace, app.Name, app.Labels = "argocd", "backend", map[string]string{"team": "x", "env": "prod"}
 		app.Annotations = map[string]string{}
 		for key, value := range annotations {
 			app.Annotations[Prefix+key] = value
 		}
-		app.Spec.Source = &v1alpha1.ApplicationSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: &v1alpha1.ApplicationSourceKustomize{NamePrefix: "p-"}}
+		app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: kustomized()}
 		app.Status.Summary.Images = []string{"ghcr.io/o/app:1.0.0", "ghcr.io/o/a:1", "nginx:1.25"}
 		return &app
 	}

@@ -5,7 +5,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -36,7 +35,7 @@ func NewSelection(namespaces []string, selector string, names []string) (Selecti
 }
 
 // Match reports whether an Application is selected.
-func (s Selection) Match(app *v1alpha1.Application) bool {
+func (s Selection) Match(app *Stored) bool {
 	if len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, app.Namespace) {
 		return false
 	}
@@ -51,7 +50,7 @@ func (s Selection) Match(app *v1alpha1.Application) bool {
 
 // take reads an Application where it is selected, and where its annotations or
 // an ImageUpdater ask for anything at all.
-func (s Selection) take(app *v1alpha1.Application, updaters []*ImageUpdater, defaults Defaults, from origin) (Application, bool) {
+func (s Selection) take(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (Application, bool) {
 	if !s.Match(app) {
 		return Application{}, false
 	}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 )
 
 // The ways that a change can be delivered.
@@ -82,7 +80,7 @@ func (r *reader) readMethod(t *Target) {
 
 // source picks the source whose images are set: the only one, or of several
 // the first that is Kustomize or Helm, as Argo CD or else its fields say.
-func (r *reader) source(t *Target) *v1alpha1.ApplicationSource {
+func (r *reader) source(t *Target) *StoredSource {
 	spec, status := &r.app.Spec, &r.app.Status
 	if len(spec.Sources) == 0 {
 		if spec.Source == nil {
@@ -95,7 +93,7 @@ func (r *reader) source(t *Target) *v1alpha1.ApplicationSource {
 	candidate := -1
 	for i := range spec.Sources {
 		source := &spec.Sources[i]
-		var told v1alpha1.ApplicationSourceType
+		var told SourceType
 		if i < len(status.SourceTypes) {
 			told = status.SourceTypes[i]
 		}
@@ -117,7 +115,7 @@ func (r *reader) source(t *Target) *v1alpha1.ApplicationSource {
 
 // sourceType is told by the write-back target, else by Argo CD, else by the
 // fields of the source; empty where only the repository can tell.
-func (r *reader) sourceType(source *v1alpha1.ApplicationSource, told v1alpha1.ApplicationSourceType) SourceType {
+func (r *reader) sourceType(source *StoredSource, told SourceType) SourceType {
 	if r.out.Target.Method == MethodGit {
 		switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); Form(kind) {
 		case FormKustomization:
@@ -135,19 +133,14 @@ func (r *reader) sourceType(source *v1alpha1.ApplicationSource, told v1alpha1.Ap
 	return t
 }
 
-func fieldsType(source *v1alpha1.ApplicationSource, told v1alpha1.ApplicationSourceType) SourceType {
+func fieldsType(source *StoredSource, told SourceType) SourceType {
 	if told != "" {
-		return SourceType(told)
+		return told
 	}
-	// An error means fields of several types, which Argo CD refuses as well.
-	explicit, err := source.ExplicitType()
-	switch {
-	case err == nil && explicit != nil:
-		return SourceType(*explicit)
-	case source.Chart != "":
-		return Helm
+	if kind := source.explicitType(); kind != "" || source.Chart == "" {
+		return kind
 	}
-	return ""
+	return Helm
 }
 
 func (r *reader) readBranch(t *Target) {
@@ -186,7 +179,7 @@ func ValidBranch(name string) bool {
 }
 
 // readFile reads which file is to be edited.
-func (r *reader) readFile(t *Target, source *v1alpha1.ApplicationSource) {
+func (r *reader) readFile(t *Target, source *StoredSource) {
 	folder, err := within("", source.Path)
 	if err != nil {
 		r.problem("", "", "spec.source.path: "+err.Error(), "correct the path")

@@ -22,10 +22,6 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// maxPacks bounds a mirror: after so many fetches and pushes it is dropped and
-// made anew, which costs one fetch of the newest commit and its trees.
-const maxPacks = 200
-
 // mirror holds the objects that we know: for each branch a commit with all of
 // its trees, and the blobs that were asked for. It is a cache and nothing more.
 type mirror struct {
@@ -131,7 +127,7 @@ func (m *mirror) add(pack io.Reader) error {
 // their trees, by at most one fetch.
 func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches []string) error {
 	if m.packs > maxPacks {
-		if err := m.reset(); err != nil {
+		if err := m.compact(h.branches); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,8 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 				continue // the plan says why; nobody needs to be asked
 			}
 			key, policy := imageName(u.Image)+" "+u.Credentials, policyKey(u)
-			if !scope.everything && !scope.names(e.Registries.Names(u.Image)) {
+			named := len(scope.images) > 0 && scope.names(e.Registries.Names(u.Image))
+			if !scope.everything && !named {
 				if before, ok := e.memory.recall(key + policy); ok {
 					answers[i][j] = before
 					continue
@@ -54,7 +55,7 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 					answers[i][j].err = err
 					continue
 				}
-				if !scope.everything {
+				if named {
 					repository.Doubt() // somebody has pushed to it
 				}
 				q = &question{repository: repository}
@@ -71,7 +72,7 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 		q := questions[key]
 		host := hosts[q.repository.Host()]
 		if host == nil {
-			host = &gate{slots: make(chan struct{}, q.repository.AtOnce())}
+			host = newGate(q.repository.AtOnce())
 			hosts[q.repository.Host()] = host
 		}
 		group.Go(func() {
@@ -91,16 +92,38 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 	return answers
 }
 
-// gate lets so many repositories of a registry through at a time. Once the
+// gate lets so many repositories of a registry through at a time, and fewer until
+// it has answered for the first time. Once the
 // registry has not answered at all, it lets none through any more in this
 // cycle, and once it has used up a repository's tries with 429 or 5xx, nobody
 // else's requests are repeated: a registry that is dying must not cost its
 // limits for each of its repositories.
 type gate struct {
 	slots      chan struct{}
+	reserved   int // slots that are taken until the registry answers
 	mu         sync.Mutex
 	dead       error
 	struggling bool
+}
+
+// firstAtOnce is how many are let through before a registry has answered.
+const firstAtOnce = 16
+
+func newGate(atOnce int) *gate {
+	g := &gate{slots: make(chan struct{}, atOnce), reserved: max(0, atOnce-firstAtOnce)}
+	for range g.reserved {
+		g.slots <- struct{}{}
+	}
+	return g
+}
+
+// open lets as many through as the registry's limit allows.
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ; g.reserved > 0; g.reserved-- {
+		<-g.slots
+	}
 }
 
 func (g *gate) pass(ctx context.Context, q *question) {
@@ -119,6 +142,9 @@ func (g *gate) pass(ctx context.Context, q *question) {
 	ctx, end := q.repository.Begin(ctx)
 	defer end()
 	q.answer(ctx)
+	if q.asks[0].to.err == nil {
+		g.open()
+	}
 	var failed *registry.Error
 	if errors.As(q.asks[0].to.err, &failed) {
 		g.mu.Lock()

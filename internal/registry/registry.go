@@ -17,11 +17,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/google"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -102,6 +104,7 @@ type tunnel struct {
 	mu        sync.Mutex
 	transport http.RoundTripper // nil until the registry was pinged
 	since     time.Time
+	with      *authn.AuthConfig // the credentials that it has
 }
 
 // tunnelLife is how long credentials are used before they are resolved anew,
@@ -377,12 +380,20 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
+	with, err := auth.Authorization()
+	if err != nil {
+		return nil, err
+	}
+	if t.transport != nil && reflect.DeepEqual(t.with, with) {
+		t.since = time.Now() // nothing has changed: its token is good until the registry says otherwise
+		return t.transport, nil
+	}
 	inner := transport.NewUserAgent(&pinging{h, &conditional{lists: &c.lists, as: r.tunnelKey(), next: &retrying{host: h, done: c.OnRequest}}}, c.userAgent)
 	tr, err := transport.NewWithContext(r.with(ctx), r.repo.Registry, auth, inner, []string{r.repo.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err
 	}
-	t.transport, t.since = tr, time.Now()
+	t.transport, t.since, t.with = tr, time.Now(), with
 	return tr, nil
 }
 

@@ -1,0 +1,68 @@
+package argo
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/google/go-cmp/cmp"
+)
+
+// kustomized makes a source one of Kustomize.
+func kustomized() *StoredKustomize { return &StoredKustomize{} }
+
+// TestStoredIsAsArgoCDHasIt reads Applications by Argo CD's own types and by
+// ours: what is read of them is the same.
+func TestStoredIsAsArgoCDHasIt(t *testing.T) {
+	for name, source := range map[string]string{
+		"kustomize":   `{"repoURL": "https://example.com/r.git", "path": "a/b", "targetRevision": "main", "kustomize": {"namePrefix": "x-", "images": ["nginx:1", "a=b:2"], "version": "v5"}}`,
+		"helm":        `{"repoURL": "https://charts.example.com", "chart": "c", "targetRevision": "1.*", "helm": {"valueFiles": ["v.yaml"], "parameters": [{"name": "image.tag", "value": "1", "forceString": true}, {"name": "x"}], "valuesObject": {"a": 1}}}`,
+		"directory":   `{"repoURL": "https://example.com/r.git", "path": ".", "directory": {"recurse": true, "jsonnet": {}}}`,
+		"plugin":      `{"repoURL": "https://example.com/r.git", "path": ".", "plugin": {"name": "p", "env": [{"name": "A", "value": "b"}]}}`,
+		"a reference": `{"repoURL": "https://example.com/r.git", "ref": "values"}`,
+		"two types":   `{"repoURL": "https://example.com/r.git", "kustomize": {}, "helm": {}}`,
+		"nothing":     `{}`,
+	} {
+		data := `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
+  "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `]},
+  "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}, "summary": {"images": ["nginx:1"]}}}`
+		var theirs v1alpha1.Application
+		var ours Stored
+		for _, into := range []any{&theirs, &ours} {
+			if err := json.Unmarshal([]byte(data), into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// By way of JSON, theirs has what ours lacks, and nothing else.
+		again := func(app any) (s Stored) {
+			data, err := json.Marshal(app)
+			if err == nil {
+				err = json.Unmarshal(data, &s)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if diff := cmp.Diff(again(&theirs), again(&ours)); diff != "" {
+			t.Errorf("%s: Argo CD's (-) and ours (+):\n%s", name, diff)
+		}
+		explicit, err := theirs.Spec.Source.ExplicitType()
+		want := SourceType("")
+		if err == nil && explicit != nil {
+			want = SourceType(*explicit)
+		}
+		if got := ours.Spec.Source.explicitType(); got != want {
+			t.Errorf("%s: type %q, Argo CD says %q", name, got, want)
+		}
+	}
+	for _, wrong := range []string{`{"spec": {"source": {"kustomize": {"images": "nginx"}}}}`, `{"spec": {"source": {"helm": {"parameters": {}}}}}`, `{"spec": {"sources": {}}}`, `{"spec": {"source": {"repoURL": 1}}}`, `{"metadata": {"annotations": {"a": 1}}}`} {
+		var theirs v1alpha1.Application
+		var ours Stored
+		a, b := json.Unmarshal([]byte(wrong), &theirs), json.Unmarshal([]byte(wrong), &ours)
+		if a == nil || b == nil || !strings.Contains(b.Error(), "cannot unmarshal") {
+			t.Errorf("%s: Argo CD says %v, we %v", wrong, a, b)
+		}
+	}
+}
