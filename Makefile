@@ -61,7 +61,7 @@ bench: tools build ## measure time, memory and requests in worlds of several siz
 
 check: ## vet, formatting, and a tidy go.mod
 	go vet ./...
-	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; echo 'run gofmt -w on these'; exit 1; }
+	@test -z "$$(gofmt -l bench cmd internal)" || { gofmt -l bench cmd internal; echo 'run gofmt -w on these'; exit 1; }
 	go mod tidy -diff
 
 lint: bin/golangci-lint ## run the linter

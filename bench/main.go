@@ -44,13 +44,13 @@ func main() {
 
 // result is one size.
 type result struct {
-	applications, status    int
-	cold, idle, warm        phase
-	ready                   time.Duration // from the start to the end of the first cycle
-	git                     time.Duration
-	event, slowest          time.Duration // from a message to the commit: the median, and the slowest
-	events                  sandbox.Requests
-	resident, peak          float64 // MB
+	applications, status int
+	cold, idle, warm     phase
+	ready                time.Duration // from the start to the end of the first cycle
+	git                  time.Duration
+	event, slowest       time.Duration // from a message to the commit: the median, and the slowest
+	events               sandbox.Requests
+	resident, peak       float64 // MB
 }
 
 // phase is one cycle.
