@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -100,18 +101,14 @@ func program(ctx context.Context, updater string) (string, error) {
 		return "", fmt.Errorf("go list -deps: %w", err)
 	}
 	const starts = 10
-	begin, peak := time.Now(), int64(0)
+	begin := time.Now()
 	for range starts {
-		command := exec.CommandContext(ctx, updater, "version") //nolint:gosec // what the caller asks for
-		if err := command.Run(); err != nil {
+		if err := exec.CommandContext(ctx, updater, "version").Run(); err != nil { //nolint:gosec // what the caller asks for
 			return "", err
 		}
-		if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			peak = max(peak, usage.Maxrss)
-		}
 	}
-	return fmt.Sprintf("The program is %.0f MB, of %d packages; `updater version` takes %.2f s and %.0f MB.\n",
-		float64(file.Size())/1e6, strings.Count(string(packages), "\n"), time.Since(begin).Seconds()/starts, float64(peak)/1e3), nil
+	return fmt.Sprintf("The program is %.0f MB, of %d packages; `updater version` takes %.2f s.\n",
+		float64(file.Size())/1e6, strings.Count(string(packages), "\n"), time.Since(begin).Seconds()/starts), nil
 }
 
 var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)
@@ -169,6 +166,9 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 	cycle := func() (phase, error) {
 		before := f.Requests()
 		if cycles > 0 {
+			if err := quiet(ctx, service.Process.Pid); err != nil {
+				return phase{}, err
+			}
 			if err := f.Touch(ctx); err != nil {
 				return phase{}, err
 			}
@@ -192,10 +192,39 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 	if updated, err := f.Updated(); err != nil || updated != r.applications {
 		return fmt.Errorf("%d of %d manifests have the newest tag: %w", updated, r.applications, err)
 	}
+	if err := quiet(ctx, service.Process.Pid); err != nil {
+		return err
+	}
 	if err := r.measureEvents(ctx, f); err != nil {
 		return fmt.Errorf("%w; the updater said:\n%s", err, said.String())
 	}
 	r.peak = memory(service.Process.Pid, "VmHWM")
+	return nil
+}
+
+// quiet waits until the updater does nothing any more: it leaves Events on
+// Applications when its cycle has ended.
+func quiet(ctx context.Context, pid int) error {
+	last, still := "", 0
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for still < 3 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return err
+		}
+		fields := strings.Fields(string(data))
+		if now := strings.Join(fields[13:15], " "); now == last { // its time on the processor
+			still++
+		} else {
+			last, still = now, 0
+		}
+	}
 	return nil
 }
 
@@ -334,7 +363,7 @@ func figures(results []result) string {
 	series := func(value func(result) float64) string {
 		all := make([]string, len(results))
 		for i, r := range results {
-			all[i] = strconv.FormatFloat(value(r), 'f', 2, 64)
+			all[i] = strconv.FormatFloat(math.Round(value(r)*100)/100, 'f', -1, 64)
 		}
 		return strings.Join(all, ", ")
 	}
