@@ -381,23 +381,30 @@ func TestPushedByGoogle(t *testing.T) {
 	}
 }
 
-// TestPulledFromPubSub receives from Google's own test server: each message is
-// taken, whatever is in it.
-func TestPulledFromPubSub(t *testing.T) {
-	w := newWorld(t)
+// pull has the receiver pull from a subscription of Google's own test server
+// until the test ends.
+func (w *world) pull(subscription string) *sandbox.PubSub {
+	w.t.Helper()
 	server, err := sandbox.NewPubSub()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	defer server.Close()
-	t.Setenv(server.Environment())
-	ctx, stop := context.WithCancel(t.Context())
+	w.t.Cleanup(server.Close)
+	w.t.Setenv(server.Environment())
+	ctx, stop := context.WithCancel(w.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.receiver.Pull(ctx, sandbox.Subscription)
+		w.receiver.Pull(ctx, subscription)
 	}()
-	defer func() { stop(); <-ended }()
+	w.t.Cleanup(func() { stop(); <-ended })
+	return server
+}
+
+// TestPulledFromPubSub holds that each message is taken, whatever is in it.
+func TestPulledFromPubSub(t *testing.T) {
+	w := newWorld(t)
+	server := w.pull(sandbox.Subscription)
 	good := string(readVector(t, "testdata/google.txt").message.body)
 	for _, data := range []string{good, "nonsense", `{"action": "DELETE", "tag": "a.pkg.dev/p/r/i:1"}`, strings.Repeat("x", MaxSize+1), good} {
 		server.Publish(data)
@@ -410,22 +417,10 @@ func TestPulledFromPubSub(t *testing.T) {
 	}
 }
 
-// TestNoSubscription holds that the log says what to do, once.
+// TestNoSubscription holds that the log says what to do.
 func TestNoSubscription(t *testing.T) {
 	w := newWorld(t)
-	server, err := sandbox.NewPubSub()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	t.Setenv(server.Environment())
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.receiver.Pull(ctx, "projects/p/subscriptions/other")
-	}()
-	defer func() { stop(); <-ended }()
+	w.pull("projects/p/subscriptions/other")
 	await(t, "the remedy", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()

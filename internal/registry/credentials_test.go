@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -144,4 +145,45 @@ func TestSortedLists(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestATokenIsAskedForOnce holds that a registry's token is used for as long as
+// the registry takes it and the credentials are the same, though these are looked
+// at again before each cycle.
+func TestATokenIsAskedForOnce(t *testing.T) {
+	s := start(t)
+	s.Push(server, sandbox.Build{Created: built}, "v1")
+	tokens, good := 0, ""
+	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			tokens++
+			good = fmt.Sprint("token", tokens)
+			_ = json.NewEncoder(w).Encode(map[string]string{"token": good})
+			return true
+		}
+		if good != "" && r.Header.Get("Authorization") == "Bearer "+good {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="s"`, s.URL))
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	t.Setenv("ROBOT", "robot:one")
+	c := client(t, nil, Registry{Prefix: s.Host(), Credentials: "env:ROBOT", CredentialsLife: time.Nanosecond})
+	list := func(what string, want int) {
+		t.Helper()
+		if _, err := repository(t, c, s.Host()+"/"+server, "").List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if tokens != want {
+			t.Errorf("%s: %d tokens, want %d", what, tokens, want)
+		}
+	}
+	list("at first", 1)
+	list("again", 1)
+	good = "another" // the registry takes the token no more
+	list("once the token has run out", 2)
+	list("after that", 2)
+	t.Setenv("ROBOT", "robot:two")
+	list("with other credentials", 3)
 }
