@@ -213,6 +213,7 @@ func (d *deployment) eachOnce(builds []string, releases int) {
 // other, though only one works on the repository.
 func TestReplicasPassEventsOn(t *testing.T) {
 	k := newKubernetes(t)
+	binary := buildProgram(t)
 	w := newWorld(t)
 	kubectl(t, k, "apply", "-f", forced(t, w))
 	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
@@ -220,7 +221,19 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	for range 2 {
 		address := freeAddress(t)
 		config := strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
-		replicas = append(replicas, &listening{service: serve(t, config, k.Kubeconfig), world: w, events: address})
+		r := &listening{service: &service{t: t}, world: w, events: address}
+		command := exec.Command(binary, "run", "--config", write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--kubeconfig", k.Kubeconfig)
+		command.Stdout, command.Stderr = &r.log, &r.log
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = command.Process.Signal(syscall.SIGTERM)
+			if err := command.Wait(); err != nil || t.Failed() {
+				t.Errorf("%v; the replica said:\n%s", err, r.log.String())
+			}
+		})
+		replicas = append(replicas, r)
 	}
 	for _, r := range replicas {
 		r.says("this replica takes its share of the work", 1)
