@@ -13,22 +13,23 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// service is "updater run" against a cluster, in the test's own process.
+// service is "updater run" in the test's own process.
 type service struct {
 	t      *testing.T
 	log    sandbox.Log
 	health string // address of its probes
 }
 
-// serve starts the service with a configuration, and ends it with the test.
-func serve(t *testing.T, config, kubeconfig string) *service {
+// serve starts the service with a configuration and with flags that tell where
+// Applications come from, and ends it with the test.
+func serve(t *testing.T, config string, from ...string) *service {
 	t.Helper()
 	s := &service{t: t, health: freeAddress(t)}
 	file := write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, `web: {listen: ""}`, fmt.Sprintf("web: {listen: %q}", s.health), 1))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() {
-		ended <- execute(ctx, []string{"run", "--config", file, "--kubeconfig", kubeconfig}, &s.log, &s.log)
+		ended <- execute(ctx, append([]string{"run", "--config", file}, from...), &s.log, &s.log)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -104,7 +105,7 @@ func forced(t *testing.T, w *sandbox.World) string {
 func TestAppliedByKubectl(t *testing.T) {
 	k := newKubernetes(t)
 	w := newWorld(t)
-	s := serve(t, strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1)+"leaderElection: {enabled: true, namespace: argocd, leaseDuration: 1s}\n", k.Kubeconfig)
+	s := serve(t, strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1)+"leaderElection: {enabled: true, namespace: argocd, leaseDuration: 1s}\n", "--kubeconfig", k.Kubeconfig)
 	s.says("cycle done", 1)
 	landed := func(build string) {
 		t.Helper()
@@ -187,7 +188,7 @@ func TestClusterErrors(t *testing.T) {
 	}
 	t.Run("an API server that is not there", func(t *testing.T) {
 		gone := write(t, filepath.Join(t.TempDir(), "kubeconfig"), strings.ReplaceAll(readFile(t, k.Kubeconfig), k.Config.Host, "https://"+freeAddress(t)))
-		serve(t, readFile(t, w.Config), gone).unready("check that the API server can be reached from here")
+		serve(t, readFile(t, w.Config), "--kubeconfig", gone).unready("check that the API server can be reached from here")
 	})
 	t.Run("no right to list", func(t *testing.T) {
 		kubectl(t, k, "-n", "argocd", "create", "serviceaccount", "nobody")
@@ -195,7 +196,7 @@ func TestClusterErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := serve(t, readFile(t, w.Config), kubeconfig)
+		s := serve(t, readFile(t, w.Config), "--kubeconfig", kubeconfig)
 		s.unready("grant list and watch on applications.argoproj.io to this account")
 		kubectl(t, k, "create", "clusterrole", "lister", "--verb=list", "--resource=applications.argoproj.io")
 		kubectl(t, k, "create", "clusterrolebinding", "lister", "--clusterrole=lister", "--serviceaccount=argocd:nobody")
@@ -212,7 +213,7 @@ func TestClusterErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		kubectl(t, k, "delete", "crd", "applications.argoproj.io")
-		s := serve(t, readFile(t, w.Config), k.Kubeconfig)
+		s := serve(t, readFile(t, w.Config), "--kubeconfig", k.Kubeconfig)
 		s.unready("is Argo CD installed? Its Application resource is not there")
 		kubectl(t, k, "create", "-f", write(t, filepath.Join(dir, "crd.json"), crd))
 		s.ready()
@@ -220,7 +221,7 @@ func TestClusterErrors(t *testing.T) {
 	t.Run("a broken annotation", func(t *testing.T) {
 		kubectl(t, k, "apply", "-f", forced(t, w))
 		kubectl(t, k, "-n", "argocd", "annotate", "application", "backend-prod", "argocd-image-updater.argoproj.io/server.update-strategy=newest", "--overwrite")
-		s := serve(t, readFile(t, w.Config), k.Kubeconfig)
+		s := serve(t, readFile(t, w.Config), "--kubeconfig", k.Kubeconfig)
 		s.says("msg=committed", 1)
 		s.ready()
 		if got := s.log.String(); strings.Count(got, "level=ERROR") != 1 || !strings.Contains(got, `server.update-strategy = \"newest\"`) {

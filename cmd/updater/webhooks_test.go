@@ -37,26 +37,9 @@ type listening struct {
 // listen starts the service with a configuration to which events are added.
 func listen(t *testing.T, w *sandbox.World, config string, more ...string) *listening {
 	t.Helper()
-	s := &listening{service: &service{t: t, health: freeAddress(t)}, world: w, events: freeAddress(t)}
-	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
-	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1)
-	config = strings.Replace(config, `web: {listen: ""}`, fmt.Sprintf("web: {listen: %q}", s.health), 1)
-	config += fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", s.events, secret, secret) + strings.Join(more, "")
-	file := write(t, filepath.Join(t.TempDir(), "config.yaml"), config)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan int)
-	go func() {
-		ended <- execute(ctx, []string{"run", "--config", file, "--applications", w.Applications}, &s.log, &s.log)
-	}()
-	t.Cleanup(func() {
-		stop()
-		if status := <-ended; status != 0 {
-			t.Errorf("status %d", status)
-		}
-		if t.Failed() {
-			t.Logf("the service said:\n%s", s.log.String())
-		}
-	})
+	address, secret := freeAddress(t), write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
+	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", address, secret, secret) + strings.Join(more, "")
+	s := &listening{service: serve(t, config, "--applications", w.Applications), world: w, events: address}
 	s.says("cycle done", 1)
 	return s
 }
