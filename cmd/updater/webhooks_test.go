@@ -211,6 +211,38 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 	s.landed(build)
 }
 
+// TestAPushThatCannotBeReadIsTriedAgain has git fail right when somebody's push
+// is told of, which takes back what was written.
+func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	s := listen(t, w, readFile(t, w.Config))
+	written := show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile)
+	var mu sync.Mutex
+	broken := true
+	w.Git.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		fails := broken && strings.HasSuffix(r.URL.Path, "/git-upload-pack")
+		if fails {
+			http.Error(rw, "no", http.StatusInternalServerError)
+		}
+		return fails
+	}
+	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: strings.Replace(written, w.Newest, "latest", 1), "README.md": "New.\n"}); err != nil {
+		t.Fatal(err)
+	}
+	head, err := w.Git.Head(sandbox.ExampleRepository, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.push("main", head)
+	s.says("image cannot be updated", 1)
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	s.landed(w.Newest)
+}
+
 // TestAnEventKeepsWhatOthersPropose has two Applications share a pull request,
 // and tells of the image of one: the other's proposal stays, though nobody asks
 // for its image.

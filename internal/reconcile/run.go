@@ -50,9 +50,11 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 			again.Stop()
 			due.Reset(interval)
 		case result != nil && result.Failed():
-			failed.add(scope.untold()) // others have been told
+			failed.add(scope.retry())
 			again.Reset(patience)
 			patience = min(2*patience, interval)
+		case failed.empty():
+			patience = firstPause
 		}
 	}
 }

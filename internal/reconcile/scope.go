@@ -18,6 +18,9 @@ type Scope struct {
 	told       map[string]bool              // which of them were told to us
 	// lost tells that more was said of heads than was kept.
 	lost bool
+	// again tells that it was tried before, and has to be done whatever is
+	// known of heads by now.
+	again bool
 }
 
 // Everything is all Applications.
@@ -61,7 +64,7 @@ func (s *Scope) addPush(address, branch, head string, told bool) {
 
 // add makes a scope that is about both.
 func (s *Scope) add(other Scope) {
-	s.everything, s.lost = s.everything || other.everything, s.lost || other.lost
+	s.everything, s.lost, s.again = s.everything || other.everything, s.lost || other.lost, s.again || other.again
 	for name, told := range other.images {
 		s.addImage(name, told)
 	}
@@ -72,9 +75,9 @@ func (s *Scope) add(other Scope) {
 	}
 }
 
-// untold is the same scope as if another replica had passed it on.
-func (s *Scope) untold() Scope {
-	var other Scope
+// retry is the same scope to be tried again; other replicas have been told.
+func (s *Scope) retry() Scope {
+	other := Scope{again: true}
 	other.add(*s)
 	for name := range other.images {
 		other.images[name] = false
@@ -114,7 +117,7 @@ func (e *Engine) heed(scope *Scope) {
 				moved = repository.Told(heads) || moved
 			}
 		}
-		if told && !moved {
+		if told && !moved && !scope.again {
 			delete(scope.pushes, address)
 		}
 	}
