@@ -56,10 +56,10 @@ func (s *listening) image(image, tag, secret string) int {
 	return s.post("harbor", harborEvent(image, tag), http.Header{"Authorization": {secret}})
 }
 
-// push sends the event that a branch of the example has moved.
-func (s *listening) push(branch, head string) {
+// pushed sends the event that main of the example has moved.
+func (s *listening) pushed(head string) {
 	s.t.Helper()
-	body := fmt.Sprintf(`{"ref": "refs/heads/%s", "after": %q, "repository": {"clone_url": %q}}`, branch, head, s.world.Git.URLOf(sandbox.ExampleRepository))
+	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head, s.world.Git.URLOf(sandbox.ExampleRepository))
 	mac := hmac.New(sha256.New, []byte(webhookSecret))
 	_, _ = mac.Write([]byte(body))
 	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
@@ -138,7 +138,7 @@ func TestEvents(t *testing.T) {
 
 	// GitHub tells of our own push, which we know of: nothing is asked.
 	before := s.asked()
-	s.push("main", head())
+	s.pushed(head())
 	step("an image, once we are told of pushes", pushed, asked{list: 1, push: 1})
 	if got := s.asked().since(before); got.advertise != 0 {
 		t.Errorf("our own push led to %+v", got)
@@ -148,14 +148,14 @@ func TestEvents(t *testing.T) {
 	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Say more", map[string]string{"README.md": "More.\n"}); err != nil {
 		t.Fatal(err)
 	}
-	step("a push by somebody else", func() { s.push("main", head()) }, asked{advertise: 1, fetch: 1})
+	step("a push by somebody else", func() { s.pushed(head()) }, asked{advertise: 1, fetch: 1})
 
 	// Somebody has put an older tag there: what was chosen is remembered.
 	old := strings.Replace(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build, "latest", 1)
 	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: old}); err != nil {
 		t.Fatal(err)
 	}
-	step("a tag that was changed by hand", func() { s.push("main", head()); s.landed(build) }, asked{advertise: 1, fetch: 1, push: 1})
+	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) }, asked{advertise: 1, fetch: 1, push: 1})
 
 	// None of these is worth a request: an event for nobody, a branch of others,
 	// a forged event. The event after them shows that they had their time.
@@ -235,7 +235,7 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.push("main", head)
+	s.pushed(head)
 	s.says("image cannot be updated", 1)
 	mu.Lock()
 	broken = false
