@@ -7,7 +7,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 // maxPacks bounds a mirror: after so many fetches and pushes, what no branch
@@ -97,11 +96,7 @@ func (r *reachable) tree(hash plumbing.Hash) error {
 	if !r.add(hash) {
 		return nil
 	}
-	o, err := r.stage.object(plumbing.TreeObject, hash)
-	if err != nil {
-		return err
-	}
-	tree, err := object.DecodeTree(nil, o)
+	tree, err := r.stage.tree(hash)
 	if err != nil {
 		return err
 	}
