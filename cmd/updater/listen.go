@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/config"
-	"github.com/liverty-music/image-writeback/internal/events"
+	"github.com/liverty-music/image-writeback/internal/trigger"
+	"github.com/liverty-music/image-writeback/internal/trigger/pubsub"
 )
 
-// listen takes events in, as events: in config.yaml asks for, and has sink told
-// of them. end ends that. The error is for settings that cannot be followed.
-func (p *program) listen(ctx context.Context, sink events.Sink) (end func(), err error) {
+// listen receives triggers as events: in config.yaml says, and passes them to
+// sink until end is called. The error means that a setting cannot be used.
+func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), err error) {
 	c := p.config.Events
-	receiver := events.NewReceiver(sink, func(kind string, result events.Result) { p.web.Metrics.Event(kind, string(result)) }, p.log)
+	count := func(kind string, result trigger.Result) { p.web.Metrics.Event(kind, string(result)) }
+	receiver := trigger.NewReceiver(sink, count, p.log)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	var server *http.Server
@@ -42,33 +44,36 @@ func (p *program) listen(ctx context.Context, sink events.Sink) (end func(), err
 		}
 		server = &http.Server{Handler: webhooks, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 		running.Go(func() { _ = server.Serve(listener) }) // it ends by Shutdown alone
-		p.log.Info("events are taken in", "address", listener.Addr().String(), "types", webhooks.Types())
+		p.log.Info("listening for webhooks", "address", listener.Addr().String(), "types", webhooks.Types())
 	}
 	if c.PubSub.Subscription != "" {
-		running.Go(func() { receiver.Pull(ctx, c.PubSub.Subscription) })
-		p.log.Info("events are taken in", "subscription", c.PubSub.Subscription)
+		running.Go(func() { pubsub.Pull(ctx, c.PubSub.Subscription, receiver, p.log) })
+		p.log.Info("receiving from Pub/Sub", "subscription", c.PubSub.Subscription)
 	}
 	return end, nil
 }
 
-func newWebhooks(ctx context.Context, c config.Events, receiver *events.Receiver) (*events.Webhooks, error) {
-	secrets := map[string]*events.Secret{}
+func newWebhooks(ctx context.Context, c config.Events, receiver *trigger.Receiver) (*trigger.Webhooks, error) {
+	secrets := map[string]*trigger.Secret{}
 	for kind, file := range c.SecretFiles {
-		secret, err := events.NewSecret(file)
+		secret, err := trigger.NewSecret(file)
 		if err != nil {
 			return nil, fmt.Errorf("events.secretFiles: %s: %w", kind, err)
 		}
 		secrets[kind] = secret
 	}
 	for kind, text := range c.Secrets {
-		secrets[kind] = events.FixedSecret(text)
+		secrets[kind] = trigger.FixedSecret(text)
 	}
-	var google *events.Google
+
+	senders := map[string]trigger.Sender{}
 	if push := c.PubSubPush; push.Audience != "" {
-		var err error
-		if google, err = events.NewGoogle(ctx, push.Audience, push.ServiceAccount, nil); err != nil {
+		sender, err := pubsub.NewPush(ctx, push.Audience, push.ServiceAccount, nil)
+		if err != nil {
 			return nil, fmt.Errorf("events.pubsubPush: %w", err)
 		}
+		senders[pubsub.PushType] = sender
 	}
-	return events.NewWebhooks(receiver, secrets, google), nil
+
+	return trigger.NewWebhooks(receiver, secrets, senders), nil
 }

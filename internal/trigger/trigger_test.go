@@ -1,4 +1,4 @@
-package events
+package trigger
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,23 +64,26 @@ func readVector(t *testing.T, file string) vector {
 	return v
 }
 
-func (v vector) read() ([]Event, error) {
-	if v.kind == pubsubType {
-		return readGoogle("136969346945", v.message.body)
+// artifactRegistry is the type of Artifact Registry's messages in vectors.
+const artifactRegistry = "pubsub"
+
+func (v vector) read() ([]Trigger, error) {
+	if v.kind == artifactRegistry {
+		return ReadArtifactRegistry("136969346945", v.message.body)
 	}
-	kind, _ := kindOf(v.kind)
-	return kind.read(v.message)
+
+	return webhooks[v.kind].read(v.message)
 }
 
-// told writes down what a message told.
-func told(events []Event) []string {
+// describe writes triggers as vectors have them.
+func describe(triggers []Trigger) []string {
 	var all []string
-	for _, e := range events {
+	for _, trigger := range triggers {
 		var words []string
-		for _, ref := range e.Images {
+		for _, ref := range trigger.Images {
 			words = append(words, ref.Registry+"/"+ref.Repository+":"+ref.Tag)
 		}
-		if p := e.Push; p != nil {
+		if p := trigger.Push; p != nil {
 			words = append(words, p.Repository, p.Branch)
 			if p.Head == "" {
 				words = append(words, "is gone")
@@ -87,43 +91,62 @@ func told(events []Event) []string {
 				words = append(words, "at", p.Head)
 			}
 		}
-		if e.ID != "" {
-			words = append(words, "("+e.ID+")")
+		if trigger.ID != "" {
+			words = append(words, "("+trigger.ID+")")
 		}
 		all = append(all, strings.Join(words, " "))
 	}
 	return all
 }
 
-// TestMessages holds what each kind of message tells, as its sender describes it.
+// check compares what the vector's message is read as with what it says.
+func (v vector) check(t *testing.T) {
+	t.Helper()
+	triggers, err := v.read()
+	got := describe(triggers)
+
+	switch {
+	case v.malformed != "":
+		if err == nil || errors.Is(err, ErrIgnored) || !strings.Contains(err.Error(), v.malformed) {
+			t.Errorf("%q, %v; want an error with %q", got, err, v.malformed)
+		}
+	case v.ignored != "":
+		if !errors.Is(err, ErrIgnored) || !strings.Contains(err.Error(), v.ignored) {
+			t.Errorf("%q, %v; want it ignored for %q", got, err, v.ignored)
+		}
+	case err != nil || !slices.Equal(got, v.want):
+		t.Errorf("%q, %v; want %q", got, err, v.want)
+	}
+}
+
+const vectors = "../../testdata/trigger/"
+
+// TestMessages checks what each type of message is read as, as its sender
+// documents it. Each type has a vector.
 func TestMessages(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
+	files, err := filepath.Glob(vectors + "*.txt")
 	if err != nil || len(files) < 30 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	seen := map[string]bool{}
+
+	covered := map[string]bool{}
 	for _, file := range files {
 		v := readVector(t, file)
-		seen[v.kind] = true
-		events, err := v.read()
-		switch {
-		case v.malformed != "" && (err == nil || errors.Is(err, errIgnored) || !strings.Contains(err.Error(), v.malformed)),
-			v.ignored != "" && (!errors.Is(err, errIgnored) || !strings.Contains(err.Error(), v.ignored)),
-			len(v.want) > 0 && (err != nil || strings.Join(told(events), "\n") != strings.Join(v.want, "\n")):
-			t.Errorf("%s: %q, %v", file, told(events), err)
-		}
+		covered[v.kind] = true
+		t.Run(filepath.Base(file), v.check)
 	}
-	for _, kind := range append(Types(), pubsubType) {
-		if _, ok := kindOf(kind); !seen[kind] || !ok && kind != pubsubType {
+
+	for _, kind := range append(Types(), artifactRegistry) {
+		if !covered[kind] {
 			t.Errorf("no vector for %s", kind)
 		}
 	}
 }
 
-// FuzzMessages holds that no message breaks anything, and that whatever is
-// believed of one is an image's name or a branch.
+// FuzzMessages checks that no message does any harm: what is read of it is
+// always an image's name or a branch.
 func FuzzMessages(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txt")
+	files, _ := filepath.Glob(vectors + "*.txt")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -132,31 +155,24 @@ func FuzzMessages(f *testing.F) {
 		_, body, _ := bytes.Cut(data, []byte("\n\n"))
 		f.Add(body)
 	}
+
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, name := range Types() {
-			kind, _ := kindOf(name)
-			events, err := kind.read(message{header: http.Header{githubEvent: {"push"}}, body: body})
-			if err == nil && len(events) == 0 {
-				t.Errorf("%s: neither events nor an error", name)
+		for name, webhook := range webhooks {
+			triggers, err := webhook.read(message{header: http.Header{githubEventHeader: {"push"}}, body: body})
+			if err == nil && len(triggers) == 0 {
+				t.Errorf("%s: neither triggers nor an error", name)
 			}
-			for _, ref := range imagesOf(events) {
-				if strings.ContainsAny(ref, " \n\"") {
-					t.Errorf("%s: %q", name, ref)
+			for _, trigger := range triggers {
+				for _, ref := range trigger.Images {
+					if strings.ContainsAny(ref.String(), " \n\"") {
+						t.Errorf("%s: %q", name, ref)
+					}
 				}
 			}
 		}
-		_, _ = readGoogle("1", body)
-	})
-}
 
-func imagesOf(events []Event) []string {
-	var all []string
-	for _, e := range events {
-		for _, ref := range e.Images {
-			all = append(all, ref.String())
-		}
-	}
-	return all
+		_, _ = ReadArtifactRegistry("1", body)
+	})
 }
 
 // body reads an answer.

@@ -1,0 +1,187 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// maxConcurrent bounds how many messages are in memory at a time.
+const maxConcurrent = 64
+
+// Sender is a type of webhooks that does not prove itself with a secret, such as
+// Pub/Sub with its signed tokens.
+type Sender interface {
+	// Authenticate returns nil if the header proves who sends, and otherwise an
+	// error that wraps [ErrForged] and does not quote credentials.
+	Authenticate(ctx context.Context, header http.Header) error
+	// Read returns what an authenticated message asks to look at. The error wraps
+	// [ErrIgnored] if that is nothing.
+	Read(body []byte) ([]Trigger, error)
+}
+
+// Webhooks serves POST /webhook?type=TYPE. It answers 200 to messages that are
+// accepted or ignored, and 400, 401, 404, 405 or 413 to others.
+type Webhooks struct {
+	receiver *Receiver
+	secrets  map[string]*Secret
+	senders  map[string]Sender
+	slots    chan struct{}
+}
+
+// NewWebhooks returns a handler for the types (see [Types]) that have a secret,
+// and for those that have a sender of their own.
+func NewWebhooks(receiver *Receiver, secrets map[string]*Secret, senders map[string]Sender) *Webhooks {
+	return &Webhooks{receiver: receiver, secrets: secrets, senders: senders, slots: make(chan struct{}, maxConcurrent)}
+}
+
+// Types returns the types that are enabled: those with a secret, then the others.
+func (h *Webhooks) Types() []string {
+	return append(slices.Sorted(maps.Keys(h.secrets)), slices.Sorted(maps.Keys(h.senders))...)
+}
+
+// receiveFunc returns the triggers of a request of an enabled type, and its body.
+type receiveFunc func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error)
+
+// find returns how to receive messages of a type; nil if it is not enabled.
+func (h *Webhooks) find(kind string) receiveFunc {
+	if sender := h.senders[kind]; sender != nil {
+		return func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+			return receiveFrom(sender, w, r)
+		}
+	}
+
+	hook, known := webhooks[kind]
+	secret := h.secrets[kind]
+	if !known || secret == nil {
+		return nil
+	}
+
+	return func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+		return hook.receive(secret.current(time.Now()), w, r)
+	}
+}
+
+// ServeHTTP receives one message.
+func (h *Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind := r.URL.Query().Get("type")
+	receive := h.find(kind)
+
+	switch {
+	case r.URL.Path != "/webhook":
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "use POST", http.StatusMethodNotAllowed)
+		return
+	case receive == nil:
+		h.refuseUnknown(w, kind)
+		return
+	}
+
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-r.Context().Done():
+		return
+	}
+
+	triggers, body, err := receive(w, r)
+	answer(w, h.receiver.Take(kind, triggers, body, err), err)
+}
+
+func (h *Webhooks) refuseUnknown(w http.ResponseWriter, kind string) {
+	h.receiver.count("unknown", Unknown)
+	h.receiver.sometimes("unknown", func() {
+		h.receiver.log.Warn("message refused", "type", shorten(kind),
+			"reason", "no secret is configured for this type; configure one, or remove the webhook from its sender")
+	})
+
+	http.Error(w, "this webhook type is not enabled here", http.StatusNotFound)
+}
+
+// answer tells the sender the result; err says what is wrong with the message.
+func answer(w http.ResponseWriter, result Result, err error) {
+	switch result {
+	case Forged:
+		http.Error(w, "the secret, signature or token is missing or wrong", http.StatusUnauthorized)
+	case Oversized:
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	case Malformed:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case Ignored: // with the reason, for the person who sets up the webhook
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = fmt.Fprintln(w, err.Error()) //nolint:gosec // plain text, for the authenticated sender
+	case Accepted, Repeated:
+		_, _ = fmt.Fprintln(w, "ok")
+	}
+}
+
+// receive reads a message if its sender knows the secret.
+func (k webhook) receive(secret string, w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+	m := message{header: r.Header, query: r.URL.Query()}
+
+	shown := k.proof.shown(m)
+	if shown == "" {
+		return nil, nil, ErrForged // without reading the body
+	}
+
+	var err error
+	if m.body, err = readBody(w, r); err != nil {
+		return nil, m.body, err
+	}
+	if !k.proof.valid(shown, m.body, secret) {
+		return nil, m.body, ErrForged
+	}
+
+	triggers, err := k.read(m)
+
+	return triggers, m.body, err
+}
+
+// receiveFrom reads a message of a sender that authenticates itself.
+func receiveFrom(sender Sender, w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+	if err := sender.Authenticate(r.Context(), r.Header); err != nil {
+		return nil, nil, err
+	}
+
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, body, err
+	}
+
+	triggers, err := sender.Read(body)
+
+	return triggers, body, err
+}
+
+// readBody reads at most MaxSize bytes; the error is ErrOversized for more.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > MaxSize {
+		return nil, ErrOversized
+	}
+
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxSize))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return body, ErrOversized
+	}
+
+	return body, err
+}
+
+// shorten keeps a log line readable, whatever is sent.
+func shorten(s string) string {
+	if len(s) > 30 {
+		s = s[:30] + "…"
+	}
+
+	return s
+}
