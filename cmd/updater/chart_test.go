@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -304,7 +305,7 @@ stringData: {username: ada, password: s3cret, url: "`
 	service, stop := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() {
-		ended <- execute(service, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
+		ended <- cli.Execute(service, cli.Build{}, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	await(t, "three updates; the log:\n"+log.String(), func() bool { return strings.Count(log.String(), "v1.2.3 → v1.3.0") == 3 })

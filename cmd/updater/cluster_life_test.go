@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -29,7 +30,7 @@ func serve(t *testing.T, config string, from ...string) *service {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() {
-		ended <- execute(ctx, append([]string{"run", "--config", file}, from...), &s.log, &s.log)
+		ended <- cli.Execute(ctx, cli.Build{}, append([]string{"run", "--config", file}, from...), &s.log, &s.log)
 	}()
 	t.Cleanup(func() {
 		stop()

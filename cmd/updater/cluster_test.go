@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -43,7 +44,7 @@ func TestInACluster(t *testing.T) {
 	ended := make(chan int)
 	service, stop := context.WithCancel(ctx)
 	go func() {
-		ended <- execute(service, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
+		ended <- cli.Execute(service, cli.Build{}, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
 	}()
 	await(t, "the first, empty cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 

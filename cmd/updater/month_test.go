@@ -12,9 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -23,7 +21,7 @@ import (
 type story struct {
 	t       *testing.T
 	world   *sandbox.World
-	program *program
+	service *cli.Service
 	log     bytes.Buffer
 	builds  int
 	forge   forgeOfPeople
@@ -201,32 +199,26 @@ func (s *story) lines() []step {
 
 // restart begins a new process: nothing is remembered.
 func (s *story) restart() {
-	if s.program != nil {
-		s.program.close()
-	}
-	var o options
-	cmd := &cobra.Command{}
-	o.addCycle(cmd)
-	cmd.SetErr(&s.log)
-	if err := cmd.ParseFlags([]string{"--config", s.world.Config, "--applications", s.world.Applications}); err != nil {
-		s.t.Fatal(err)
+	if s.service != nil {
+		s.service.Close()
 	}
 	var err error
-	if s.program, err = o.wire(cmd, nil); err != nil {
+	s.service, err = cli.NewService(cli.Build{}, []string{"--config", s.world.Config, "--applications", s.world.Applications}, &s.log)
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(s.program.close)
+	s.t.Cleanup(s.service.Close)
 }
 
 // cycle runs one; failing with a message where one is given.
 func (s *story) cycle(failing string) error {
 	before := s.log.Len()
-	result, err := s.program.engine.Cycle(context.WithoutCancel(s.t.Context()), reconcile.Everything(), false)
+	failed, err := s.service.Cycle(context.WithoutCancel(s.t.Context()))
 	switch {
 	case err != nil:
 		return err
-	case result.Failed() != (failing != ""):
-		return fmt.Errorf("it failed: %v", result.Failed())
+	case failed != (failing != ""):
+		return fmt.Errorf("it failed: %v", failed)
 	}
 	return contains(s.log.String()[before:], failing)
 }

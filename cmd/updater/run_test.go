@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -179,7 +180,7 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 	for range 2 {
 		group.Go(func() {
 			var out bytes.Buffer
-			if status := execute(t.Context(), args, &out, &out); status != 0 {
+			if status := cli.Execute(t.Context(), cli.Build{}, args, &out, &out); status != 0 {
 				t.Errorf("status %d\n%s", status, out.String())
 			}
 		})
@@ -220,7 +221,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	if status := execute(ctx, in(w, "run", "--once"), &out, &out); status != exitInterrupted {
+	if status := cli.Execute(ctx, cli.Build{}, in(w, "run", "--once"), &out, &out); status != 130 {
 		t.Errorf("status %d\n%s", status, out.String())
 	}
 }

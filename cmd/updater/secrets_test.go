@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -140,6 +141,6 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 // goRun runs a command line until ctx ends.
 func goRun(ctx context.Context, log *sandbox.Log, args ...string) <-chan int {
 	ended := make(chan int, 1)
-	go func() { ended <- execute(ctx, args, log, log) }()
+	go func() { ended <- cli.Execute(ctx, cli.Build{}, args, log, log) }()
 	return ended
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -25,7 +26,7 @@ type result struct {
 func run(t *testing.T, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := execute(t.Context(), args, &stdout, &stderr)
+	status := cli.Execute(t.Context(), cli.Build{}, args, &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 

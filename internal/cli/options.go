@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -24,6 +24,7 @@ import (
 
 // options are the flags that commands share.
 type options struct {
+	build           Build
 	config          string
 	applications    []string
 	kubeconfig      string
@@ -117,6 +118,7 @@ func (o *options) readConfig() (config.Config, error) {
 
 // program is everything that a command needs, wired together.
 type program struct {
+	build   Build
 	config  config.Config
 	log     *slog.Logger
 	engine  *reconcile.Engine
@@ -157,7 +159,7 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 	connect := sync.OnceValues(func() (*argo.Cluster, error) {
 		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults, metrics.KubernetesRequests)
 	})
-	p := &program{config: c, log: log, web: &web.Server{Metrics: metrics}}
+	p := &program{build: o.build, config: c, log: log, web: &web.Server{Metrics: metrics}}
 	var source reconcile.Source
 	if len(o.applications) > 0 {
 		source = &argo.Files{Paths: o.applications, Selection: selection, Defaults: defaults, Namespace: o.namespace(c, "")}
@@ -168,7 +170,7 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 		source = p.cluster
 	}
 	secrets := secretsOf(connect)
-	registries, err := newRegistries(c, secrets)
+	registries, err := o.newRegistries(c, secrets)
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -177,7 +179,7 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 			return nil, usage(fmt.Errorf("git.cacheDir: %w", err))
 		}
 	}
-	forges, err := newForges(c)
+	forges, err := newForges(c, o.build.userAgent())
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -222,7 +224,7 @@ func (o *options) namespace(c config.Config, context string) string {
 	return "argocd"
 }
 
-func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Client, error) {
+func (o *options) newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Client, error) {
 	var registries []registry.Registry
 	for _, r := range c.Registries {
 		sorted := strings.ReplaceAll(r.TagSortMode, "_", "-")
@@ -232,7 +234,7 @@ func newRegistries(c config.Config, secrets registry.SecretReader) (*registry.Cl
 		registries = append(registries, registry.Registry{Prefix: r.Prefix, APIURL: r.APIURL, Credentials: r.Credentials, Limit: r.Limit, CAFile: r.CAFile, Insecure: r.Insecure,
 			CredentialsLife: time.Duration(r.CredsExpire), Sorted: sorted, Namespace: r.DefaultNS, Default: r.Default})
 	}
-	return registry.New(registries, secrets, userAgent())
+	return registry.New(registries, secrets, o.build.userAgent())
 }
 
 func (o *options) newGit(c config.Config, forges forges, cluster *argo.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"encoding/json"
@@ -13,8 +13,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
-func newPlan() *cobra.Command {
-	var o options
+func newPlan(build Build) *cobra.Command {
+	o := options{build: build}
 	var output string
 	var dryRun bool
 	cmd := &cobra.Command{

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
-func newTest() *cobra.Command {
-	var o options
+func newTest(build Build) *cobra.Command {
+	o := options{build: build}
 	var strategy, allow, credentials string
 	var platforms, ignored []string
 	var constraint string
@@ -39,7 +39,7 @@ func newTest() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			registries, err := newRegistries(c, secretsOf(func() (*argo.Cluster, error) {
+			registries, err := o.newRegistries(c, secretsOf(func() (*argo.Cluster, error) {
 				return argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{}, nil)
 			}))
 			if err != nil {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
-func newExplain() *cobra.Command {
-	var o options
+func newExplain(build Build) *cobra.Command {
+	o := options{build: build}
 	cmd := &cobra.Command{
 		Use:   "explain [NAMESPACE/]APPLICATION",
 		Short: "Tell why an Application gets the tags that it gets",

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -16,15 +16,15 @@ type forges struct {
 	gitLab *forge.GitLab
 }
 
-func newForges(c config.Config) (f forges, err error) {
+func newForges(c config.Config, userAgent string) (f forges, err error) {
 	switch {
 	case c.GitHub.App.ID != 0:
-		f.gitHub, err = forge.NewGitHubApp(c.GitHub.APIURL, c.GitHub.App.ID, c.GitHub.App.InstallationID, c.GitHub.App.PrivateKeyFile, userAgent())
+		f.gitHub, err = forge.NewGitHubApp(c.GitHub.APIURL, c.GitHub.App.ID, c.GitHub.App.InstallationID, c.GitHub.App.PrivateKeyFile, userAgent)
 	case c.GitHub.TokenFile != "":
-		f.gitHub, err = forge.NewGitHubToken(c.GitHub.APIURL, c.GitHub.TokenFile, userAgent())
+		f.gitHub, err = forge.NewGitHubToken(c.GitHub.APIURL, c.GitHub.TokenFile, userAgent)
 	}
 	if err == nil && c.GitLab.TokenFile != "" {
-		f.gitLab, err = forge.NewGitLab(c.GitLab.URL, c.GitLab.TokenFile, userAgent())
+		f.gitLab, err = forge.NewGitLab(c.GitLab.URL, c.GitLab.TokenFile, userAgent)
 	}
 	return f, err
 }

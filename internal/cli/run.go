@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
-func newRun() *cobra.Command {
-	var o options
+func newRun(build Build) *cobra.Command {
+	o := options{build: build}
 	var once, dryRun bool
 	var interval time.Duration
 	cmd := &cobra.Command{
@@ -113,7 +113,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 		}
 		defer p.share(ctx, inbox)()
 	}
-	p.log.Info("started", "version", version, "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
+	p.log.Info("started", "version", p.build.version(), "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
 	p.engine.Run(ctx, time.Duration(p.config.Interval), inbox, dryRun)
 	p.log.Info("stopped")
 	return nil
