@@ -15,9 +15,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // compat is a cluster, a git server and a registry with Applications of which
@@ -40,16 +40,16 @@ func newCompat(t *testing.T, settings string) *compat {
 }
 
 // application creates an Application with its repository and its tags.
-func (c *compat) application(namespace, name string, annotations, spec, status map[string]any) {
+func (c *compat) application(namespace, name string, annotations, fields, status map[string]any) {
 	c.t.Helper()
 	prefixed := map[string]any{}
 	for key, value := range annotations {
-		prefixed[argo.Prefix+key] = value
+		prefixed[spec.Prefix+key] = value
 	}
-	spec["project"] = "default"
-	spec["destination"] = map[string]any{"server": "https://kubernetes.default.svc"}
+	fields["project"] = "default"
+	fields["destination"] = map[string]any{"server": "https://kubernetes.default.svc"}
 	object := map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-		"metadata": map[string]any{"namespace": namespace, "name": name, "annotations": prefixed}, "spec": spec, "status": status}
+		"metadata": map[string]any{"namespace": namespace, "name": name, "annotations": prefixed}, "spec": fields, "status": status}
 	data, err := json.Marshal(object)
 	if err == nil {
 		err = c.kubernetes.Create(c.t.Context(), namespace, string(data))

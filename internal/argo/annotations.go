@@ -12,6 +12,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // The annotations' names without prefix and, where they belong to one image,
@@ -47,7 +48,7 @@ var (
 // reader collects what one Application asks for.
 type reader struct {
 	app      *Stored
-	out      *Application
+	out      *spec.Application
 	defaults Defaults
 	lines    map[string]int // annotation → line of its file
 	file     string
@@ -56,7 +57,7 @@ type reader struct {
 
 // Annotated reports whether an Application asks for anything at all.
 func Annotated(app *Stored) bool {
-	return strings.TrimSpace(app.Annotations[Prefix+imageList]) != ""
+	return strings.TrimSpace(app.Annotations[spec.Prefix+imageList]) != ""
 }
 
 // origin is where an Application was read from; the zero value is a cluster.
@@ -66,14 +67,14 @@ type origin struct {
 }
 
 // Read turns an annotated Application into what it asks for.
-func Read(app *Stored, defaults Defaults) Application {
+func Read(app *Stored, defaults Defaults) spec.Application {
 	return read(resourced{app: app}, defaults, origin{})
 }
 
-func read(under resourced, defaults Defaults, from origin) Application {
+func read(under resourced, defaults Defaults, from origin) spec.Application {
 	app := under.app
-	out := Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, UID: string(app.UID), Labels: app.Labels, Problems: under.problems,
-		Running: app.Status.Summary.Images, Health: Health{Status: app.Status.Health.Status}}
+	out := spec.Application{Namespace: app.Namespace, Name: app.Name, Project: app.Spec.Project, UID: string(app.UID), Labels: app.Labels, Problems: under.problems,
+		Running: app.Status.Summary.Images, Health: spec.Health{Status: app.Status.Health.Status}}
 	if at := app.Status.Health.LastTransitionTime; at != nil {
 		out.Health.Since = at.Time
 	}
@@ -88,7 +89,7 @@ func read(under resourced, defaults Defaults, from origin) Application {
 	r.unknownNames()
 	r.readTarget()
 	r.readImages()
-	if out.Target.Method == MethodArgoCD && len(out.Broken()) == 0 {
+	if out.Target.Method == spec.MethodArgoCD && len(out.Broken()) == 0 {
 		r.readOverrides()
 	}
 	return out
@@ -115,9 +116,9 @@ func (r *reader) readOverrides() {
 
 // problem records what is wrong with an annotation; key is its name without prefix.
 func (r *reader) problem(key, image, expected, remedy string) {
-	p := Problem{Application: r.out.String(), Resource: r.resource, Image: image, Expected: expected, Remedy: remedy}
+	p := spec.Problem{Application: r.out.String(), Resource: r.resource, Image: image, Expected: expected, Remedy: remedy}
 	if key != "" {
-		p.Annotation = Prefix + key
+		p.Annotation = spec.Prefix + key
 		if !strings.HasSuffix(key, pullSecret) { // somebody may have put the secret itself there
 			p.Value = r.app.Annotations[p.Annotation]
 		}
@@ -133,7 +134,9 @@ func (r *reader) problem(key, image, expected, remedy string) {
 	r.out.Problems = append(r.out.Problems, p)
 }
 
-func (r *reader) value(key string) string { return strings.TrimSpace(r.app.Annotations[Prefix+key]) }
+func (r *reader) value(key string) string {
+	return strings.TrimSpace(r.app.Annotations[spec.Prefix+key])
+}
 
 // imageValue finds an image's setting: its own annotation, else the one for
 // the whole Application. It returns the annotation's name as well.
@@ -171,12 +174,12 @@ func (r *reader) readImages() {
 			r.problem(imageList, "", err.Error(), "write [alias=]registry/repository[:constraint], separated by commas")
 			continue
 		}
-		u := Update{Alias: alias, Image: ref}
+		u := spec.Image{Alias: alias, Ref: ref}
 		r.readUpdate(&u, constraint)
 		r.matchLive(&u, live, liveKnown)
-		r.out.Updates = append(r.out.Updates, u)
+		r.out.Images = append(r.out.Images, u)
 	}
-	if len(r.out.Updates) == 0 && len(r.out.Problems) == 0 {
+	if len(r.out.Images) == 0 && len(r.out.Problems) == 0 {
 		r.problem(imageList, "", "it names no image", "write [alias=]registry/repository[:constraint], separated by commas")
 	}
 }
@@ -191,7 +194,7 @@ func splitListItem(item string) (alias, name, constraint string) {
 	return alias, strings.TrimSpace(name), strings.TrimSpace(constraint)
 }
 
-func (r *reader) readUpdate(u *Update, constraint string) {
+func (r *reader) readUpdate(u *spec.Image, constraint string) {
 	add := func(key, expected, remedy string) {
 		r.problem(key, u.Key(), expected, remedy)
 		u.Problems = append(u.Problems, r.out.Problems[len(r.out.Problems)-1])
@@ -269,10 +272,10 @@ func validCredentials(s string) error {
 
 // matchLive finds the running image of an update. kustomize.image-name is
 // tried first. Without the cluster's word, every image counts as live.
-func (r *reader) matchLive(u *Update, live []image.Ref, known bool) {
-	names := []image.Ref{u.Image}
+func (r *reader) matchLive(u *spec.Image, live []image.Ref, known bool) {
+	names := []image.Ref{u.Ref}
 	if ref, err := image.ParseName(u.KustomizeName); u.KustomizeName != "" && err == nil {
-		names = []image.Ref{ref, u.Image}
+		names = []image.Ref{ref, u.Ref}
 	}
 	for _, name := range names {
 		for _, l := range live {
@@ -288,7 +291,7 @@ func (r *reader) matchLive(u *Update, live []image.Ref, known bool) {
 		if u.Alias != "" {
 			key = u.Alias + "." + forceUpdate
 		}
-		u.NotLive = fmt.Sprintf("%s is not among the running images of the Application; deploy it first, or set %s%s to \"true\"", u.Image.Name, Prefix, key)
+		u.NotLive = fmt.Sprintf("%s is not among the running images of the Application; deploy it first, or set %s%s to \"true\"", u.Ref.Name, spec.Prefix, key)
 	}
 }
 
@@ -302,7 +305,7 @@ func (r *reader) unknownNames() {
 	}
 	var names []string
 	for name := range r.app.Annotations {
-		if key, ok := strings.CutPrefix(name, Prefix); ok && !slices.Contains(forApplication, key) {
+		if key, ok := strings.CutPrefix(name, spec.Prefix); ok && !slices.Contains(forApplication, key) {
 			names = append(names, key)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 var defaults = Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"}
@@ -45,7 +47,7 @@ func checkVector(t *testing.T, v vector) {
 	app.Namespace, app.Name = "argocd", "backend"
 	app.Annotations = map[string]string{}
 	for key, value := range v.Annotations {
-		app.Annotations[Prefix+key] = value
+		app.Annotations[spec.Prefix+key] = value
 	}
 	app.Status.Summary.Images = v.Live
 	app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "apps/backend"}
@@ -62,7 +64,7 @@ func checkVector(t *testing.T, v vector) {
 	}
 	got := read(resourced{app: &app}, defaults, from)
 	var updates []string
-	for _, u := range got.Updates {
+	for _, u := range got.Images {
 		updates = append(updates, describe(u))
 	}
 	if strings.Join(updates, "\n") != strings.Join(v.Updates, "\n") {
@@ -79,19 +81,19 @@ func checkVector(t *testing.T, v vector) {
 			t.Errorf("problem %q, want %q", got.Problems[i].Error(), want)
 		}
 	}
-	if skipped := len(got.Updates) > 0 && got.Updates[0].NotLive != ""; skipped != (v.Skipped != "") || skipped && !strings.Contains(got.Updates[0].NotLive, v.Skipped) {
-		t.Errorf("skipped: %q", got.Updates[0].NotLive)
+	if skipped := len(got.Images) > 0 && got.Images[0].NotLive != ""; skipped != (v.Skipped != "") || skipped && !strings.Contains(got.Images[0].NotLive, v.Skipped) {
+		t.Errorf("skipped: %q", got.Images[0].NotLive)
 	}
 }
 
-func describe(u Update) string {
+func describe(u spec.Image) string {
 	dash := func(s string) string {
 		if s == "" {
 			return "-"
 		}
 		return s
 	}
-	s := strings.Join([]string{dash(u.Alias), u.Image.Name, string(u.Policy.Strategy), dash(u.Policy.Constraint)}, " ")
+	s := strings.Join([]string{dash(u.Alias), u.Ref.Name, string(u.Policy.Strategy), dash(u.Policy.Constraint)}, " ")
 	allow := ""
 	if u.Policy.Allow != nil {
 		allow = u.Policy.Allow.String()
@@ -105,7 +107,7 @@ func describe(u Update) string {
 	return s
 }
 
-func describeTarget(target Target) string {
+func describeTarget(target spec.Target) string {
 	var parts []string
 	for _, pair := range [][2]string{{"branch", target.BaseBranch}, {"write", target.WriteBranch}, {"folder", target.Folder}, {"delivery", target.Delivery}, {"credentials", target.Credentials}} {
 		if pair[1] != "" {
@@ -121,22 +123,22 @@ func TestSources(t *testing.T) {
 	plain := StoredSource{RepoURL: "https://example.com/p.git", Path: "p"}
 	for name, c := range map[string]struct {
 		sources     []StoredSource
-		types       []SourceType
+		types       []spec.SourceType
 		annotations map[string]string
 		repository  string
 		problem     string
 	}{
 		"by its fields":       {[]StoredSource{plain, kustomize}, nil, nil, kustomize.RepoURL, ""},
-		"by the status":       {[]StoredSource{plain, plain, kustomize}, []SourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
+		"by the status":       {[]StoredSource{plain, plain, kustomize}, []spec.SourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
 		"the only one":        {[]StoredSource{plain}, nil, nil, plain.RepoURL, ""},
 		"by git-repository":   {[]StoredSource{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
 		"none":                {[]StoredSource{chart}, nil, nil, "", "a chart from a Helm registry"},
 		"the target says how": {[]StoredSource{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
 	} {
 		var app Stored
-		app.Annotations = map[string]string{Prefix + imageList: "nginx"}
+		app.Annotations = map[string]string{spec.Prefix + imageList: "nginx"}
 		for key, value := range c.annotations {
-			app.Annotations[Prefix+key] = value
+			app.Annotations[spec.Prefix+key] = value
 		}
 		app.Spec.Sources, app.Status.SourceTypes = c.sources, c.types
 		got := Read(&app, defaults)

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // cached is an Application as it is kept between cycles: what is read of it,
@@ -67,7 +69,7 @@ func trim(data []byte) cached {
 		return cached{ObjectMeta: meta, broken: err.Error()}
 	}
 	for key, value := range from.Annotations {
-		if strings.HasPrefix(key, Prefix) {
+		if strings.HasPrefix(key, spec.Prefix) {
 			if meta.Annotations == nil {
 				meta.Annotations = map[string]string{}
 			}

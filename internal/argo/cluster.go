@@ -22,6 +22,8 @@ import (
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 var (
@@ -114,16 +116,16 @@ func (c *Cluster) selector() string {
 // List returns the selected Applications: those that Watch keeps, while it
 // runs, else as the API server has them. What cannot be read of one
 // Application is a Problem.
-func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
+func (c *Cluster) List(ctx context.Context) ([]spec.Application, []spec.Problem, error) {
 	updaters, problems, err := c.imageUpdaters(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.resources.Store(len(updaters) > 0)
-	var apps []Application
+	var apps []spec.Application
 	take := func(one *cached) {
 		if one.app == nil {
-			problems = append(problems, Problem{Application: one.Namespace + "/" + one.Name, Expected: "it is no Application that Argo CD 2.14 knows: " + one.broken, Remedy: "correct the Application"})
+			problems = append(problems, spec.Problem{Application: one.Namespace + "/" + one.Name, Expected: "it is no Application that Argo CD 2.14 knows: " + one.broken, Remedy: "correct the Application"})
 			return
 		}
 		if read, ok := c.Selection.take(one.app, updaters, c.Defaults, origin{}); ok {
@@ -152,18 +154,18 @@ func (c *Cluster) List(ctx context.Context) ([]Application, []Problem, error) {
 		}
 		c.first.give(lists)
 	}
-	slices.SortFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(apps, func(a, b spec.Application) int { return strings.Compare(a.String(), b.String()) })
 	return apps, problems, nil
 }
 
 // imageUpdaters lists the resources of Argo CD Image Updater 1.x, in a cluster
 // that has them.
-func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem, error) {
+func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []spec.Problem, error) {
 	if there, err := c.hasImageUpdaters(); err != nil || !there {
 		return nil, nil, err
 	}
 	var updaters []*ImageUpdater
-	var problems []Problem
+	var problems []spec.Problem
 	for _, namespace := range c.namespaces() {
 		list, err := c.dynamic.Resource(imageUpdaters).Namespace(namespace).List(ctx, metav1.ListOptions{})
 		if apierrors.IsNotFound(err) {
@@ -175,7 +177,7 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []Problem
 		for i := range list.Items {
 			u, err := imageUpdaterFrom(list.Items[i].Object)
 			if err != nil {
-				problems = append(problems, Problem{Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", list.Items[i].GetNamespace(), list.Items[i].GetName(), err), Remedy: "correct it; it is left alone until then"})
+				problems = append(problems, spec.Problem{Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", list.Items[i].GetNamespace(), list.Items[i].GetName(), err), Remedy: "correct it; it is left alone until then"})
 				continue
 			}
 			updaters = append(updaters, u)

@@ -38,7 +38,7 @@ func TestCluster(t *testing.T) {
 	if len(apps) != 1 || apps[0].String() != "argocd/a" || apps[0].Target.Repository != "https://github.com/o/r.git" {
 		t.Fatalf("Applications %+v", apps)
 	}
-	if apps[0].Updates[0].NotLive == "" {
+	if apps[0].Images[0].NotLive == "" {
 		t.Error("an image that does not run counts as live")
 	}
 	t.Run("watch", func(t *testing.T) { watchApplications(ctx, t, k, cluster) })
@@ -172,7 +172,7 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes,
 		t.Errorf("%d changes too many", len(changes))
 	}
 	apps, _, err := cluster.List(ctx)
-	if err != nil || apps[0].Updates[0].Live.Tag != "1.25" || apps[0].Updates[0].NotLive != "" {
+	if err != nil || apps[0].Images[0].Live.Tag != "1.25" || apps[0].Images[0].NotLive != "" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
 	cancel()
@@ -338,7 +338,7 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 		}
 	}
 	apps, problems, err := cluster.List(ctx)
-	if err != nil || len(apps) != 2 || apps[1].Name != "quiet-c" || apps[1].Updates[0].Policy.Constraint != "^1" {
+	if err != nil || len(apps) != 2 || apps[1].Name != "quiet-c" || apps[1].Images[0].Policy.Constraint != "^1" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
 	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "ImageUpdater argocd/broken cannot be read") {

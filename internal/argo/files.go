@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Files is a source of Applications from manifests: files and folders, YAML or
@@ -30,7 +32,7 @@ type Files struct {
 // List reads all files anew. What is wrong with one is a Problem and does not
 // keep the others from being read; the error is for a path that cannot be
 // read at all.
-func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
+func (f *Files) List(_ context.Context) ([]spec.Application, []spec.Problem, error) {
 	var read reading
 	for _, path := range f.Paths {
 		files, err := manifests(path)
@@ -42,10 +44,10 @@ func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
 		}
 	}
 	apps, problems := f.take(&read), read.problems
-	slices.SortStableFunc(apps, func(a, b Application) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortStableFunc(apps, func(a, b spec.Application) int { return strings.Compare(a.String(), b.String()) })
 	for i := 1; i < len(apps); i++ {
 		if apps[i].String() == apps[i-1].String() {
-			problems = append(problems, Problem{Application: apps[i].String(), Where: apps[i].Origin,
+			problems = append(problems, spec.Problem{Application: apps[i].String(), Where: apps[i].Origin,
 				Expected: "the Application was read before, from " + apps[i-1].Origin, Remedy: "give each Application once"})
 			apps = slices.Delete(apps, i, i+1)
 			i--
@@ -58,7 +60,7 @@ func (f *Files) List(_ context.Context) ([]Application, []Problem, error) {
 type reading struct {
 	apps     []manifestApplication
 	updaters []*ImageUpdater
-	problems []Problem
+	problems []spec.Problem
 }
 
 type manifestApplication struct {
@@ -68,13 +70,13 @@ type manifestApplication struct {
 
 // take reads the selected Applications, once all resources are known that may
 // speak of them.
-func (f *Files) take(read *reading) []Application {
+func (f *Files) take(read *reading) []spec.Application {
 	for _, u := range read.updaters {
 		if u.Namespace == "" {
 			u.Namespace = f.Namespace
 		}
 	}
-	var apps []Application
+	var apps []spec.Application
 	for _, m := range read.apps {
 		if m.app.Namespace == "" {
 			m.app.Namespace = f.Namespace
@@ -114,7 +116,7 @@ func manifests(path string) ([]string, error) {
 
 func (r *reading) readFile(file string) {
 	unreadable := func(err error) {
-		r.problems = append(r.problems, Problem{Where: file, Expected: "the file cannot be read: " + err.Error(), Remedy: "correct it; its Applications are left alone until then"})
+		r.problems = append(r.problems, spec.Problem{Where: file, Expected: "the file cannot be read: " + err.Error(), Remedy: "correct it; its Applications are left alone until then"})
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -163,7 +165,7 @@ func (r *reading) readManifest(file string, node *yaml.Node) {
 		}
 		return
 	}
-	if kind == "ImageUpdater" && strings.HasPrefix(version, Prefix) {
+	if kind == "ImageUpdater" && strings.HasPrefix(version, spec.Prefix) {
 		r.readUpdater(file, node)
 		return
 	}
@@ -177,7 +179,7 @@ func (r *reading) readManifest(file string, node *yaml.Node) {
 			key, value := annotations.Content[i], annotations.Content[i+1]
 			lines[key.Value] = key.Line
 			if value.Kind == yaml.ScalarNode && value.Tag != yaml.NodeTagString {
-				r.problems = append(r.problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, value.Line), Annotation: key.Value, Value: value.Value,
+				r.problems = append(r.problems, spec.Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, value.Line), Annotation: key.Value, Value: value.Value,
 					Expected: "annotations are strings, and YAML reads this as something else", Remedy: "put quotes around the value"})
 				value.Tag = yaml.NodeTagString
 			}
@@ -188,7 +190,7 @@ func (r *reading) readManifest(file string, node *yaml.Node) {
 		if err == nil {
 			err = errors.New("metadata.name is missing")
 		}
-		r.problems = append(r.problems, Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, node.Line), Expected: "it is no Application: " + err.Error(), Remedy: "correct it; it is left alone until then"})
+		r.problems = append(r.problems, spec.Problem{Application: name, Where: fmt.Sprintf("%s:%d", file, node.Line), Expected: "it is no Application: " + err.Error(), Remedy: "correct it; it is left alone until then"})
 		return
 	}
 	r.apps = append(r.apps, manifestApplication{app, origin{file, lines}})
@@ -203,7 +205,7 @@ func (r *reading) readUpdater(file string, node *yaml.Node) {
 		u, err = imageUpdaterFrom(fields)
 	}
 	if err != nil {
-		r.problems = append(r.problems, Problem{Where: where, Expected: "it is no ImageUpdater: " + err.Error(), Remedy: "correct it; it is left alone until then"})
+		r.problems = append(r.problems, spec.Problem{Where: where, Expected: "it is no ImageUpdater: " + err.Error(), Remedy: "correct it; it is left alone until then"})
 		return
 	}
 	u.where = where

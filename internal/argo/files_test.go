@@ -126,7 +126,7 @@ func TestImageUpdatersInFiles(t *testing.T) {
 			"---\napiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: bad}\nspec: {applicationRefs: [{namePattern: [a]}]}\n",
 	})
 	apps, problems, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}).List(t.Context())
-	if err != nil || len(apps) != 1 || apps[0].Updates[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
+	if err != nil || len(apps) != 1 || apps[0].Images[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
 	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") || !strings.Contains(problems[0].Error(), "it is no ImageUpdater") {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // ImageUpdater is the custom resource of Argo CD Image Updater 1.x
@@ -106,7 +107,7 @@ type resourced struct {
 	// annotations count.
 	resource string
 	labels   []string // of pull requests
-	problems []Problem
+	problems []spec.Problem
 }
 
 // under finds what counts for an Application: the ImageUpdater that selects
@@ -127,7 +128,7 @@ func under(updaters []*ImageUpdater, app *Stored) resourced {
 		return resourced{app: app}
 	}
 	fail := func(expected, remedy string) resourced {
-		return resourced{app: app, resource: by.String(), problems: []Problem{{Application: app.Namespace + "/" + app.Name, Where: by.where, Expected: "ImageUpdater " + by.String() + ": " + expected, Remedy: remedy}}}
+		return resourced{app: app, resource: by.String(), problems: []spec.Problem{{Application: app.Namespace + "/" + app.Name, Where: by.where, Expected: "ImageUpdater " + by.String() + ": " + expected, Remedy: remedy}}}
 	}
 	if len(others) > 1 {
 		return fail(fmt.Sprintf("it is not alone in selecting the Application, so do %s", strings.Join(others[1:], ", ")), "leave the Application to one of them")
@@ -149,14 +150,14 @@ func under(updaters []*ImageUpdater, app *Stored) resourced {
 	annotated := &copied
 	annotated.Annotations = maps.Clone(app.Annotations)
 	maps.DeleteFunc(annotated.Annotations, func(key, _ string) bool {
-		return strings.HasPrefix(key, Prefix) && key != Prefix+writeBackDelivery
+		return strings.HasPrefix(key, spec.Prefix) && key != spec.Prefix+writeBackDelivery
 	})
 	if annotated.Annotations == nil {
 		annotated.Annotations = map[string]string{}
 	}
 	said, prLabels := annotationsOf(by.Spec.settings, *ref)
 	for key, value := range said {
-		annotated.Annotations[Prefix+key] = value
+		annotated.Annotations[spec.Prefix+key] = value
 	}
 	return resourced{app: annotated, resource: by.String(), labels: prLabels}
 }
@@ -268,7 +269,7 @@ func annotationsOf(all settings, ref applicationRef) (annotations map[string]str
 	put(gitBranch, git.Branch, common.Branch)
 	put(writeBackTarget, git.WriteBackTarget, common.WriteBackTarget)
 	if request := cmp.Or(git.PullRequest, common.PullRequest); request != nil {
-		annotations[writeBackDelivery] = DeliverPullRequest
+		annotations[writeBackDelivery] = spec.DeliverPullRequest
 		prLabels = slices.Clone(request.Labels)
 	}
 	return annotations, prLabels

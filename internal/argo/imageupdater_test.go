@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // TestImageUpdaters holds that a resource and the annotations that say the
@@ -32,7 +34,7 @@ func TestImageUpdaters(t *testing.T) {
 		app.Namespace, app.Name, app.Labels = "argocd", "backend", map[string]string{"team": "x", "env": "prod"}
 		app.Annotations = map[string]string{}
 		for key, value := range annotations {
-			app.Annotations[Prefix+key] = value
+			app.Annotations[spec.Prefix+key] = value
 		}
 		app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: kustomized()}
 		app.Status.Summary.Images = []string{"ghcr.io/o/app:1.0.0", "ghcr.io/o/a:1", "nginx:1.25"}
@@ -58,7 +60,7 @@ func TestImageUpdaters(t *testing.T) {
 			}
 			want := Read(application(v.Annotations), defaults)
 			want.Target.Labels = v.Labels
-			for _, problems := range [][]Problem{got.Problems, want.Problems} {
+			for _, problems := range [][]spec.Problem{got.Problems, want.Problems} {
 				for i := range problems {
 					problems[i].Resource = ""
 				}
@@ -78,9 +80,9 @@ func TestImageUpdaters(t *testing.T) {
 	}
 }
 
-func describeAll(app Application) []string {
+func describeAll(app spec.Application) []string {
 	lines := []string{app.String(), describeTarget(app.Target), string(app.Target.Form), app.Target.File, app.Target.Method, strings.Join(app.Target.Labels, ",")}
-	for _, u := range app.Updates {
+	for _, u := range app.Images {
 		lines = append(lines, describe(u)+" "+u.HelmName+" "+u.HelmTag+" "+u.HelmSpec+" "+u.NotLive)
 	}
 	for _, p := range app.Problems {

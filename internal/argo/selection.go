@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Selection tells which Applications are looked at. The zero value is all.
@@ -50,13 +52,13 @@ func (s Selection) Match(app *Stored) bool {
 
 // take reads an Application where it is selected, and where its annotations or
 // an ImageUpdater ask for anything at all.
-func (s Selection) take(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (Application, bool) {
+func (s Selection) take(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (spec.Application, bool) {
 	if !s.Match(app) {
-		return Application{}, false
+		return spec.Application{}, false
 	}
 	found := under(updaters, app)
 	if len(found.problems) == 0 && !Annotated(found.app) {
-		return Application{}, false
+		return spec.Application{}, false
 	}
 	return read(found, defaults, from), true
 }

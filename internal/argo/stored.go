@@ -2,6 +2,8 @@ package argo
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Stored is an Application as Argo CD stores it, as far as it is read. Argo CD's
@@ -15,8 +17,8 @@ type Stored struct {
 		Sources []StoredSource `json:"sources"`
 	} `json:"spec"`
 	Status struct {
-		SourceType  SourceType   `json:"sourceType"`
-		SourceTypes []SourceType `json:"sourceTypes"`
+		SourceType  spec.SourceType   `json:"sourceType"`
+		SourceTypes []spec.SourceType `json:"sourceTypes"`
 		Health      struct {
 			Status             string       `json:"status"`
 			LastTransitionTime *metav1.Time `json:"lastTransitionTime"`
@@ -54,9 +56,9 @@ type StoredKustomize struct {
 
 // explicitType is told by the fields of a source; empty where there are none, or
 // of several types, which Argo CD refuses as well.
-func (s *StoredSource) explicitType() SourceType {
-	found := SourceType("")
-	for kind, is := range map[SourceType]bool{Kustomize: s.Kustomize != nil, Helm: s.Helm != nil, "Directory": s.Directory != nil, "Plugin": s.Plugin != nil} {
+func (s *StoredSource) explicitType() spec.SourceType {
+	found := spec.SourceType("")
+	for kind, is := range map[spec.SourceType]bool{spec.Kustomize: s.Kustomize != nil, spec.Helm: s.Helm != nil, "Directory": s.Directory != nil, "Plugin": s.Plugin != nil} {
 		if is && found != "" {
 			return ""
 		}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // kustomized makes a source one of Kustomize.
@@ -49,9 +51,9 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 			t.Errorf("%s: Argo CD's (-) and ours (+):\n%s", name, diff)
 		}
 		explicit, err := theirs.Spec.Source.ExplicitType()
-		want := SourceType("")
+		want := spec.SourceType("")
 		if err == nil && explicit != nil {
-			want = SourceType(*explicit)
+			want = spec.SourceType(*explicit)
 		}
 		if got := ours.Spec.Source.explicitType(); got != want {
 			t.Errorf("%s: type %q, Argo CD says %q", name, got, want)

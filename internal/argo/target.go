@@ -3,13 +3,10 @@ package argo
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
-)
 
-// The ways that a change can be delivered.
-const (
-	DeliverCommit      = "commit"
-	DeliverPullRequest = "pull-request"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // readTarget reads where the Application wants its changes written.
@@ -21,7 +18,7 @@ func (r *reader) readTarget() {
 	if source == nil {
 		return
 	}
-	if t.Method == MethodArgoCD {
+	if t.Method == spec.MethodArgoCD {
 		if t.Type == "" {
 			r.problem("", "", "neither its status nor its fields tell whether its source is Kustomize or Helm", "wait for Argo CD to look at it, or set write-back-method: git")
 		}
@@ -42,62 +39,62 @@ func (r *reader) readTarget() {
 	}
 	switch {
 	case t.Repository == "" && source.Chart != "":
-		r.problem("", "", "its source is a chart from a Helm registry, which nothing can be written to", "name the git repository with its values in "+Prefix+gitRepository+", and the file in "+Prefix+writeBackTarget+": helmvalues:/FILE")
+		r.problem("", "", "its source is a chart from a Helm registry, which nothing can be written to", "name the git repository with its values in "+spec.Prefix+gitRepository+", and the file in "+spec.Prefix+writeBackTarget+": helmvalues:/FILE")
 	case t.Repository == "":
-		r.problem("", "", "the Application has no spec.source.repoURL", "set it, or name the repository in "+Prefix+gitRepository)
+		r.problem("", "", "the Application has no spec.source.repoURL", "set it, or name the repository in "+spec.Prefix+gitRepository)
 	}
 	r.readBranch(t)
 	r.readFile(t, source)
-	if t.Delivery = r.value(writeBackDelivery); t.Delivery != "" && t.Delivery != DeliverCommit && t.Delivery != DeliverPullRequest {
-		r.problem(writeBackDelivery, "", "it is no way of delivery", "use commit or pull-request")
+	if t.Delivery = r.value(writeBackDelivery); t.Delivery != "" && !slices.Contains(spec.Deliveries(), t.Delivery) {
+		r.problem(writeBackDelivery, "", "it is no way of delivery", "use "+strings.Join(spec.Deliveries(), " or "))
 	}
 }
 
-func (r *reader) readMethod(t *Target) {
+func (r *reader) readMethod(t *spec.Target) {
 	method := r.value(writeBackMethod)
 	if method == "" {
 		method = r.defaults.WriteBackMethod
 	}
 	kind, credentials, _ := strings.Cut(method, ":")
-	t.Method = MethodGit
+	t.Method = spec.MethodGit
 	switch {
-	case method == MethodArgoCD:
-		t.Method = MethodArgoCD
-	case kind == MethodGit && (credentials == "" || credentials == "repocreds"):
+	case method == spec.MethodArgoCD:
+		t.Method = spec.MethodArgoCD
+	case kind == spec.MethodGit && (credentials == "" || credentials == "repocreds"):
 		t.Credentials = credentials
-	case kind == MethodGit && strings.HasPrefix(credentials, "secret:"):
+	case kind == spec.MethodGit && strings.HasPrefix(credentials, "secret:"):
 		t.Credentials = credentials
 		namespace, name, ok := strings.Cut(strings.TrimPrefix(credentials, "secret:"), "/")
 		if !ok || namespace == "" || name == "" {
 			r.problem(writeBackMethod, "", "it does not name a Secret", "write git:secret:NAMESPACE/NAME")
 		}
-	case kind == "restart":
+	case kind == spec.MethodRestart:
 		r.problem(writeBackMethod, "", "the method restart is not supported by this version", "use git")
 	default:
-		r.problem(writeBackMethod, "", "it is no write-back method", "use argocd, git, git:repocreds or git:secret:NAMESPACE/NAME"+nearest(kind, []string{MethodGit, MethodArgoCD}))
+		r.problem(writeBackMethod, "", "it is no write-back method", "use argocd, git, git:repocreds or git:secret:NAMESPACE/NAME"+nearest(kind, spec.Methods()))
 	}
 }
 
 // source picks the source whose images are set: the only one, or of several
 // the first that is Kustomize or Helm, as Argo CD or else its fields say.
-func (r *reader) source(t *Target) *StoredSource {
-	spec, status := &r.app.Spec, &r.app.Status
-	if len(spec.Sources) == 0 {
-		if spec.Source == nil {
+func (r *reader) source(t *spec.Target) *StoredSource {
+	stored, status := &r.app.Spec, &r.app.Status
+	if len(stored.Sources) == 0 {
+		if stored.Source == nil {
 			r.problem("", "", "the Application has neither spec.source nor spec.sources", "set spec.source")
 			return nil
 		}
-		t.Type = r.sourceType(spec.Source, status.SourceType)
-		return spec.Source
+		t.Type = r.sourceType(stored.Source, status.SourceType)
+		return stored.Source
 	}
 	candidate := -1
-	for i := range spec.Sources {
-		source := &spec.Sources[i]
-		var told SourceType
+	for i := range stored.Sources {
+		source := &stored.Sources[i]
+		var told spec.SourceType
 		if i < len(status.SourceTypes) {
 			told = status.SourceTypes[i]
 		}
-		if kind := fieldsType(source, told); kind == Kustomize || kind == Helm {
+		if kind := fieldsType(source, told); kind == spec.Kustomize || kind == spec.Helm {
 			t.Source, t.Type = i, r.sourceType(source, told)
 			return source
 		}
@@ -109,41 +106,41 @@ func (r *reader) source(t *Target) *StoredSource {
 		r.problem("", "", "none of spec.sources is a Kustomize or Helm source", "add one, or set spec.source")
 		return nil
 	}
-	t.Source, t.Type = candidate, r.sourceType(&spec.Sources[candidate], "")
-	return &spec.Sources[candidate]
+	t.Source, t.Type = candidate, r.sourceType(&stored.Sources[candidate], "")
+	return &stored.Sources[candidate]
 }
 
 // sourceType is told by the write-back target, else by Argo CD, else by the
 // fields of the source; empty where only the repository can tell.
-func (r *reader) sourceType(source *StoredSource, told SourceType) SourceType {
-	if r.out.Target.Method == MethodGit {
-		switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); Form(kind) {
-		case FormKustomization:
-			return Kustomize
-		case FormHelmValues:
-			return Helm
+func (r *reader) sourceType(source *StoredSource, told spec.SourceType) spec.SourceType {
+	if r.out.Target.Method == spec.MethodGit {
+		switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); spec.Form(kind) {
+		case spec.FormKustomization:
+			return spec.Kustomize
+		case spec.FormHelmValues:
+			return spec.Helm
 		}
 	}
 	t := fieldsType(source, told)
 	switch t {
-	case Kustomize, Helm, "":
+	case spec.Kustomize, spec.Helm, "":
 	default:
-		r.problem("", "", fmt.Sprintf("its source is of type %s, in which no image can be set", t), "use a Kustomize or Helm source, or name the file in "+Prefix+writeBackTarget+": kustomization:FOLDER or helmvalues:FILE")
+		r.problem("", "", fmt.Sprintf("its source is of type %s, in which no image can be set", t), "use a Kustomize or Helm source, or name the file in "+spec.Prefix+writeBackTarget+": kustomization:FOLDER or helmvalues:FILE")
 	}
 	return t
 }
 
-func fieldsType(source *StoredSource, told SourceType) SourceType {
+func fieldsType(source *StoredSource, told spec.SourceType) spec.SourceType {
 	if told != "" {
 		return told
 	}
 	if kind := source.explicitType(); kind != "" || source.Chart == "" {
 		return kind
 	}
-	return Helm
+	return spec.Helm
 }
 
-func (r *reader) readBranch(t *Target) {
+func (r *reader) readBranch(t *spec.Target) {
 	base, write, _ := strings.Cut(r.value(gitBranch), ":")
 	if base != "" {
 		t.BaseBranch = base
@@ -152,7 +149,7 @@ func (r *reader) readBranch(t *Target) {
 		t.BaseBranch = ""
 	}
 	if strings.Contains(write, "{{") {
-		parsed, err := parseBranchTemplate(write, r.app.Namespace, r.app.Name)
+		parsed, err := spec.ParseBranchTemplate(write, r.app.Namespace, r.app.Name)
 		if err != nil {
 			r.problem(gitBranch, "", err.Error(), "write base:write, where write may use .AppName, .Images (.Name .Alias .OldTag .NewTag) and .SHA256")
 		}
@@ -160,26 +157,14 @@ func (r *reader) readBranch(t *Target) {
 	}
 	t.WriteBranch = write
 	for _, branch := range []string{base, write} {
-		if branch != "" && !ValidBranch(branch) {
+		if branch != "" && !spec.ValidBranch(branch) {
 			r.problem(gitBranch, "", fmt.Sprintf("git does not allow %q as the name of a branch", branch), "name the branches as base or base:write")
 		}
 	}
 }
 
-// ValidBranch tells whether git allows a name for a branch. It follows git check-ref-format.
-func ValidBranch(name string) bool {
-	for component := range strings.SplitSeq(name, "/") {
-		if component == "" || strings.HasPrefix(component, ".") || strings.HasSuffix(component, ".lock") {
-			return false
-		}
-	}
-	return !strings.ContainsAny(name, " ~^:?*[\\\x7f") && !strings.Contains(name, "..") && !strings.Contains(name, "@{") &&
-		!strings.HasSuffix(name, ".") && !strings.HasPrefix(name, "-") && name != "@" &&
-		strings.IndexFunc(name, func(c rune) bool { return c < ' ' }) < 0
-}
-
 // readFile reads which file is to be edited.
-func (r *reader) readFile(t *Target, source *StoredSource) {
+func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 	folder, err := within("", source.Path)
 	if err != nil {
 		r.problem("", "", "spec.source.path: "+err.Error(), "correct the path")
@@ -193,24 +178,24 @@ func (r *reader) readFile(t *Target, source *StoredSource) {
 		t.File = path.Join(folder, r.overrideName())
 		switch {
 		case source.Chart != "" && t.Repository != "":
-			r.problem("", "", "its source is a chart from a Helm registry, in which no file can be written", "name the values file in "+Prefix+writeBackTarget+": helmvalues:/FILE")
-		case t.Type == Helm || r.defaults.WriteBackTarget == string(FormOverrides):
-			t.Form = FormOverrides
+			r.problem("", "", "its source is a chart from a Helm registry, in which no file can be written", "name the values file in "+spec.Prefix+writeBackTarget+": helmvalues:/FILE")
+		case t.Type == spec.Helm || r.defaults.WriteBackTarget == string(spec.FormOverrides):
+			t.Form = spec.FormOverrides
 		default:
-			t.Form = FormKustomization
+			t.Form = spec.FormKustomization
 		}
 		return
-	case kind == string(FormKustomization):
-		t.Form = FormKustomization
+	case kind == string(spec.FormKustomization):
+		t.Form = spec.FormKustomization
 		t.Folder, err = within(folder, sub)
-	case kind == string(FormHelmValues):
+	case kind == string(spec.FormHelmValues):
 		if sub == "" {
 			sub = "values.yaml"
 		}
-		t.Form = FormHelmValues
+		t.Form = spec.FormHelmValues
 		t.File, err = within(folder, sub)
 	default:
-		t.Form = FormOverrides
+		t.Form = spec.FormOverrides
 		t.File, err = within("", target)
 	}
 	if err == nil && t.File == "." {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 func newExplain(build Build) *cobra.Command {
@@ -36,7 +36,7 @@ dropped which, the winner, what git holds, and what happens next.`,
 				return verdict(cmd.Context(), err, true)
 			}
 			if len(plan.Applications) == 0 {
-				return &exitError{exitFailed, fmt.Errorf("there is no Application %s with the annotation %simage-list that config.yaml selects", args[0], argo.Prefix)}
+				return &exitError{exitFailed, fmt.Errorf("there is no Application %s with the annotation %simage-list that config.yaml selects", args[0], spec.Prefix)}
 			}
 			for _, app := range plan.Applications {
 				explain(cmd.OutOrStdout(), app)
@@ -54,10 +54,10 @@ type oneApplication struct {
 	name string
 }
 
-func (s *oneApplication) List(ctx context.Context) ([]argo.Application, []argo.Problem, error) {
+func (s *oneApplication) List(ctx context.Context) ([]spec.Application, []spec.Problem, error) {
 	apps, problems, err := s.Source.List(ctx)
-	apps = slices.DeleteFunc(apps, func(a argo.Application) bool { return a.String() != s.name && a.Name != s.name })
-	problems = slices.DeleteFunc(problems, func(p argo.Problem) bool {
+	apps = slices.DeleteFunc(apps, func(a spec.Application) bool { return a.String() != s.name && a.Name != s.name })
+	problems = slices.DeleteFunc(problems, func(p spec.Problem) bool {
 		return p.Application != "" && p.Application != s.name && !strings.HasSuffix(p.Application, "/"+s.name)
 	})
 	return apps, problems, err
@@ -77,7 +77,7 @@ func explain(w io.Writer, app reconcile.Application) {
 		}
 		_, _ = fmt.Fprintf(facts, "  strategy\t%s\n", strategy)
 		switch {
-		case img.Method == argo.MethodArgoCD && img.File != "":
+		case img.Method == spec.MethodArgoCD && img.File != "":
 			_, _ = fmt.Fprintf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
 		case img.File != "":
 			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n", orDash(img.Current), img.File, img.Branch, img.Repository)
@@ -93,10 +93,10 @@ func explain(w io.Writer, app reconcile.Application) {
 func next(img reconcile.Image) string {
 	switch img.Action {
 	case reconcile.ActionUpdate:
-		if img.Method == argo.MethodArgoCD {
+		if img.Method == spec.MethodArgoCD {
 			return "a change of " + img.File
 		}
-		if img.Delivery == argo.DeliverPullRequest {
+		if img.Delivery == spec.DeliverPullRequest {
 			return fmt.Sprintf("a pull request from %s to %s", img.HeadBranch, img.Branch)
 		}
 		return "a commit to " + img.Branch

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 func newPlan(build Build) *cobra.Command {
@@ -77,7 +77,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 		_, _ = fmt.Fprintf(w, "problem: %s\n", problem)
 	}
 	if len(plan.Applications) == 0 {
-		_, err := fmt.Fprintf(w, "No Application has the annotation %simage-list.\n", argo.Prefix)
+		_, err := fmt.Fprintf(w, "No Application has the annotation %simage-list.\n", spec.Prefix)
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -117,11 +117,11 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 // delivery says how an update travels.
 func delivery(img reconcile.Image) string {
 	switch {
-	case img.Action == reconcile.ActionUpdate && img.Method == argo.MethodArgoCD:
+	case img.Action == reconcile.ActionUpdate && img.Method == spec.MethodArgoCD:
 		return "change of " + img.File
 	case img.Action != reconcile.ActionUpdate && img.Action != reconcile.ActionSkip || img.Branch == "":
 		return "-"
-	case img.Delivery == argo.DeliverPullRequest:
+	case img.Delivery == spec.DeliverPullRequest:
 		return fmt.Sprintf("pull request to %s", img.Branch)
 	}
 	return "commit to " + img.Branch

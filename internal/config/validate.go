@@ -10,6 +10,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // finding is a value that cannot stand, under its key.
@@ -27,11 +29,11 @@ func (c Config) problems() []finding {
 		add("interval", "it must be more than nothing, such as 2m")
 	}
 	registries(c.Registries, add)
-	if m := c.Defaults.WriteBackMethod; m != "git" && m != "argocd" && m != "restart" {
-		add("defaults.writeBackMethod", "%q is no method; use git or argocd", m)
+	if m := c.Defaults.WriteBackMethod; m != spec.MethodRestart && !slices.Contains(spec.Methods(), m) {
+		add("defaults.writeBackMethod", "%q is no method; use %s", m, strings.Join(spec.Methods(), " or "))
 	}
-	if t := c.Defaults.WriteBackTarget; t != "kustomization" && t != "argocd-source" {
-		add("defaults.writeBackTarget", "%q is no target; use kustomization or argocd-source", t)
+	if t := c.Defaults.WriteBackTarget; !slices.Contains(spec.DefaultForms(), t) {
+		add("defaults.writeBackTarget", "%q is no target; use %s", t, strings.Join(spec.DefaultForms(), " or "))
 	}
 	switch c.Git.Signing.Method {
 	case "openpgp", "ssh":
@@ -128,8 +130,8 @@ func commits(c Config, add func(key, format string, args ...any)) {
 
 func delivery(d Delivery, add func(key, format string, args ...any)) {
 	valid := func(key, value string) {
-		if value != "commit" && value != "pull-request" {
-			add(key, "%q is no way of delivery; use commit or pull-request", value)
+		if !slices.Contains(spec.Deliveries(), value) {
+			add(key, "%q is no way of delivery; use %s", value, strings.Join(spec.Deliveries(), " or "))
 		}
 	}
 	valid("git.delivery.default", d.Default)
@@ -182,5 +184,5 @@ func (c Config) notBuiltYet(add func(key, format string, args ...any)) {
 			add(key, "this is not supported by this version; %s", allowed)
 		}
 	}
-	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == "restart", "use git or argocd")
+	only("defaults.writeBackMethod", c.Defaults.WriteBackMethod == spec.MethodRestart, "use "+strings.Join(spec.Methods(), " or "))
 }

@@ -5,33 +5,33 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // nameBranches gives their branches to Applications whose git-branch is a
 // template over the changes. It returns the indices of those that have
 // changes, whose branches may exist already and must be looked at.
-func nameBranches(apps []argo.Application, plans []Application, works []*gitwrite.Work) []int {
+func nameBranches(apps []spec.Application, plans []Application, works []*gitwrite.Work) []int {
 	var named []int
 	for i := range apps {
 		template := apps[i].Target.BranchTemplate
 		if template == nil || works[i] == nil || apps[i].Target.WriteBranch != "" {
 			continue
 		}
-		var images []argo.BranchImage
+		var images []spec.BranchImage
 		for _, img := range plans[i].Images {
 			if img.Action != ActionUpdate {
 				continue
 			}
 			if ref, err := image.ParseName(img.Image); err == nil {
-				images = append(images, argo.NewBranchImage(ref, img.Alias, img.Current, img.Candidate))
+				images = append(images, spec.NewBranchImage(ref, img.Alias, img.Current, img.Candidate))
 			}
 		}
 		branch, err := template.Branch(apps[i].Target.Key(), images)
 		if err != nil {
-			failAll(&plans[i], fmt.Sprintf("annotation %sgit-branch: %v", argo.Prefix, err))
+			failAll(&plans[i], fmt.Sprintf("annotation %sgit-branch: %v", spec.Prefix, err))
 			works[i] = nil
 			continue
 		}
@@ -51,7 +51,7 @@ func failAll(app *Application, reason string) {
 
 // locateAgain reads the files of some Applications anew, whose branches are
 // known only now.
-func (e *Engine) locateAgain(ctx context.Context, apps []argo.Application, named []int, places []place, readings []*reading) {
+func (e *Engine) locateAgain(ctx context.Context, apps []spec.Application, named []int, places []place, readings []*reading) {
 	again := map[int]bool{}
 	for _, i := range named {
 		again[i] = true

@@ -7,10 +7,10 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Settings are what config.yaml says of decisions.
@@ -63,7 +63,7 @@ type place struct {
 
 // decide makes the plan of one Application from what is known. It is pure.
 // refused are images, by index, that may not be written, with the reason.
-func decide(app argo.Application, answers []answer, at place, settings Settings, refused map[int]string) (Application, *gitwrite.Work, []FileDiff) {
+func decide(app spec.Application, answers []answer, at place, settings Settings, refused map[int]string) (Application, *gitwrite.Work, []FileDiff) {
 	out := Application{Namespace: app.Namespace, Name: app.Name, uid: app.UID, Problems: []string{}, Images: []Image{}}
 	for _, p := range app.Problems {
 		out.Problems = append(out.Problems, p.Error())
@@ -72,7 +72,7 @@ func decide(app argo.Application, answers []answer, at place, settings Settings,
 	if at.delivery = app.Target.Delivery; at.delivery == "" && !at.inApplication {
 		at.delivery = settings.delivery(app, at.repository, at.base.Path)
 	}
-	for i, u := range app.Updates {
+	for i, u := range app.Images {
 		out.Images = append(out.Images, decideImage(app, u, answers[i], at)) //nolint:gosec // answers are parallel to Updates
 	}
 	for i, reason := range refused {
@@ -84,8 +84,8 @@ func decide(app argo.Application, answers []answer, at place, settings Settings,
 }
 
 // decideImage compares what the policy chose with what git holds.
-func decideImage(app argo.Application, u argo.Update, a answer, at place) Image {
-	i := Image{Alias: u.Alias, Image: u.Image.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
+func decideImage(app spec.Application, u spec.Image, a answer, at place) Image {
+	i := Image{Alias: u.Alias, Image: u.Ref.Name, Strategy: string(u.Policy.Strategy), Constraint: u.Policy.Constraint,
 		Method: app.Target.Method, Repository: at.repository, choice: a.choice, update: u}
 	fail := func(reason string) Image {
 		i.Action, i.Reason = ActionError, reason
@@ -147,12 +147,12 @@ func named(file gitwrite.File) string {
 	return file.Path + " on " + file.Branch
 }
 
-func entryOf(u argo.Update) manifest.Entry {
-	return manifest.Entry{Image: u.Image.Name, KustomizeName: u.KustomizeName, HelmName: u.HelmName, HelmTag: u.HelmTag, HelmSpec: u.HelmSpec}
+func entryOf(u spec.Image) manifest.Entry {
+	return manifest.Entry{Image: u.Ref.Name, KustomizeName: u.KustomizeName, HelmName: u.HelmName, HelmTag: u.HelmTag, HelmSpec: u.HelmSpec}
 }
 
 // due compares with what the file says, or with what runs where it says nothing.
-func due(u argo.Update, want imageEdit) bool {
+func due(u spec.Image, want imageEdit) bool {
 	saw := want.saw
 	if !saw.Found {
 		saw.Tag, saw.Digest = u.Live.Tag, u.Live.Digest
@@ -168,15 +168,15 @@ func (p place) current() (gitwrite.File, error) {
 	if p.err != nil {
 		return gitwrite.File{}, p.err
 	}
-	if p.head != nil && p.writes && p.delivery != argo.DeliverPullRequest {
+	if p.head != nil && p.writes && p.delivery != spec.DeliverPullRequest {
 		return *p.head, nil
 	}
 	err := p.baseErr
 	switch {
 	case errors.Is(err, gitwrite.ErrNoBranch):
-		err = fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision", p.repository, err, argo.Prefix)
+		err = fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision", p.repository, err, spec.Prefix)
 	case errors.Is(err, gitwrite.ErrNoFile):
-		err = fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in %swrite-back-target: kustomization:FOLDER (for Helm: helmvalues:FILE)", p.repository, p.base.Branch, err, has(p.base.Others), argo.Prefix)
+		err = fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in %swrite-back-target: kustomization:FOLDER (for Helm: helmvalues:FILE)", p.repository, p.base.Branch, err, has(p.base.Others), spec.Prefix)
 	case err != nil:
 		err = fmt.Errorf("repository %s, branch %s: %w", p.repository, p.base.Branch, err)
 	}
@@ -195,14 +195,14 @@ func has(names []string) string {
 }
 
 // deliver fills in how and by which branch changes reach the base.
-func deliver(app argo.Application, out *Application, at place) {
+func deliver(app spec.Application, out *Application, at place) {
 	if at.inApplication {
 		return
 	}
 	for i := range out.Images {
 		img := &out.Images[i]
 		img.Delivery = at.delivery
-		if at.delivery != argo.DeliverPullRequest {
+		if at.delivery != spec.DeliverPullRequest {
 			if app.Target.WriteBranch != "" {
 				img.Branch = app.Target.WriteBranch
 			}
@@ -211,13 +211,13 @@ func deliver(app argo.Application, out *Application, at place) {
 		img.HeadBranch = at.headBranch
 		if img.Action == ActionUpdate && !at.pulls {
 			img.Action = ActionError
-			img.Reason = fmt.Sprintf("a pull request is asked for, but %s is not at GitHub or GitLab, or nothing to sign in with is configured; set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, or annotate %swrite-back-delivery: commit", at.repository, argo.Prefix)
+			img.Reason = fmt.Sprintf("a pull request is asked for, but %s is not at GitHub or GitLab, or nothing to sign in with is configured; set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, or annotate %swrite-back-delivery: commit", at.repository, spec.Prefix)
 		}
 	}
 }
 
 // delivery is that of the first rule that matches, else the default.
-func (s Settings) delivery(app argo.Application, repository, file string) string {
+func (s Settings) delivery(app spec.Application, repository, file string) string {
 	for _, rule := range s.Rules {
 		if rule.matches(app, repository, file) {
 			return rule.Use
@@ -226,7 +226,7 @@ func (s Settings) delivery(app argo.Application, repository, file string) string
 	return s.DefaultDelivery
 }
 
-func (r DeliveryRule) matches(app argo.Application, repository, file string) bool {
+func (r DeliveryRule) matches(app spec.Application, repository, file string) bool {
 	for _, pair := range [][2]string{{r.Path, file}, {r.Application, app.Name}, {r.Namespace, app.Namespace}, {r.Project, app.Project}, {r.Repository, repository}} {
 		// config has seen to it that globs are valid.
 		if ok, _ := doublestar.Match(pair[0], pair[1]); pair[0] != "" && !ok {

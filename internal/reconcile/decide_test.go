@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 const (
@@ -30,25 +30,25 @@ func ref(t *testing.T, s string) image.Ref {
 
 // scene is one image of one Application, with what everybody said.
 type scene struct {
-	update  argo.Update
+	update  spec.Image
 	answer  answer
 	base    string // content of the file; empty: there is none
 	head    string // content on the branch to write to; empty: there is no such branch
-	target  argo.Target
+	target  spec.Target
 	pulls   bool
 	rules   []DeliveryRule
 	problem string
 }
 
 func newScene(t *testing.T, base, winner string) scene {
-	return scene{update: argo.Update{Alias: "app", Image: ref(t, app), Policy: policy.Policy{Strategy: policy.SemVer}},
+	return scene{update: spec.Image{Alias: "app", Ref: ref(t, app), Policy: policy.Policy{Strategy: policy.SemVer}},
 		answer: answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: winner, Digest: newD}, Reason: "highest"}}, base: base, pulls: true}
 }
 
 func (s scene) decide() (Image, *gitwrite.Work, []FileDiff) {
-	a := argo.Application{Namespace: "argocd", Name: "backend", Project: "default", Labels: map[string]string{"team": "x"}, Updates: []argo.Update{s.update}, Target: s.target}
+	a := spec.Application{Namespace: "argocd", Name: "backend", Project: "default", Labels: map[string]string{"team": "x"}, Images: []spec.Image{s.update}, Target: s.target}
 	if s.problem != "" {
-		a.Problems = []argo.Problem{{Expected: s.problem}}
+		a.Problems = []spec.Problem{{Expected: s.problem}}
 	}
 	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, writes: s.target.WriteBranch != "", pulls: s.pulls}
 	at.headBranch, at.err = PullRequests{}.head(a)
@@ -100,7 +100,7 @@ func TestDecide(t *testing.T) {
 		{name: "a registry that failed", base: tag("v1"), change: func(s *scene) { s.answer = answer{err: errors.New("ghcr.io answered 500")} }, action: ActionError, current: "v1", reason: "ghcr.io answered 500"},
 		{name: "an image that does not run", base: tag("v1"), winner: "v2", change: func(s *scene) { s.update.NotLive = "it does not run" }, action: ActionSkip, current: "v1", reason: "it does not run"},
 		{name: "a broken Application", base: tag("v1"), winner: "v2", change: func(s *scene) { s.problem = "no source" }, action: ActionError, reason: "no source"},
-		{name: "a broken image", base: tag("v1"), winner: "v2", change: func(s *scene) { s.update.Problems = []argo.Problem{{Expected: "no such strategy"}} }, action: ActionError, reason: "no such strategy"},
+		{name: "a broken image", base: tag("v1"), winner: "v2", change: func(s *scene) { s.update.Problems = []spec.Problem{{Expected: "no such strategy"}} }, action: ActionError, reason: "no such strategy"},
 		{name: "no kustomization", winner: "v2", action: ActionError, reason: "(the folder has a.yaml); create the kustomization"},
 		{name: "a file that cannot be read", base: "images: [\n", winner: "v2", action: ActionError, reason: "overlays/prod/kustomization.yaml on main: the file cannot be read as YAML"},
 		{name: "a file that cannot be edited", base: entry(app, "  newTag: >-\n    v1\n"), winner: "v2", action: ActionError, current: "v1", candidate: "v2", reason: "write it on one line"},
@@ -195,10 +195,10 @@ func TestDelivery(t *testing.T) {
 // others of its Application from being set, in one edit.
 func TestSeveralImages(t *testing.T) {
 	file := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v1 # stays\n"
-	a := argo.Application{Namespace: "argocd", Name: "backend"}
+	a := spec.Application{Namespace: "argocd", Name: "backend"}
 	var answers []answer
 	add := func(name, alias, winner string) {
-		a.Updates = append(a.Updates, argo.Update{Alias: alias, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+		a.Images = append(a.Images, spec.Image{Alias: alias, Ref: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
 		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: winner}, Reason: "highest"}})
 	}
 	add("a", "a", "v2")
@@ -256,10 +256,10 @@ func TestConflictsAmongApplications(t *testing.T) {
 // and want the same version are set together, though neither could be alone.
 func TestImagesThatShareAValue(t *testing.T) {
 	file := "images:\n- name: a\n  newTag: &release v1\n- name: b\n  newTag: *release\n"
-	app := argo.Application{Namespace: "argocd", Name: "backend"}
+	app := spec.Application{Namespace: "argocd", Name: "backend"}
 	var answers []answer
 	for _, name := range []string{"a", "b"} {
-		app.Updates = append(app.Updates, argo.Update{Alias: name, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+		app.Images = append(app.Images, spec.Image{Alias: name, Ref: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
 		answers = append(answers, answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v2"}, Reason: "highest"}})
 	}
 	at := place{repository: "https://github.com/o/r", format: manifest.Kustomization{}, base: gitwrite.File{Branch: "main", Path: "k.yaml", Data: []byte(file)}}
@@ -278,9 +278,9 @@ func TestImagesThatShareAValue(t *testing.T) {
 func TestAnErrorTakesNothingBack(t *testing.T) {
 	base := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: v1\n"
 	head := "images:\n- name: a\n  newTag: v2\n- name: b\n  newTag: v2\n"
-	app := argo.Application{Namespace: "argocd", Name: "backend", Target: argo.Target{Delivery: argo.DeliverPullRequest}}
+	app := spec.Application{Namespace: "argocd", Name: "backend", Target: spec.Target{Delivery: spec.DeliverPullRequest}}
 	for _, name := range []string{"a", "b"} {
-		app.Updates = append(app.Updates, argo.Update{Alias: name, Image: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
+		app.Images = append(app.Images, spec.Image{Alias: name, Ref: ref(t, name), Policy: policy.Policy{Strategy: policy.SemVer}})
 	}
 	chosen := func(tag string) answer {
 		return answer{choice: policy.Choice{Found: true, Tag: image.Tag{Name: tag}, Reason: "highest"}}

@@ -7,10 +7,10 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // imageEdit is one image to be set.
@@ -56,7 +56,7 @@ func editFile(file string, edits []imageEdit) gitwrite.Edit {
 
 // edit makes the work of one Application and shows it as a diff. An image that
 // cannot be set in the file is an error of its own; the others go on.
-func edit(app argo.Application, out *Application, at place, settings Settings) (*gitwrite.Work, []FileDiff) {
+func edit(app spec.Application, out *Application, at place, settings Settings) (*gitwrite.Work, []FileDiff) {
 	file, err := at.current()
 	if err != nil {
 		return nil, nil
@@ -80,7 +80,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 		return settled(app, out, at, file, settings), nil
 	}
 	work := &gitwrite.Work{Application: out.String(), Name: out.Name, Base: at.base.Branch, Write: app.Target.WriteBranch, File: file.Path, Create: at.created, Edit: all, Planned: changes}
-	if due[0].Delivery == argo.DeliverPullRequest {
+	if due[0].Delivery == spec.DeliverPullRequest {
 		work.Write = at.headBranch
 		work.PullRequest = pullRequest(app, settings.PullRequests)
 		if at.head != nil && at.head.Path == file.Path && bytes.Equal(at.head.Data, content) {
@@ -103,7 +103,7 @@ func edit(app argo.Application, out *Application, at place, settings Settings) (
 }
 
 // pullRequest is that of an Application, without what it says.
-func pullRequest(app argo.Application, settings PullRequests) *gitwrite.PullRequest {
+func pullRequest(app spec.Application, settings PullRequests) *gitwrite.PullRequest {
 	return &gitwrite.PullRequest{Labels: slices.Concat(settings.Labels, missing(app.Target.Labels, settings.Labels)), Reviewers: settings.Reviewers, Assignees: settings.Assignees,
 		Draft: settings.Draft, AutoMerge: settings.AutoMerge, Ours: app.Target.WriteBranch == ""}
 }
@@ -111,7 +111,7 @@ func pullRequest(app argo.Application, settings PullRequests) *gitwrite.PullRequ
 // carried are the images that cannot be decided in this cycle, but are proposed
 // by the head already: what it holds of them is not taken back.
 func carried(out *Application, at place, file gitwrite.File) (all []*Image) {
-	if at.delivery != argo.DeliverPullRequest || at.head == nil || at.head.Path != file.Path {
+	if at.delivery != spec.DeliverPullRequest || at.head == nil || at.head.Path != file.Path {
 		return nil
 	}
 	for i := range out.Images {
@@ -137,8 +137,8 @@ func carried(out *Application, at place, file gitwrite.File) (all []*Image) {
 
 // settled is the work of an Application whose base holds all that is wanted,
 // while there is still the head of a pull request.
-func settled(app argo.Application, out *Application, at place, file gitwrite.File, settings Settings) *gitwrite.Work {
-	if at.delivery != argo.DeliverPullRequest || !at.headExists || !at.pulls || at.headBranch == at.base.Branch || len(out.Images) == 0 {
+func settled(app spec.Application, out *Application, at place, file gitwrite.File, settings Settings) *gitwrite.Work {
+	if at.delivery != spec.DeliverPullRequest || !at.headExists || !at.pulls || at.headBranch == at.base.Branch || len(out.Images) == 0 {
 		return nil
 	}
 	for _, img := range out.Images {

@@ -13,13 +13,14 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Source is where Applications come from: a cluster, or files.
 type Source interface {
 	// List returns the annotated Applications, and the problems of what could
 	// not be read. An error means that there is nothing to go by.
-	List(ctx context.Context) ([]argo.Application, []argo.Problem, error)
+	List(ctx context.Context) ([]spec.Application, []spec.Problem, error)
 }
 
 // Applications are where the write-back-method argocd writes to: a cluster.
@@ -58,7 +59,7 @@ type Engine struct {
 	failures sayings // what was told last on Applications
 	teller   teller
 	memory   memory
-	opened   map[string]map[*gitwrite.Repository]bool // by argo.Address
+	opened   map[string]map[*gitwrite.Repository]bool // by spec.Address
 	health   health
 }
 
@@ -141,7 +142,7 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*Plan, error) {
 		if !works[i].Proposed {
 			plan.Files = append(plan.Files, diffs[i]...)
 		}
-		if app.Target.Method == argo.MethodArgoCD {
+		if app.Target.Method == spec.MethodArgoCD {
 			plan.patches = append(plan.patches, applicationWork{app.Shard(), app.Namespace, app.Name, app.Target.Source, *works[i]})
 		}
 	}
@@ -160,16 +161,16 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*Plan, error) {
 }
 
 // owned leaves out the Applications of other replicas, and counts them.
-func (e *Engine) owned(apps []argo.Application) (ours []argo.Application, others int) {
+func (e *Engine) owned(apps []spec.Application) (ours []spec.Application, others int) {
 	all := len(apps)
-	ours = slices.DeleteFunc(apps, func(a argo.Application) bool { return !e.owns(a.Shard()) })
+	ours = slices.DeleteFunc(apps, func(a spec.Application) bool { return !e.owns(a.Shard()) })
 	return ours, all - len(ours)
 }
 
 func (e *Engine) owns(shard string) bool { return e.Owns == nil || e.Owns(shard) }
 
 // located is a problem with the place that it was found at.
-func located(p argo.Problem) string {
+func located(p spec.Problem) string {
 	text := p.Error()
 	if p.Application != "" {
 		text = p.Application + ": " + text

@@ -27,7 +27,7 @@ func (e *Engine) facts(ctx context.Context, img Image) facts {
 	if img.edit == nil {
 		return f
 	}
-	repository, err := e.Registries.Repository(img.update.Image, img.update.Credentials)
+	repository, err := e.Registries.Repository(img.update.Ref, img.update.Credentials)
 	if err != nil {
 		return f
 	}

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"strings"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Of several replicas, one hears of an event, and another may be the one that
@@ -11,7 +11,7 @@ import (
 // "push ADDRESS BRANCH HEAD".
 
 // passOn has other replicas told what is theirs of that which was told to us.
-func (e *Engine) passOn(scope *Scope, apps []argo.Application) {
+func (e *Engine) passOn(scope *Scope, apps []spec.Application) {
 	if e.PassOn == nil {
 		return
 	}
@@ -21,8 +21,8 @@ func (e *Engine) passOn(scope *Scope, apps []argo.Application) {
 		if e.owns(address) {
 			continue
 		}
-		for _, u := range app.Updates {
-			for _, name := range e.Registries.Names(u.Image) {
+		for _, u := range app.Images {
+			for _, name := range e.Registries.Names(u.Ref) {
 				if scope.images[name] {
 					lines["image "+name] = true
 				}

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // reading is one repository with the Applications that live in it.
@@ -22,7 +22,7 @@ type reading struct {
 }
 
 // locate reads the files of all Applications, each repository once.
-func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, []*reading) {
+func (e *Engine) locate(ctx context.Context, apps []spec.Application) ([]place, []*reading) {
 	places := make([]place, len(apps))
 	readings := map[*gitwrite.Repository]*reading{}
 	var order []*reading
@@ -30,7 +30,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 		switch {
 		case len(app.Broken()) > 0:
 			continue
-		case app.Target.Method == argo.MethodArgoCD:
+		case app.Target.Method == spec.MethodArgoCD:
 			places[i] = inApplication(app)
 			continue
 		}
@@ -61,7 +61,7 @@ func (e *Engine) locate(ctx context.Context, apps []argo.Application) ([]place, 
 }
 
 // read fills in the places of the Applications that live in one repository.
-func (r *reading) read(ctx context.Context, apps []argo.Application, places []place, pulls PullRequests) {
+func (r *reading) read(ctx context.Context, apps []spec.Application, places []place, pulls PullRequests) {
 	var wants []gitwrite.Want
 	for _, i := range r.apps {
 		wants = append(wants, wantsOf(apps[i].Target, apps[i].Target.BaseBranch)...)
@@ -82,7 +82,7 @@ func (r *reading) read(ctx context.Context, apps []argo.Application, places []pl
 }
 
 // placeOf finds an Application's file in what was read.
-func (r *reading) placeOf(app argo.Application, pulls PullRequests) place {
+func (r *reading) placeOf(app spec.Application, pulls PullRequests) place {
 	target := app.Target
 	at := place{repository: r.repository.URL(), writes: target.WriteBranch != "", pulls: r.repository.TakesPullRequests()}
 	if at.headBranch, at.err = pulls.head(app); at.err != nil {
@@ -92,9 +92,9 @@ func (r *reading) placeOf(app argo.Application, pulls PullRequests) place {
 		at.base, at.baseErr = r.snapshot.File(kustomizationIn(target, target.BaseBranch))
 		switch {
 		case at.baseErr == nil:
-			target.Type = argo.Kustomize
+			target.Type = spec.Kustomize
 		case errors.Is(at.baseErr, gitwrite.ErrNoFile) && slices.Contains(at.base.Others, "Chart.yaml"):
-			target.Type, target.Form = argo.Helm, argo.FormOverrides
+			target.Type, target.Form = spec.Helm, spec.FormOverrides
 		default:
 			return at
 		}
@@ -112,8 +112,8 @@ func (r *reading) placeOf(app argo.Application, pulls PullRequests) place {
 
 // file is the file to edit on a branch; one that is missing is created where
 // its form allows it.
-func (r *reading) file(target argo.Target, branch string) (_ gitwrite.File, created bool, _ error) {
-	if target.Form == argo.FormKustomization {
+func (r *reading) file(target spec.Target, branch string) (_ gitwrite.File, created bool, _ error) {
+	if target.Form == spec.FormKustomization {
 		file, err := r.snapshot.File(kustomizationIn(target, branch))
 		return file, false, err
 	}
@@ -126,41 +126,41 @@ func (r *reading) file(target argo.Target, branch string) (_ gitwrite.File, crea
 }
 
 // wantsOf are the files that an Application may need of a branch.
-func wantsOf(target argo.Target, branch string) []gitwrite.Want {
+func wantsOf(target spec.Target, branch string) []gitwrite.Want {
 	var wants []gitwrite.Want
-	if target.Type == "" || target.Form == argo.FormKustomization {
+	if target.Type == "" || target.Form == spec.FormKustomization {
 		wants = append(wants, kustomizationIn(target, branch))
 	}
-	if target.File != "" && (target.Type == "" || target.Form != argo.FormKustomization) {
+	if target.File != "" && (target.Type == "" || target.Form != spec.FormKustomization) {
 		wants = append(wants, fileOf(target, branch))
 	}
 	return wants
 }
 
-func kustomizationIn(target argo.Target, branch string) gitwrite.Want {
+func kustomizationIn(target spec.Target, branch string) gitwrite.Want {
 	return gitwrite.Want{Branch: branch, Folder: target.Folder, Names: strings.Join(manifest.KustomizationNames, "/")}
 }
 
-func fileOf(target argo.Target, branch string) gitwrite.Want {
+func fileOf(target spec.Target, branch string) gitwrite.Want {
 	return gitwrite.Want{Branch: branch, Folder: path.Dir(target.File), Names: path.Base(target.File)}
 }
 
-func formatOf(form argo.Form, source argo.SourceType) format {
+func formatOf(form spec.Form, source spec.SourceType) format {
 	switch {
-	case form == argo.FormKustomization:
+	case form == spec.FormKustomization:
 		return manifest.Kustomization{}
-	case form == argo.FormHelmValues:
+	case form == spec.FormHelmValues:
 		return manifest.HelmValues{}
-	case source == argo.Kustomize:
+	case source == spec.Kustomize:
 		return manifest.KustomizeOverrides{}
 	}
 	return manifest.HelmOverrides{}
 }
 
 // inApplication is the place of one that is written to through Kubernetes.
-func inApplication(app argo.Application) place {
+func inApplication(app spec.Application) place {
 	at := place{inApplication: true, format: manifest.KustomizeOverrides{}}
-	if app.Target.Type == argo.Helm {
+	if app.Target.Type == spec.Helm {
 		at.format = manifest.HelmOverrides{InApplication: true}
 	}
 	at.base = gitwrite.File{Path: "spec.source", Data: app.Overrides}

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Action is what a cycle does for an image.
@@ -89,7 +89,7 @@ type Image struct {
 	File       string `json:"file"`
 
 	choice policy.Choice
-	update argo.Update
+	update spec.Image
 	edit   *imageEdit // what the image is to be, due or not; nil where that is not known
 }
 

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // PullRequests are what config.yaml says of them.
@@ -32,7 +32,7 @@ const headPrefix = "image-writeback/"
 
 // head is the branch to write to where it is not the base itself; empty where
 // a template of git-branch makes it of the changes, which are not known yet.
-func (p PullRequests) head(app argo.Application) (string, error) {
+func (p PullRequests) head(app spec.Application) (string, error) {
 	switch {
 	case app.Target.WriteBranch != "":
 		return app.Target.WriteBranch, nil
@@ -57,12 +57,12 @@ func ParseBranchTemplate(text string) (*BranchTemplate, error) {
 		return nil, err
 	}
 	t := &BranchTemplate{parsed}
-	_, err = t.Branch(argo.Application{Namespace: "argocd", Name: "app", Project: "default"})
+	_, err = t.Branch(spec.Application{Namespace: "argocd", Name: "app", Project: "default"})
 	return t, err
 }
 
 // Branch is the head of an Application's pull request.
-func (t *BranchTemplate) Branch(app argo.Application) (string, error) {
+func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 	var b strings.Builder
 	data := struct {
 		Namespace, Name, Project string
@@ -71,7 +71,7 @@ func (t *BranchTemplate) Branch(app argo.Application) (string, error) {
 	if err := t.template.Execute(&b, data); err != nil {
 		return "", fmt.Errorf("github.pullRequest.branch: %w", err)
 	}
-	if !argo.ValidBranch(b.String()) {
+	if !spec.ValidBranch(b.String()) {
 		return "", fmt.Errorf("github.pullRequest.branch: %q is no name that git allows for a branch", b.String())
 	}
 	return b.String(), nil
@@ -111,7 +111,7 @@ func hold(plan *Plan, readings []*reading, places []place, works []*gitwrite.Wor
 
 // pullRequests gives the works their pull requests: one for each head branch
 // of a repository. seen are all Applications, those of other replicas as well.
-func (e *Engine) pullRequests(plan *Plan, readings []*reading, works []*gitwrite.Work, diffs [][]FileDiff, apps, seen []argo.Application) {
+func (e *Engine) pullRequests(plan *Plan, readings []*reading, works []*gitwrite.Work, diffs [][]FileDiff, apps, seen []spec.Application) {
 	type place struct {
 		reading *reading
 		head    string
@@ -171,11 +171,11 @@ type running map[string][]sighting
 type sighting struct {
 	application string // namespace/name
 	ref         image.Ref
-	health      argo.Health
+	health      spec.Health
 }
 
 // runningIn notes what runs.
-func runningIn(apps []argo.Application) running {
+func runningIn(apps []spec.Application) running {
 	found := running{}
 	for _, app := range apps {
 		for _, one := range app.Running {

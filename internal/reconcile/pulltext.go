@@ -7,9 +7,9 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // pullText says how a pull request reads.
@@ -223,7 +223,7 @@ func (t *pullText) elsewhere(b *strings.Builder, all []told) {
 }
 
 // fares says how an Application fares, with the sign that Argo CD's users know.
-func fares(h argo.Health) string {
+func fares(h spec.Health) string {
 	sign := map[string]string{"Healthy": "💚", "Progressing": "🔵", "Degraded": "💔", "Suspended": "⏸️", "Missing": "👻"}[h.Status]
 	switch {
 	case h.Status == "":
@@ -286,7 +286,7 @@ func (t *pullText) howTo(b *strings.Builder, all []told) {
 		return
 	}
 	c := all[0]
-	fmt.Fprintf(b, "- **Hold** an image at what it is, or leave out one tag for good, by an annotation:\n\n  ```sh\n  kubectl -n %s annotate application %s \\\n    %s%s.ignore-tags='%s'\n  ```\n", c.app.Namespace, c.app.Name, argo.Prefix, c.Alias, c.facts.tag.Name)
+	fmt.Fprintf(b, "- **Hold** an image at what it is, or leave out one tag for good, by an annotation:\n\n  ```sh\n  kubectl -n %s annotate application %s \\\n    %s%s.ignore-tags='%s'\n  ```\n", c.app.Namespace, c.app.Name, spec.Prefix, c.Alias, c.facts.tag.Name)
 	b.WriteString("\nAs long as nobody else pushes to this branch, it is kept up to date: newer versions and a base that has changed the file bring it a new commit.\n")
 }
 

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -26,10 +26,10 @@ func example(t *testing.T) (*pullText, []gitwrite.Change) {
 	app := &Application{Namespace: "argocd", Name: "backend-prod", Images: []Image{
 		{Alias: "server", Image: server, File: "k.yaml", Candidate: "v1.5.0", Reason: "v1.5.0 waits", choice: policy.Choice{Found: true, Tag: image.Tag{Name: "v1.5.0", Digest: newD, Created: built}, Reason: "highest version within ^1.0, of 12 allowed tags"}},
 		{Alias: "web", Image: "nginx", File: "k.yaml", Candidate: "1.27", choice: policy.Choice{Found: true, Tag: image.Tag{Name: "1.27"}, Reason: "highest version, of 2 allowed tags (allow-tags regexp:^[0-9.]+$|x)"}}}}
-	runs := runningIn([]argo.Application{
-		{Namespace: "argocd", Name: "backend-dev", Running: []string{server + ":v1.5.0", "nginx:1.25"}, Health: argo.Health{Status: "Healthy", Since: built.Add(time.Hour)}},
-		{Namespace: "argocd", Name: "backend-stage", Running: []string{server + ":v1.5.0@" + newD}, Health: argo.Health{Status: "Degraded"}},
-		{Namespace: "argocd", Name: "moved", Running: []string{server + ":v1.5.0@" + strings.Replace(newD, "2", "3", 1)}, Health: argo.Health{Status: "Healthy"}},
+	runs := runningIn([]spec.Application{
+		{Namespace: "argocd", Name: "backend-dev", Running: []string{server + ":v1.5.0", "nginx:1.25"}, Health: spec.Health{Status: "Healthy", Since: built.Add(time.Hour)}},
+		{Namespace: "argocd", Name: "backend-stage", Running: []string{server + ":v1.5.0@" + newD}, Health: spec.Health{Status: "Degraded"}},
+		{Namespace: "argocd", Name: "moved", Running: []string{server + ":v1.5.0@" + strings.Replace(newD, "2", "3", 1)}, Health: spec.Health{Status: "Healthy"}},
 		{Namespace: "argocd", Name: "backend-prod", Running: []string{server + ":v1.5.0"}},
 	})
 	text := &pullText{runs: runs, proposal: proposal{applications: []*Application{app}, files: []FileDiff{{File: "k.yaml", Diff: "--- a/k.yaml\n+++ b/k.yaml\n@@ -1 +1 @@\n-  newTag: v1.4.2\n+  newTag: v1.5.0\n"}}},
@@ -154,7 +154,7 @@ func TestPullRequestBodyFits(t *testing.T) {
 }
 
 func TestBranchTemplate(t *testing.T) {
-	app := argo.Application{Namespace: "argocd", Name: "backend", Project: "shop", Labels: map[string]string{"team": "x"}}
+	app := spec.Application{Namespace: "argocd", Name: "backend", Project: "shop", Labels: map[string]string{"team": "x"}}
 	for text, want := range map[string]string{"updates/{{.Project}}": "updates/shop", "{{.Namespace}}-{{.Name}}-{{.Labels.team}}": "argocd-backend-x"} {
 		template, err := ParseBranchTemplate(text)
 		if err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // question is one image repository as seen with one set of credentials, and
@@ -22,7 +22,7 @@ type question struct {
 }
 
 type ask struct {
-	update argo.Update
+	update spec.Image
 	to     *answer
 	policy string // policyKey of update
 }
@@ -30,18 +30,18 @@ type ask struct {
 // resolve asks registries for all updates, each repository once, and has the
 // policies decide. answers are parallel to apps and their updates. What was
 // chosen before counts for images that the scope does not name.
-func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Scope) [][]answer {
+func (e *Engine) resolve(ctx context.Context, apps []spec.Application, scope *Scope) [][]answer {
 	answers := make([][]answer, len(apps))
 	questions := map[string]*question{}
 	var order []string
 	for i, app := range apps {
-		answers[i] = make([]answer, len(app.Updates))
-		for j, u := range app.Updates {
+		answers[i] = make([]answer, len(app.Images))
+		for j, u := range app.Images {
 			if len(app.Broken()) > 0 || len(u.Problems) > 0 || u.NotLive != "" {
 				continue // the plan says why; nobody needs to be asked
 			}
-			key, policy := imageName(u.Image)+" "+u.Credentials, policyKey(u)
-			named := len(scope.images) > 0 && scope.names(e.Registries.Names(u.Image))
+			key, policy := imageName(u.Ref)+" "+u.Credentials, policyKey(u)
+			named := len(scope.images) > 0 && scope.names(e.Registries.Names(u.Ref))
 			if !scope.everything && !named {
 				if before, ok := e.memory.recall(key + policy); ok {
 					answers[i][j] = before
@@ -50,7 +50,7 @@ func (e *Engine) resolve(ctx context.Context, apps []argo.Application, scope *Sc
 			}
 			q := questions[key]
 			if q == nil {
-				repository, err := e.Registries.Repository(u.Image, u.Credentials)
+				repository, err := e.Registries.Repository(u.Ref, u.Credentials)
 				if err != nil {
 					answers[i][j].err = err
 					continue
@@ -181,7 +181,7 @@ func (q *question) answer(ctx context.Context) {
 	}
 }
 
-func policyKey(u argo.Update) string {
+func policyKey(u spec.Image) string {
 	allow := ""
 	if u.Policy.Allow != nil {
 		allow = u.Policy.Allow.String()
@@ -191,7 +191,7 @@ func policyKey(u argo.Update) string {
 
 // choose completes the tags that the rules leave standing and lets the policy
 // pick among them.
-func choose(ctx context.Context, repository *registry.Repository, listing registry.Listing, u argo.Update) (policy.Choice, error) {
+func choose(ctx context.Context, repository *registry.Repository, listing registry.Listing, u spec.Image) (policy.Choice, error) {
 	needs := u.Policy.Metadata()
 	wanted := registry.Wanted{Digest: needs.Digest, Created: needs.Created && !listing.Ranked, Platforms: u.Platforms, Default: defaultPlatform()}
 	standing, dropped := u.Policy.Standing(listing.Tags)
@@ -222,8 +222,8 @@ func defaultPlatform() string { return "linux/" + runtime.GOARCH }
 
 // Resolve decides for a single image, without an Application.
 func (e *Engine) Resolve(ctx context.Context, ref image.Ref, p policy.Policy, platforms []string, credentials string) (policy.Choice, error) {
-	u := argo.Update{Image: ref, Policy: p, Platforms: platforms, Credentials: credentials}
-	apps := []argo.Application{{Updates: []argo.Update{u}}}
+	u := spec.Image{Ref: ref, Policy: p, Platforms: platforms, Credentials: credentials}
+	apps := []spec.Application{{Images: []spec.Image{u}}}
 	scope := Everything()
 	answers := e.resolve(ctx, apps, &scope)
 	return answers[0][0].choice, answers[0][0].err

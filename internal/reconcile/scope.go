@@ -5,16 +5,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Scope is what a cycle is about. Its zero value is nothing.
 type Scope struct {
 	everything bool
 	images     map[string]bool              // by registry/repository; true: told to us, not by another replica
-	pushes     map[string]map[string]string // what is said of branches' heads, by argo.Address
+	pushes     map[string]map[string]string // what is said of branches' heads, by spec.Address
 	told       map[string]bool              // which of them were told to us
 	// lost tells that more was said of heads than was kept.
 	lost bool
@@ -126,7 +126,7 @@ func (e *Engine) heed(scope *Scope) {
 // within are the Applications that a scope is about, and those that have to be
 // decided along with them: they are written to the same file, where two could
 // want one place, or proposed in the same pull request, which is made whole.
-func (e *Engine) within(scope *Scope, apps []argo.Application) []argo.Application {
+func (e *Engine) within(scope *Scope, apps []spec.Application) []spec.Application {
 	if scope.everything {
 		return apps
 	}
@@ -137,7 +137,7 @@ func (e *Engine) within(scope *Scope, apps []argo.Application) []argo.Applicatio
 			sharing[key] = append(sharing[key], i)
 		}
 		_, moved := scope.pushes[app.Shard()]
-		if moved && app.Target.Method != argo.MethodArgoCD || slices.ContainsFunc(app.Updates, func(u argo.Update) bool { return scope.names(e.Registries.Names(u.Image)) }) {
+		if moved && app.Target.Method != spec.MethodArgoCD || slices.ContainsFunc(app.Images, func(u spec.Image) bool { return scope.names(e.Registries.Names(u.Ref)) }) {
 			chosen = append(chosen, i)
 		}
 	}
@@ -154,7 +154,7 @@ func (e *Engine) within(scope *Scope, apps []argo.Application) []argo.Applicatio
 			delete(sharing, key)
 		}
 	}
-	var within []argo.Application
+	var within []spec.Application
 	for i, app := range apps {
 		if in[i] {
 			within = append(within, app)
@@ -165,20 +165,20 @@ func (e *Engine) within(scope *Scope, apps []argo.Application) []argo.Applicatio
 
 // shares are the files and the head of a pull request that an Application may
 // have together with others.
-func (e *Engine) shares(app argo.Application) []string {
+func (e *Engine) shares(app spec.Application) []string {
 	target := app.Target
-	if target.Method == argo.MethodArgoCD || len(app.Broken()) > 0 {
+	if target.Method == spec.MethodArgoCD || len(app.Broken()) > 0 {
 		return nil
 	}
 	var keys []string
 	at := app.Shard() + " " + target.BaseBranch + " "
-	if target.Type == "" || target.Form == argo.FormKustomization {
+	if target.Type == "" || target.Form == spec.FormKustomization {
 		keys = append(keys, at+"folder "+target.Folder)
 	}
 	if target.File != "" {
 		keys = append(keys, at+"file "+target.File)
 	}
-	if head, err := e.Settings.PullRequests.head(app); err == nil && head != "" && target.Delivery != argo.DeliverCommit {
+	if head, err := e.Settings.PullRequests.head(app); err == nil && head != "" && target.Delivery != spec.DeliverCommit {
 		keys = append(keys, app.Shard()+" head "+head)
 	}
 	return keys

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // TestScopes holds which Applications a cycle is about: those that are named,
@@ -22,14 +22,14 @@ func TestScopes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := func(name, project, repository, folder, images string, change func(*argo.Target)) argo.Application {
-		a := argo.Application{Namespace: "argocd", Name: name, Project: project, Target: argo.Target{Method: argo.MethodGit, Repository: repository, Type: argo.Kustomize, Form: argo.FormKustomization, Folder: folder}}
+	app := func(name, project, repository, folder, images string, change func(*spec.Target)) spec.Application {
+		a := spec.Application{Namespace: "argocd", Name: name, Project: project, Target: spec.Target{Method: spec.MethodGit, Repository: repository, Type: spec.Kustomize, Form: spec.FormKustomization, Folder: folder}}
 		for one := range strings.FieldsSeq(images) {
 			ref, err := image.ParseName(one)
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.Updates = append(a.Updates, argo.Update{Image: ref})
+			a.Images = append(a.Images, spec.Image{Ref: ref})
 		}
 		if change != nil {
 			change(&a.Target)
@@ -37,15 +37,15 @@ func TestScopes(t *testing.T) {
 		return a
 	}
 	const one, two = "https://github.com/o/one.git", "git@github.com:o/two"
-	commits := func(target *argo.Target) { target.Delivery = argo.DeliverCommit }
-	apps := []argo.Application{
+	commits := func(target *spec.Target) { target.Delivery = spec.DeliverCommit }
+	apps := []spec.Application{
 		app("a", "p", one, "a", "ghcr.io/o/a", commits),
 		app("b", "p", one, "b", "ghcr.io/o/b ghcr.io/o/a", commits),
 		app("b2", "q", "ssh://git@github.com/o/one", "b", "ghcr.io/o/c", commits),    // the file of b
 		app("d", "r", two, "d", "ghcr.io/o/d", nil),                                  // a pull request
 		app("e", "r", two, "e", "ghcr.io/o/e", nil),                                  // the same
 		app("f", "r", two, "f", "ghcr.io/o/f", commits),                              // no pull request
-		app("g", "s", two, "g", "app", func(t *argo.Target) { t.Method = "argocd" }), // of the default registry
+		app("g", "s", two, "g", "app", func(t *spec.Target) { t.Method = "argocd" }), // of the default registry
 	}
 	for _, c := range []struct {
 		what string

@@ -1,0 +1,94 @@
+package spec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Target is where a change is written to.
+type Target struct {
+	Method     string // MethodGit or MethodArgoCD
+	Repository string // the URL as the Application gives it
+	BaseBranch string // empty: the remote's default branch
+
+	// WriteBranch is the branch to commit to, or the head of the pull request;
+	// empty if git-branch does not name one.
+	WriteBranch string
+
+	// BranchTemplate makes WriteBranch from the changes; nil if git-branch has
+	// no template.
+	BranchTemplate *BranchTemplate
+	Delivery       string   // DeliverCommit or DeliverPullRequest; empty: as config.yaml says
+	Labels         []string // of pull requests, in addition to those of config.yaml
+
+	// Credentials is what follows "git:" in write-back-method: repocreds,
+	// secret:NAMESPACE/NAME, or empty.
+	Credentials string
+	Type        SourceType
+	Source      int // index in spec.sources; -1 for spec.source
+
+	// Form is the kind of file. If Type is empty, the files in Folder decide,
+	// and a Helm chart there makes it FormOverrides.
+	Form Form
+
+	// Folder holds the kustomization. It is relative to the root of the
+	// repository, clean, and without a leading slash; "." is the root.
+	Folder string
+	File   string // the values or override file, relative to the root as well
+}
+
+// The methods of write-back.
+const (
+	MethodGit     = "git"
+	MethodArgoCD  = "argocd"
+	MethodRestart = "restart" // known, and not supported by this version
+)
+
+// Methods lists the methods of write-back that this version supports.
+func Methods() []string { return []string{MethodGit, MethodArgoCD} }
+
+// The ways to deliver a change.
+const (
+	DeliverCommit      = "commit"
+	DeliverPullRequest = "pull-request"
+)
+
+// Deliveries lists the ways to deliver a change.
+func Deliveries() []string { return []string{DeliverCommit, DeliverPullRequest} }
+
+// Form is a kind of file that images are set in.
+type Form string
+
+// The forms. Overrides are Argo CD's own .argocd-source files.
+const (
+	FormKustomization Form = "kustomization"
+	FormHelmValues    Form = "helmvalues"
+	FormOverrides     Form = "argocd-source"
+)
+
+// DefaultForms lists the forms that a configuration can choose for Kustomize
+// sources whose Application does not name a write-back-target.
+func DefaultForms() []string { return []string{string(FormKustomization), string(FormOverrides)} }
+
+// SourceType is the type of an Application's source; empty if only the content
+// of the repository can decide it.
+type SourceType string
+
+// The types of sources that images can be set in.
+const (
+	Kustomize SourceType = "Kustomize"
+	Helm      SourceType = "Helm"
+)
+
+// Key is a short identifier of the file that a target writes to on one branch,
+// computed as in Argo CD Image Updater 1.x.
+func (t Target) Key() string {
+	file := t.File
+	if t.Form == FormKustomization {
+		file = t.Folder
+	}
+
+	sum := sha256.Sum256([]byte(t.Repository + "|" + t.BaseBranch + "|" + file))
+
+	return hex.EncodeToString(sum[:])[:8]
+}
