@@ -64,7 +64,7 @@ func TestBadInput(t *testing.T) {
 		"link":       {"linked", good, "a symbolic link is in the way: linked"},
 		"linkfile":   {"linkfile", good, "a symbolic link is in the way: linkfile/kustomization.yaml"},
 		"unparsable": {"broken", good, "the file cannot be read as YAML"},
-		"odd":        {"odd", good, "images: is no list"},
+		"odd":        {"odd", good, "images: expected a list"},
 		"branch":     {"good", good + "\ngit-branch: none", "there is no such branch: none"},
 		"norepo":     {"good", good + "\ngit-repository: " + git.URLOf("o/none"), "the repository was not found"},
 		"pr":         {"good", good + "\nwrite-back-delivery: pull-request", "set github.app, github.tokenFile or gitlab.tokenFile"},

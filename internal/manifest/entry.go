@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
 // Entry is one image as a file shall have it, in the terms of every format.
@@ -74,7 +75,7 @@ func version(s string) Version {
 func referenceVersion(reference, where string) (Version, error) {
 	ref, err := image.ParseRunning(reference)
 	if err != nil {
-		return Version{}, fmt.Errorf("%w: %s is %q, which is no image reference", ErrShape, where, reference)
+		return Version{}, fmt.Errorf("%w: %s is %q, which is not an image reference", yamledit.ErrShape, where, reference)
 	}
 	return Version{Tag: ref.Tag, Digest: ref.Digest, Found: true}, nil
 }
@@ -86,28 +87,9 @@ func bareName(reference string) string {
 	return name
 }
 
-// Kustomization is the format of kustomization.yaml: an entry of images: with
-// newTag, with digest for a digest, and with newName where manifests call the
-// image something else.
-type Kustomization struct{}
-
-// Place is the name of the entry.
-func (Kustomization) Place(e Entry) string { return e.name() }
-
-// Read returns what the entry of an image says.
-func (Kustomization) Read(src []byte, e Entry) (Version, error) {
-	entry, found, err := ReadKustomizeImage(src, e.name())
-	return Version{Tag: entry.NewTag, Digest: entry.Digest, Found: found}, err
-}
-
-// Set sets the entries.
-func (Kustomization) Set(src []byte, entries ...Entry) ([]byte, error) {
-	edits := make([]KustomizeImage, len(entries))
-	for i, e := range entries {
-		edits[i] = KustomizeImage{Name: e.name(), NewTag: e.Tag, Digest: e.Digest}
-		if e.name() != e.Image {
-			edits[i].NewName = e.Image
-		}
-	}
-	return SetKustomizeImages(src, edits...)
+// sameName reports whether two names are of one image.
+func sameName(a, b string) bool {
+	x, errX := image.ParseName(a)
+	y, errY := image.ParseName(b)
+	return errX == nil && errY == nil && x.SameImage(y)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
 // format is what all formats have in common.
@@ -46,7 +48,7 @@ func TestHostileFiles(t *testing.T) {
 		for kind, f := range formats {
 			got, err := f.Set([]byte(src), e)
 			if err != nil {
-				if got != nil || !errors.Is(err, ErrShape) && !errors.Is(err, ErrUnreadable) {
+				if got != nil || !errors.Is(err, yamledit.ErrShape) && !errors.Is(err, yamledit.ErrUnreadable) {
 					t.Errorf("%s, %s: %q, %v", kind, name, got, err)
 				}
 				continue
@@ -67,7 +69,7 @@ func TestTwoWishesInOnePlace(t *testing.T) {
 	other.Image, other.Tag = same.Image, "3"
 	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\nkustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
 		for kind, f := range formats {
-			if got, err := f.Set([]byte(src), e, other); !errors.Is(err, ErrShape) {
+			if got, err := f.Set([]byte(src), e, other); !errors.Is(err, yamledit.ErrShape) {
 				t.Errorf("%s: %q, %v", kind, got, err)
 			}
 			got, err := f.Set([]byte(src), e, same)

@@ -1,83 +1,103 @@
-// Package manifest edits files: bytes in, bytes out. An edit changes only the
-// bytes of the value that must change, so that comments, key order, quotes,
-// indentation, line endings and blank lines stay as their author left them.
-// The result is parsed again and compared before it is returned: an edit that
-// would change anything else is an error, never a damaged file.
 package manifest
 
 import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
-
-// ErrUnreadable is wrapped where a file cannot be parsed at all.
-var ErrUnreadable = errors.New("the file cannot be read as YAML")
-
-// ErrShape is wrapped where a file parses but cannot be edited safely; the
-// message says what to change by hand.
-var ErrShape = errors.New("the file cannot be edited safely")
 
 // KustomizationNames are the file names that kustomize looks for, in its order.
 var KustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
-// KustomizeImage is one entry of the images: list of a kustomization.
-type KustomizeImage struct {
+// Kustomization is the format of kustomization.yaml: an entry of images: with
+// newTag, with digest for a digest, and with newName where manifests call the
+// image something else.
+type Kustomization struct{}
+
+// Place is the name of the entry.
+func (Kustomization) Place(e Entry) string { return e.name() }
+
+// Read returns what the entry of an image says.
+func (Kustomization) Read(src []byte, e Entry) (Version, error) {
+	entry, found, err := readKustomizeImage(src, e.name())
+	return Version{Tag: entry.NewTag, Digest: entry.Digest, Found: found}, err
+}
+
+// Set sets the entries.
+func (Kustomization) Set(src []byte, entries ...Entry) ([]byte, error) {
+	edits := make([]kustomizeImage, len(entries))
+	for i, e := range entries {
+		edits[i] = kustomizeImage{Name: e.name(), NewTag: e.Tag, Digest: e.Digest}
+		if e.name() != e.Image {
+			edits[i].NewName = e.Image
+		}
+	}
+	return setKustomizeImages(src, edits...)
+}
+
+// kustomizeImage is one entry of the images: list of a kustomization.
+type kustomizeImage struct {
 	Name string // what manifests call the image; the entry is found by it
 	// NewName replaces Name. In an edit, empty leaves the entry's as it is.
 	NewName string
 	NewTag  string
-	Digest  string // in an edit, empty removes the entry's digest, which would beat NewTag
+	Digest  string // in an edit, empty removes the entry's digest, which kustomize prefers to NewTag
 }
 
-// ReadKustomizeImage returns the entry of src for an image name. An entry is
+// kustomization is a kustomization.yaml that was parsed.
+type kustomization struct{ *yamledit.File }
+
+func parseKustomization(src []byte) (kustomization, error) {
+	f, err := yamledit.Parse(src)
+	return kustomization{f}, err
+}
+
+// readKustomizeImage returns the entry of src for an image name. An entry is
 // found by its exact name first, then by its name without a tag, then by the
 // same image in another spelling; of several, the last, whose tag kustomize
-// ends up with. The error wraps ErrUnreadable.
-func ReadKustomizeImage(src []byte, name string) (entry KustomizeImage, found bool, err error) {
-	s, err := parse(src)
+// ends up with.
+func readKustomizeImage(src []byte, name string) (entry kustomizeImage, found bool, err error) {
+	k, err := parseKustomization(src)
 	if err != nil {
-		return KustomizeImage{}, false, err
+		return kustomizeImage{}, false, err
 	}
-	node := s.entry(name)
+	node := k.entry(name)
 	if node == nil {
-		return KustomizeImage{Name: name}, false, nil
+		return kustomizeImage{Name: name}, false, nil
 	}
 	return readEntry(node), true, nil
 }
 
-func readEntry(node *yaml.Node) KustomizeImage {
+func readEntry(node *yaml.Node) kustomizeImage {
 	get := func(key string) string {
-		_, v := lookup(node, key)
-		return text(v)
+		_, v := yamledit.Lookup(node, key)
+		return yamledit.Text(v)
 	}
-	return KustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest")}
+	return kustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest")}
 }
 
-// SetKustomizeImages returns src with the entries of all edits set, in one
-// step. Entries and the list itself are added where they are missing. An edit
-// that is in place already changes nothing, and src comes back as it was. The
-// error wraps ErrUnreadable or ErrShape.
-func SetKustomizeImages(src []byte, edits ...KustomizeImage) ([]byte, error) {
-	s, err := parse(src)
+// setKustomizeImages returns src with the entries of all edits set, in one
+// step. Entries and the list itself are added where they are missing.
+func setKustomizeImages(src []byte, edits ...kustomizeImage) ([]byte, error) {
+	k, err := parseKustomization(src)
 	if err != nil {
 		return nil, err
 	}
-	var splices []splice
-	var missing []KustomizeImage
-	wanted := s.wantedTags(edits)
+
+	var splices []yamledit.Splice
+	var missing []kustomizeImage
+	wanted := k.wantedTags(edits)
 	for i, edit := range edits {
-		node := s.entry(edit.Name)
-		if twin := slices.IndexFunc(edits[:i], func(e KustomizeImage) bool {
-			return e.Name == edit.Name || sameName(e.Name, edit.Name) || node != nil && s.entry(e.Name) == node
-		}); twin >= 0 {
-			if edits[twin].NewTag != edit.NewTag || edits[twin].Digest != edit.Digest {
-				return nil, fmt.Errorf("%w: images entry %s: two images want different versions there", ErrShape, edit.Name)
+		node := k.entry(edit.Name)
+		if twin := k.twin(edits[:i], edit, node); twin != nil {
+			if twin.NewTag != edit.NewTag || twin.Digest != edit.Digest {
+				return nil, fmt.Errorf("%w: images entry %s: two images want different versions there",
+					yamledit.ErrShape, edit.Name)
 			}
 			continue
 		}
@@ -85,39 +105,53 @@ func SetKustomizeImages(src []byte, edits ...KustomizeImage) ([]byte, error) {
 			missing = append(missing, edit)
 			continue
 		}
-		changed, err := s.setEntry(node, edit, wanted)
+
+		changed, err := k.setEntry(node, edit, wanted)
 		if err != nil {
-			return nil, fmt.Errorf("%w: images entry %s: %w", ErrShape, edit.Name, err)
+			return nil, fmt.Errorf("%w: images entry %s: %w", yamledit.ErrShape, edit.Name, err)
 		}
 		splices = append(splices, changed...)
 	}
+
 	if len(missing) > 0 {
-		added, err := s.addEntries(missing)
+		added, err := k.addEntries(missing)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrShape, err)
+			return nil, fmt.Errorf("%w: %w", yamledit.ErrShape, err)
 		}
 		splices = append(splices, added...)
 	}
+
 	if len(splices) == 0 {
 		return src, nil
 	}
-	result := s.apply(splices)
-	if err := verify(s, result, edits); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrShape, err)
+	result := k.Apply(splices)
+	if err := k.verify(result, edits); err != nil {
+		return nil, fmt.Errorf("%w: %w", yamledit.ErrShape, err)
 	}
 	return result, nil
 }
 
-// kustomization is the root mapping of the document to edit: the first that
-// has images:, else the first that is a mapping.
-func (s *source) kustomization() *yaml.Node {
+// twin returns the edit that sets the same entry as edit, whose node is given.
+func (k kustomization) twin(earlier []kustomizeImage, edit kustomizeImage, node *yaml.Node) *kustomizeImage {
+	i := slices.IndexFunc(earlier, func(e kustomizeImage) bool {
+		return e.Name == edit.Name || sameName(e.Name, edit.Name) || node != nil && k.entry(e.Name) == node
+	})
+	if i < 0 {
+		return nil
+	}
+	return &earlier[i]
+}
+
+// root is the map of the document to edit: the first that has images:, else
+// the first that is a map.
+func (k kustomization) root() *yaml.Node {
 	var first *yaml.Node
-	for i := range s.docs {
-		root := s.root(i)
+	for i := range k.Documents() {
+		root := k.Root(i)
 		if root == nil || root.Kind != yaml.MappingNode {
 			continue
 		}
-		if _, v := lookup(root, "images"); v != nil {
+		if _, v := yamledit.Lookup(root, "images"); v != nil {
 			return root
 		}
 		if first == nil {
@@ -127,26 +161,28 @@ func (s *source) kustomization() *yaml.Node {
 	return first
 }
 
-// entry finds the mapping node of an image's entry, nil where there is none.
-func (s *source) entry(name string) *yaml.Node {
-	_, images := lookup(s.kustomization(), "images")
+// entry finds the node of an image's entry, nil where there is none.
+func (k kustomization) entry(name string) *yaml.Node {
+	_, images := yamledit.Lookup(k.root(), "images")
 	if images == nil || images.Kind != yaml.SequenceNode {
 		return nil
 	}
+
 	want, wantErr := image.ParseName(name)
 	var exact, untagged, respelt *yaml.Node
 	for _, item := range images.Content {
 		if item.Kind == yaml.AliasNode {
 			item = item.Alias
 		}
-		_, v := lookup(item, "name")
+		_, v := yamledit.Lookup(item, "name")
 		if v == nil {
 			continue
 		}
-		bare, _, _ := image.CutTag(text(v))
+
+		bare, _, _ := image.CutTag(yamledit.Text(v))
 		got, err := image.ParseName(bare)
 		switch {
-		case text(v) == name:
+		case yamledit.Text(v) == name:
 			exact = item
 		case bare == name:
 			untagged = item
@@ -154,6 +190,7 @@ func (s *source) entry(name string) *yaml.Node {
 			respelt = item
 		}
 	}
+
 	for _, found := range []*yaml.Node{exact, untagged, respelt} {
 		if found != nil {
 			return found
@@ -163,9 +200,11 @@ func (s *source) entry(name string) *yaml.Node {
 }
 
 // setEntry makes an existing entry say what edit says.
-func (s *source) setEntry(entry *yaml.Node, edit KustomizeImage, wanted map[*yaml.Node]string) ([]splice, error) {
-	_, name := lookup(entry, "name")
-	var splices []splice
+func (k kustomization) setEntry(
+	entry *yaml.Node, edit kustomizeImage, wanted map[*yaml.Node]string,
+) ([]yamledit.Splice, error) {
+	_, name := yamledit.Lookup(entry, "name")
+	var splices []yamledit.Splice
 	after := name // new keys follow the last one before them, in kustomize's own order
 	for _, field := range []struct {
 		key, value string
@@ -175,22 +214,24 @@ func (s *source) setEntry(entry *yaml.Node, edit KustomizeImage, wanted map[*yam
 		{"newTag", edit.NewTag, false},
 		{"digest", edit.Digest, false},
 	} {
-		key, node := lookup(entry, field.key)
-		var p []splice
+		key, node := yamledit.Lookup(entry, field.key)
+		var p []yamledit.Splice
 		var err error
 		switch {
-		case field.value == "" && field.keep, text(node) == field.value && (node != nil || field.value == ""):
+		case field.value == "" && field.keep:
+		case yamledit.Text(node) == field.value && (node != nil || field.value == ""):
 		case node != nil && node.Kind == yaml.AliasNode && wanted[node.Alias] == field.value: // changes with its anchor
 		case node == nil:
-			p, err = s.addKey(entry, after, field.key, field.value)
+			p, err = k.AddFieldAfter(entry, after, field.key, field.value)
 		case field.value == "":
-			p, err = s.removeKey(entry, key, node)
+			p, err = k.RemoveField(entry, key, node)
 		default:
-			p, err = s.setValue(key, node, field.value, wanted)
+			p, err = k.SetValue(key, node, field.value, wanted)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", field.key, err)
 		}
+
 		splices = append(splices, p...)
 		if node != nil && (field.value != "" || field.keep) {
 			after = node
@@ -199,123 +240,145 @@ func (s *source) setEntry(entry *yaml.Node, edit KustomizeImage, wanted map[*yam
 	return splices, nil
 }
 
-// setValue replaces the bytes of one value.
-func (s *source) setValue(key, node *yaml.Node, value string, wanted map[*yaml.Node]string) ([]splice, error) {
-	if node.Kind == yaml.ScalarNode && node.Tag == yaml.NodeTagNull && node.Value == "" {
-		_, end, err := s.valueSpan(key)
-		if err != nil {
-			return nil, err
-		}
-		colon := end + strings.IndexByte(string(s.text[end:]), ':') + 1
-		return []splice{{colon, colon, " " + scalar(value, 0, s.quote())}}, nil
-	}
-	if err := s.sharedAnchor(node, value, wanted); err != nil {
-		return nil, err
-	}
-	start, end, err := s.valueSpan(node)
-	if err != nil {
-		return nil, err
-	}
-	return []splice{{start, end, scalar(value, node.Style, s.quote())}}, nil
-}
-
-// wantedTags maps the newTag nodes of all edited entries to what they shall say.
-func (s *source) wantedTags(edits []KustomizeImage) map[*yaml.Node]string {
+// wantedTags maps the newTag nodes of all edited entries to their new values.
+func (k kustomization) wantedTags(edits []kustomizeImage) map[*yaml.Node]string {
 	wanted := map[*yaml.Node]string{}
 	for _, edit := range edits {
-		if _, v := lookup(s.entry(edit.Name), "newTag"); v != nil {
+		if _, v := yamledit.Lookup(k.entry(edit.Name), "newTag"); v != nil {
 			wanted[v] = edit.NewTag
 		}
 	}
 	return wanted
 }
 
-// sharedAnchor refuses to change an anchored value that another place takes
-// over through an alias, unless that place is to get the same value.
-func (s *source) sharedAnchor(node *yaml.Node, value string, wanted map[*yaml.Node]string) error {
-	for _, alias := range s.aliases(node) {
-		if wanted[alias] != value {
-			return fmt.Errorf("line %d takes over this value as *%s and would change with it; give one of the two a value of its own", alias.Line, node.Anchor)
+// addEntries adds entries to the images: list, and the list where there is
+// none, in the style and indentation of the file.
+func (k kustomization) addEntries(entries []kustomizeImage) ([]yamledit.Splice, error) {
+	root := k.root()
+	if first := k.Root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
+		return nil, errors.New("it is not a kustomization: expected a map with images:")
+	}
+
+	var items []yamledit.Value
+	for _, e := range entries {
+		items = append(items, e.value())
+	}
+	return k.AddItems(root, []string{"images"}, items)
+}
+
+// value has the keys of an entry that have a value, in kustomize's order.
+func (e kustomizeImage) value() yamledit.Value {
+	var v yamledit.Value
+	for _, f := range [][2]string{{"name", e.Name}, {"newName", e.NewName}, {"newTag", e.NewTag}, {"digest", e.Digest}} {
+		if f[1] != "" {
+			v.Fields = append(v.Fields, yamledit.Field{Key: f[0], Value: yamledit.Value{Text: f[1]}})
+		}
+	}
+	return v
+}
+
+// verify parses the result of an edit and compares it with what was there:
+// the edited entries have the values that were asked for, and nothing else
+// differs.
+func (k kustomization) verify(result []byte, edits []kustomizeImage) error {
+	after, err := parseKustomization(result)
+	if err != nil {
+		return fmt.Errorf("after the edit, %w", err)
+	}
+
+	edited := map[*yaml.Node]bool{}
+	for _, edit := range edits {
+		node := after.entry(edit.Name)
+		if err := verifyEntry(node, edit); err != nil {
+			return fmt.Errorf("after the edit, %w", err)
+		}
+		edited[node] = true
+		if old := k.entry(edit.Name); old != nil {
+			edited[old] = true
+		}
+	}
+
+	if !k.sameDocuments(after, edited) {
+		return errors.New("the edit would change more than the image; simplify the images: list by hand")
+	}
+	return nil
+}
+
+func verifyEntry(node *yaml.Node, edit kustomizeImage) error {
+	if node == nil {
+		return fmt.Errorf("there is no entry for %s", edit.Name)
+	}
+	got := readEntry(node)
+	if got.NewTag != edit.NewTag || got.Digest != edit.Digest || edit.NewName != "" && got.NewName != edit.NewName {
+		return fmt.Errorf("the entry for %s has newName %q, newTag %q and digest %q",
+			edit.Name, got.NewName, got.NewTag, got.Digest)
+	}
+	for _, key := range []string{"newTag", "digest", "newName"} {
+		if _, v := yamledit.Lookup(node, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != yaml.NodeTagString {
+			return fmt.Errorf("%s of %s is not a string", key, edit.Name)
 		}
 	}
 	return nil
 }
 
-// addKey inserts a key behind the value that it follows: on a line of its own
-// in the entry's indentation, or within the braces of an inline map.
-func (s *source) addKey(entry, after *yaml.Node, key, value string) ([]splice, error) {
-	_, end, err := s.valueSpan(after)
-	if err != nil {
-		return nil, err
-	}
-	if entry.Style&yaml.FlowStyle != 0 {
-		first := entry.Content[0]
-		return []splice{{end, end, fmt.Sprintf(", %s: %s", scalar(key, first.Style, '"'), scalar(value, after.Style, s.quote()))}}, nil
-	}
-	indent := margin(entry)
-	return []splice{s.insertLines(s.lineEnd(end), indent+key+": "+scalar(value, after.Style, s.quote()))}, nil
-}
+// sameDocuments compares all but the edited entries. A document or a list
+// that was not there before counts as an empty one.
+func (k kustomization) sameDocuments(after kustomization, edited map[*yaml.Node]bool) bool {
+	a, b := k.root(), after.root()
+	for i := range max(k.Documents(), after.Documents()) {
+		x, y := k.Root(i), after.Root(i)
+		if x == a && y == b {
+			if !sameKustomization(x, y, edited) {
+				return false
+			}
+			continue
+		}
 
-// removeKey takes a key and its value out: its line, or its part of an inline map.
-func (s *source) removeKey(entry, key, node *yaml.Node) ([]splice, error) {
-	start := s.offset(key)
-	_, end, err := s.valueSpan(node)
-	if err != nil {
-		return nil, err
-	}
-	first := entry.Content[0] == key
-	if first && len(entry.Content) == 2 {
-		return nil, errors.New("it is all that the entry holds")
-	}
-	if first { // The next key moves up to where this one began.
-		return []splice{{start, s.offset(entry.Content[2]), ""}}, nil
-	}
-	if entry.Style&yaml.FlowStyle != 0 {
-		comma := strings.LastIndexByte(string(s.text[:start]), ',')
-		return []splice{{comma, end, ""}}, nil
-	}
-	lineStart, lineEnd := s.lineStart(start), s.lineEnd(end)
-	if lineEnd == len(s.text) && !s.endsInBreak() {
-		lineStart -= len(s.eol)
-	}
-	return []splice{{lineStart, lineEnd, ""}}, nil
-}
-
-func (s *source) endsInBreak() bool {
-	return len(s.text) > 0 && s.lines[len(s.lines)-1] == len(s.text)
-}
-
-// insertLines puts lines at an offset that begins a line, or at the end of a
-// file whose last line may lack its break; such a file still lacks it after.
-func (s *source) insertLines(at int, lines ...string) splice {
-	joined := strings.Join(lines, s.eol)
-	if at == len(s.text) && at > 0 && !s.endsInBreak() {
-		return splice{at, at, s.eol + joined}
-	}
-	return splice{at, at, joined + s.eol}
-}
-
-// addEntries adds entries to the images: list, and the list where there is
-// none, in the style and indentation of the file.
-func (s *source) addEntries(entries []KustomizeImage) ([]splice, error) {
-	root := s.kustomization()
-	if first := s.root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
-		return nil, errors.New("it is no kustomization: a mapping with images: is expected")
-	}
-	var items []piece
-	for _, e := range entries {
-		items = append(items, e.piece())
-	}
-	return s.addToList(root, true, "images", items)
-}
-
-// piece has the keys of an entry that have a value, in kustomize's order.
-func (e KustomizeImage) piece() piece {
-	var p piece
-	for _, f := range [][2]string{{"name", e.Name}, {"newName", e.NewName}, {"newTag", e.NewTag}, {"digest", e.Digest}} {
-		if f[1] != "" {
-			p.fields = append(p.fields, field{f[0], piece{value: f[1]}})
+		// A document of comments alone becomes one with images:.
+		if a == nil && y == b && (x == nil || x.Tag == yaml.NodeTagNull) {
+			continue
+		}
+		if !yamledit.Equal(x, y, nil) {
+			return false
 		}
 	}
-	return p
+	return true
+}
+
+func sameKustomization(a, b *yaml.Node, edited map[*yaml.Node]bool) bool {
+	if a == nil || b == nil {
+		return a == nil && b != nil
+	}
+	return yamledit.Equal(withoutImages(a), withoutImages(b), edited) &&
+		yamledit.Equal(otherImages(a, edited), otherImages(b, edited), edited)
+}
+
+// withoutImages is a kustomization without its images: list.
+func withoutImages(root *yaml.Node) *yaml.Node {
+	out := &yaml.Node{Kind: root.Kind}
+	key, list := yamledit.Lookup(root, "images")
+	for _, n := range root.Content {
+		if key == nil || n != key && n != list {
+			out.Content = append(out.Content, n)
+		}
+	}
+	return out
+}
+
+// otherImages is the images: list without the edited entries; a missing list
+// and null are the empty list.
+func otherImages(root *yaml.Node, edited map[*yaml.Node]bool) *yaml.Node {
+	_, list := yamledit.Lookup(root, "images")
+	out := &yaml.Node{Kind: yaml.SequenceNode}
+	if list == nil || list.Tag == yaml.NodeTagNull {
+		return out
+	}
+
+	out.Kind = list.Kind
+	for _, n := range list.Content {
+		if !edited[n] {
+			out.Content = append(out.Content, n)
+		}
+	}
+	return out
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
 const vectorDir = "../../testdata/kustomization"
@@ -25,10 +27,10 @@ type editVector struct {
 	} `yaml:"edits"`
 }
 
-func (v editVector) images() []KustomizeImage {
-	var edits []KustomizeImage
+func (v editVector) images() []kustomizeImage {
+	var edits []kustomizeImage
 	for _, e := range v.Edits {
-		edits = append(edits, KustomizeImage(e))
+		edits = append(edits, kustomizeImage(e))
 	}
 	return edits
 }
@@ -65,19 +67,19 @@ func TestVectors(t *testing.T) {
 	for _, v := range vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			before, after := readVector(t, v.Name+".before.yaml"), readVector(t, v.Name+".after.yaml")
-			got, err := SetKustomizeImages(before, v.images()...)
+			got, err := setKustomizeImages(before, v.images()...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(after), string(got)); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", v.Shows, diff)
 			}
-			again, err := SetKustomizeImages(got, v.images()...)
+			again, err := setKustomizeImages(got, v.images()...)
 			if err != nil || !bytes.Equal(again, got) {
 				t.Errorf("a second edit changes the result again (%v)", err)
 			}
 			for _, edit := range v.images() {
-				entry, found, err := ReadKustomizeImage(got, edit.Name)
+				entry, found, err := readKustomizeImage(got, edit.Name)
 				if err != nil || !found || entry.NewTag != edit.NewTag || entry.Digest != edit.Digest {
 					t.Errorf("read back %+v, %v, %v", entry, found, err)
 				}
@@ -92,17 +94,17 @@ func TestWhatCannotBeEditedIsRefused(t *testing.T) {
 		want error
 		says string
 	}{
-		"no YAML":              {"images: [\n", ErrUnreadable, "line"},
-		"a tab as indentation": {"images:\n\t- name: app\n", ErrUnreadable, "line 2"},
-		"not UTF-8":            {"images:\n- name: app\xff\n", ErrUnreadable, "UTF-8"},
-		"a list":               {"- name: app\n", ErrShape, "no kustomization"},
-		"images no list":       {"images: {app: v1}\n", ErrShape, "images: is no list"},
-		"a block of text":      {"images:\n- name: app\n  newTag: >-\n    v1\n", ErrShape, "write it on one line"},
-		"a value over lines":   {"images:\n- name: app\n  newTag: v1\n    x\n", ErrShape, "write it on one line"},
-		"a shared anchor":      {"images:\n- name: app\n  newTag: &t v1\n- name: db\n  newTag: *t\n", ErrShape, "line 5 takes over this value"},
+		"no YAML":              {"images: [\n", yamledit.ErrUnreadable, "line"},
+		"a tab as indentation": {"images:\n\t- name: app\n", yamledit.ErrUnreadable, "line 2"},
+		"not UTF-8":            {"images:\n- name: app\xff\n", yamledit.ErrUnreadable, "UTF-8"},
+		"a list":               {"- name: app\n", yamledit.ErrShape, "not a kustomization"},
+		"images no list":       {"images: {app: v1}\n", yamledit.ErrShape, "images: expected a list"},
+		"a block of text":      {"images:\n- name: app\n  newTag: >-\n    v1\n", yamledit.ErrShape, "write it on one line"},
+		"a value over lines":   {"images:\n- name: app\n  newTag: v1\n    x\n", yamledit.ErrShape, "write it on one line"},
+		"a shared anchor":      {"images:\n- name: app\n  newTag: &t v1\n- name: db\n  newTag: *t\n", yamledit.ErrShape, "line 5 uses this value"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := SetKustomizeImages([]byte(c.src), KustomizeImage{Name: "app", NewTag: "v2"})
+			got, err := setKustomizeImages([]byte(c.src), kustomizeImage{Name: "app", NewTag: "v2"})
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%q, %v; want %v with %q", got, err, c.want, c.says)
 			}
@@ -117,15 +119,15 @@ func FuzzSetKustomizeImages(f *testing.F) {
 		f.Add(readVector(f, v.Name+".before.yaml"), "1.10")
 	}
 	f.Fuzz(func(t *testing.T, src []byte, tag string) {
-		edit := KustomizeImage{Name: "app", NewTag: tag}
+		edit := kustomizeImage{Name: "app", NewTag: tag}
 		if tag == "" {
 			return
 		}
-		got, err := SetKustomizeImages(src, edit)
+		got, err := setKustomizeImages(src, edit)
 		if err != nil {
 			return
 		}
-		entry, found, err := ReadKustomizeImage(got, "app")
+		entry, found, err := readKustomizeImage(got, "app")
 		if err != nil || !found || entry.NewTag != tag {
 			t.Fatalf("read back %+v, %v, %v from %q", entry, found, err, got)
 		}

@@ -74,7 +74,7 @@ func build(t *testing.T, v editVector, content []byte) (out, problem string) {
 	pod.WriteString("apiVersion: v1\nkind: Pod\nmetadata: {name: edited}\nspec:\n  containers:\n")
 	for _, e := range v.images() {
 		name := e.Name
-		if entry, found, err := ReadKustomizeImage(content, e.Name); err == nil && found {
+		if entry, found, err := readKustomizeImage(content, e.Name); err == nil && found {
 			name = entry.Name // in the spelling that the file has
 		}
 		pod.WriteString("  - {name: c, image: " + name + "}\n")
