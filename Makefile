@@ -1,4 +1,4 @@
-# Everything that the project needs beyond Go, git and make is built here, from
+# The project needs only Go, git and make. Everything else is built here, from
 # pinned versions, into bin/.
 
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -7,27 +7,27 @@ KUSTOMIZE_VERSION := v5.6.0
 KO_VERSION := v0.19.1
 KWOK_VERSION := v0.7.0
 PROMETHEUS_OPERATOR_VERSION := v0.85.0
-# GitHub's description of its API, and its GraphQL schema, as npm packages.
+# GitHub's OpenAPI description and GraphQL schema, as npm packages.
 GITHUB_OPENAPI_VERSION := 23.0.2
 GITHUB_GRAPHQL_SCHEMA_VERSION := 15.26.1
-# What kube-apiserver says of itself, for programs that ask whether it is new enough.
+# The version that kube-apiserver reports, for programs that check whether it is recent enough.
 KUBERNETES_LDFLAGS := -X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=31
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-# The race detector needs a C compiler; where there is none, the tests run without.
+# The race detector needs a C compiler. Without a compiler, the tests run without it.
 RACE := $(if $(shell command -v gcc),CGO_ENABLED=1)
-# The same for all that is built, so that the build cache serves as much as it
-# can: what is vetted, linted and tested is what is shipped.
+# The same settings for every build, so that the build cache is used as much as
+# possible: what is vetted, linted and tested is what is shipped.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath $(GOFLAGS)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# Where the image goes, such as REGION-docker.pkg.dev/PROJECT/tools/updater.
+# The repository of the image, for example REGION-docker.pkg.dev/PROJECT/tools/updater.
 IMAGE ?= ghcr.io/liverty-music/image-writeback
 
 .PHONY: help build image run screens test e2e bench check lint tools clean
 
-help: ## show what there is
+help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 build: ## build the updater into bin/
@@ -37,29 +37,29 @@ image: bin/ko ## build the container image for all platforms, with SBOM, and pus
 	@KO_DOCKER_REPO=$(IMAGE) VERSION=$(VERSION) COMMIT=$(COMMIT) bin/ko build --bare --tags $(VERSION),latest --image-label \
 	  org.opencontainers.image.source=https://github.com/liverty-music/image-writeback,org.opencontainers.image.revision=$(COMMIT),org.opencontainers.image.version=$(VERSION) ./cmd/updater
 
-run: build ## show the updater at work, in a world on this machine (ONCE=1: end after the story)
+run: build ## run a demo of the updater on this machine (ONCE=1: exit at the end)
 	go build -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater $(if $(ONCE),--once)
 
-screens: build ## take pictures of the demo's pages with a browser, into bin/screens
+screens: build ## take screenshots of the demo's pages with a browser, into bin/screens
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-noto-color-emoji; }
 	go build -o bin/demo ./cmd/demo
 	@bin/demo --updater bin/updater --once --screens bin/screens
 
 test: tools check lint build ## install what the tests need, then run everything
-	@# compiled here, so that no test waits for it
+	@# compile here, so that no test waits for it
 	GOARCH=arm64 go build -o /dev/null ./cmd/updater
 	$(RACE) go test $(if $(RACE),-race) -timeout 30m ./...
 
-e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/kube-controller-manager bin/kube-scheduler bin/kwok bin/argocd ## tell the whole story once, with a real Argo CD
+e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/kube-controller-manager bin/kube-scheduler bin/kwok bin/argocd ## run the whole workflow once, with a real Argo CD
 	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends redis-server; }
 	go build -o bin/e2e ./cmd/e2e
 	@bin/e2e
 
-bench: tools build ## measure time, memory and requests in worlds of several sizes; writes docs/performance.md
+bench: tools build ## measure time, memory and requests at several sizes, and write docs/performance.md
 	go run ./bench
 
-check: ## vet, formatting, and a tidy go.mod
+check: ## check vet, formatting, and that go.mod is tidy
 	go vet ./...
 	@test -z "$$(gofmt -l bench cmd internal)" || { gofmt -l bench cmd internal; echo 'run gofmt -w on these'; exit 1; }
 	go mod tidy -diff
@@ -79,7 +79,7 @@ bin/etcd: tools/go.mod
 bin/argocd: tools/argocd/go.mod
 	cd tools/argocd && go build -ldflags '-s -w' -o ../../bin/argocd github.com/argoproj/argo-cd/v2/cmd
 
-# The ServiceMonitor resource as Prometheus' operator defines it.
+# The ServiceMonitor resource, as the Prometheus Operator defines it.
 bin/servicemonitors.yaml: Makefile
 	@mkdir -p bin
 	cp "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" $@
@@ -113,5 +113,5 @@ bin/kwok: Makefile
 bin/kustomize: Makefile
 	GOBIN=$(CURDIR)/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
-clean: ## remove what was built
+clean: ## remove everything that was built
 	rm -rf bin

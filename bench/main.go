@@ -396,5 +396,5 @@ func machine() string {
 	if model != nil {
 		name = strings.TrimSpace(string(model[1]))
 	}
-	return fmt.Sprintf("%d × %s, with every part of the world on it", strings.Count(string(data), "processor\t"), name)
+	return fmt.Sprintf("%d × %s, with all components on this machine", strings.Count(string(data), "processor\t"), name)
 }

@@ -198,7 +198,7 @@ imagePullSecrets: [{name: pull}]
 	restricted(t, k)
 	for _, wrong := range [][2]string{{"config.intervall=5m", "additional properties 'intervall' not allowed"}, {"replicas=two", "got string, want integer"},
 		{"config.leaderElection.enabled=false,replicas=2", "several replicas need config.leaderElection.enabled"}, {"github.app.privateKeySecret=", "github.app.privateKeySecret is needed"},
-		{"events.types={github}", "events.secret is needed"}, {"events.ingress.enabled=true", "events.ingress leads to webhooks that are not served"}} {
+		{"events.types={github}", "events.secret is needed"}, {"events.ingress.enabled=true", "events.ingress is enabled, but no webhooks are served"}} {
 		if _, err := k.Run("helm", "upgrade", "image-writeback", chart, "--namespace", "argocd", "--reuse-values", "--set", wrong[0]); err == nil || !strings.Contains(err.Error(), wrong[1]) {
 			t.Errorf("--set %s: %v", wrong[0], err)
 		}

@@ -18,8 +18,8 @@ func TestExamplesAreValid(t *testing.T) {
 	if !strings.Contains(got.stderr, "configuration files: 1, Applications: 2, problems: 0") {
 		t.Error(got.stderr)
 	}
-	_, rest, found := strings.Cut(readFile(t, "../../docs/install.md"), "cat > my-config.yaml <<'EOF'\n")
-	block, _, ended := strings.Cut(rest, "    EOF\n")
+	_, rest, found := strings.Cut(readFile(t, "../../docs/install.md"), "cat > my-config.yaml <<EOF\n")
+	block, _, ended := strings.Cut(strings.ReplaceAll(rest, "$APP_ID", "12345"), "    EOF\n")
 	if !found || !ended {
 		t.Fatal("the guide has no my-config.yaml")
 	}

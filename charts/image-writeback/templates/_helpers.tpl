@@ -30,7 +30,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "image-writeback.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
-{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- required "set serviceAccount.name, since serviceAccount.create is false" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -42,7 +42,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* config.yaml: config, with the GitHub App of github.app, and with Leases. */}}
+{{/* config.yaml: config, plus the GitHub App from github.app, and Leases. */}}
 {{- define "image-writeback.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $app := .Values.github.app -}}
@@ -50,12 +50,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if dig "github" "app" "id" 0 $config -}}
 {{- fail "github.app.id and config.github.app.id are both set; use github.app alone" -}}
 {{- end -}}
-{{- $_ := required "github.app.privateKeySecret is needed: the name of a Secret with the key privateKey, as kubectl create secret generic NAME --from-file=privateKey=app.pem makes it" $app.privateKeySecret -}}
+{{- $_ := required "github.app.privateKeySecret is needed: set it to the name of a Secret with the key privateKey; to create one, run kubectl create secret generic NAME --from-file=privateKey=app.pem" $app.privateKeySecret -}}
 {{- $github := dict "app" (dict "id" (int64 $app.id) "installationID" (int64 $app.installationID) "privateKeyFile" "/etc/image-writeback/github/privateKey") -}}
 {{- $config = mustMergeOverwrite $config (dict "github" $github) -}}
 {{- end -}}
 {{- if .Values.events.types -}}
-{{- $_ := required "events.secret is needed: the name of a Secret that has a key for each of events.types, as kubectl create secret generic NAME --from-literal=ghcr.io=… makes it" .Values.events.secret -}}
+{{- $_ := required "events.secret is needed: set it to the name of a Secret with a key for each of events.types; to create one, run kubectl create secret generic NAME --from-literal=ghcr.io=…" .Values.events.secret -}}
 {{- $files := dict -}}
 {{- range .Values.events.types -}}
 {{- $_ := set $files . (printf "/etc/image-writeback/events/%s" .) -}}
@@ -78,19 +78,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* The ports of web.listen and web.metricsListen. */}}
 {{- define "image-writeback.port" -}}
-{{- dig "web" "listen" ":8080" .Values.config | regexFind "[0-9]+$" | required "config.web.listen must be an address such as :8080, which the probes ask" -}}
+{{- dig "web" "listen" ":8080" .Values.config | regexFind "[0-9]+$" | required "config.web.listen must be an address such as :8080, since the probes need it" -}}
 {{- end -}}
 {{- define "image-writeback.metricsPort" -}}
 {{- dig "web" "metricsListen" "" .Values.config | regexFind "[0-9]+$" -}}
 {{- end -}}
 
-{{/* The port of events.listen; empty where no webhooks are served. */}}
+{{/* The port of events.listen; empty if no webhooks are served. */}}
 {{- define "image-writeback.eventsPort" -}}
 {{- $default := ternary ":8082" "" (not (empty .Values.events.types)) -}}
 {{- dig "events" "listen" $default .Values.config | default $default | regexFind "[0-9]+$" -}}
 {{- end -}}
 
-{{/* The Secrets to read by name, as NAMESPACE: [NAME…], from secrets and from config.registries. */}}
+{{/* The Secrets that are read by name, as NAMESPACE: [NAME…], from secrets and config.registries. */}}
 {{- define "image-writeback.secrets" -}}
 {{- $all := dict -}}
 {{- range .Values.secrets -}}
@@ -107,7 +107,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml $all -}}
 {{- end -}}
 
-{{/* What is read of Applications, and written to them. */}}
+{{/* The rights on Applications, ImageUpdaters and Events. */}}
 {{- define "image-writeback.applicationRules" -}}
 - apiGroups: [argoproj.io]
   resources: [applications]
