@@ -20,7 +20,7 @@ func newExplain(build Build) *cobra.Command {
 	o := options{build: build}
 	cmd := &cobra.Command{
 		Use:   "explain [NAMESPACE/]APPLICATION",
-		Short: "Tell why an Application gets the tags that it gets",
+		Short: "Explain which tag an Application gets, and why",
 		Long: `For each image of one Application: the tags that the registry has, which rule
 dropped which, the winner, what git holds, and what happens next.`,
 		Args: cobra.ExactArgs(1),

@@ -20,7 +20,7 @@ func newRun(build Build) *cobra.Command {
 	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Find newer images and write them into git, again and again",
+		Short: "Run the update loop",
 		Long: `Run cycles: read the annotated Applications, ask the registries, write what is
 newer into git. Without --once it goes on until it is stopped (SIGTERM or
 Ctrl-C); a push that is under way is finished first.`,
