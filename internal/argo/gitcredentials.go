@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // RepositoryCredentials are those of one git repository, with the fields of
@@ -84,7 +85,7 @@ func (g *GitCredentials) Scoped(ctx context.Context, address string) bool {
 		return false // Find says it
 	}
 	for _, data := range secrets {
-		if len(data["project"]) > 0 && covers(data, normalURL(address)) {
+		if len(data["project"]) > 0 && covers(data, giturl.Parse(address)) {
 			return true
 		}
 	}
@@ -109,9 +110,7 @@ func (g *GitCredentials) Find(ctx context.Context, address, from, project string
 	if err == nil {
 		knownHosts, certificates := g.trust(ctx)
 		found.KnownHosts = knownHosts
-		if u, err := url.Parse(address); err == nil {
-			found.CA = []byte(certificates[u.Hostname()])
-		}
+		found.CA = []byte(certificates[giturl.Parse(address).Host()])
 	}
 	return found, err
 }
@@ -182,7 +181,7 @@ func credentialsOf(data map[string][]byte) (RepositoryCredentials, error) {
 // one of all. Where it has no credentials of its own, they come from the
 // template with the longest prefix of the URL, as in Argo CD.
 func match(secrets []map[string][]byte, address, project string) (RepositoryCredentials, error) {
-	want := normalURL(address)
+	want := giturl.Parse(address)
 	var own, template map[string][]byte
 	for _, data := range secrets {
 		of := string(data["project"])
@@ -194,7 +193,7 @@ func match(secrets []map[string][]byte, address, project string) (RepositoryCred
 			if own == nil || of != "" {
 				own = data
 			}
-		case template == nil || len(normalURL(string(data["url"]))) > len(normalURL(string(template["url"]))):
+		case template == nil || len(addressOf(data).ProtocolKey()) > len(addressOf(template).ProtocolKey()):
 			template = data
 		}
 	}
@@ -216,14 +215,15 @@ func match(secrets []map[string][]byte, address, project string) (RepositoryCred
 	return inherited, nil
 }
 
-// covers tells whether a Secret is of a repository, or a template of its URL.
-func covers(data map[string][]byte, want string) bool {
-	have := normalURL(string(data["url"]))
+// covers reports whether a Secret is of a repository, or a template of its URL.
+func covers(data map[string][]byte, want giturl.Address) bool {
 	if string(data[templateMark]) != "" {
-		return have != "" && strings.HasPrefix(want, have)
+		return addressOf(data).Covers(want)
 	}
-	return have == want
+	return addressOf(data).ProtocolKey() == want.ProtocolKey()
 }
+
+func addressOf(data map[string][]byte) giturl.Address { return giturl.Parse(string(data["url"])) }
 
 // templateMark and nameMark are added to the data of Secrets: whether it is a
 // credential template, and its name. No Secret can have such keys.
@@ -231,23 +231,6 @@ const (
 	templateMark = "/template"
 	nameMark     = "/name"
 )
-
-// normalURL makes the spellings of one address equal, as Argo CD does: SSH's
-// short form, case, and a trailing .git; and the user in it.
-func normalURL(address string) string {
-	address = strings.TrimSpace(address)
-	if !strings.Contains(address, "://") {
-		if host, path, ok := strings.Cut(address, ":"); ok {
-			address = "ssh://" + host + "/" + strings.TrimPrefix(path, "/")
-		}
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	u.User = nil
-	return strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(u.String()), "/"), ".git")
-}
 
 // RepositorySecrets lists the Secrets by which Argo CD reads repositories, and
 // its credential templates.

@@ -3,6 +3,8 @@ package forge
 import (
 	"context"
 	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // Comparison is what lies between two commits.
@@ -21,18 +23,18 @@ const maxCompared = 20
 // CompareURL is where people see what lies between two commits of a repository
 // at github.com or gitlab.com; empty anywhere else.
 func CompareURL(source, from, to string) string {
-	at, ok := parse(source)
-	if !ok {
+	at := giturl.Parse(source)
+	if at.Owner() == "" {
 		return ""
 	}
 	between := "/compare/" + from + "..." + to
 	switch {
-	case at.host == "gitlab.com":
+	case strings.EqualFold(at.Host(), "gitlab.com"):
 		between = "/-" + between
-	case at.host != "github.com":
+	case !strings.EqualFold(at.Host(), "github.com"):
 		return ""
 	}
-	return "https://" + at.host + "/" + strings.Join(at.path, "/") + between
+	return "https://" + at.Host() + "/" + at.Path() + between
 }
 
 // Compare tells what lies between two commits. The error says that GitHub does

@@ -9,12 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
-
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // PullRequest is one as the forge tells of it.
@@ -71,34 +66,6 @@ type LimitedError struct{ Until time.Time }
 // Error names the time.
 func (e *LimitedError) Error() string {
 	return "the rate limit is used up until " + e.Until.UTC().Format("15:04:05 UTC")
-}
-
-// address is where a repository is, by its URL in any form that git takes.
-type address struct {
-	host string   // without a port
-	path []string // without .git
-	ssh  bool
-}
-
-func parse(repository string) (address, bool) {
-	endpoint, err := transport.NewEndpoint(repository)
-	if err != nil {
-		return address{}, false
-	}
-	parts := strings.Split(strings.Trim(strings.TrimSuffix(endpoint.Path, ".git"), "/"), "/")
-	if len(parts) < 2 {
-		return address{}, false
-	}
-	host := url.URL{Host: endpoint.Host}
-	return address{host.Hostname(), parts, endpoint.Protocol == "ssh"}, true
-}
-
-// https is the address to use with a token: that of SSH becomes HTTPS.
-func (a address) https(repository string) string {
-	if !a.ssh {
-		return repository
-	}
-	return (&url.URL{Scheme: "https", Host: a.host, Path: "/" + path.Join(a.path...) + ".git"}).String()
 }
 
 // httpTransport is one of its own, with limits for a server that never answers.

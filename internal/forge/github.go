@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-github/v88/github"
 	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // GitHub is an App, or a personal access token, at one GitHub.
@@ -109,11 +112,11 @@ func (g *GitHub) host() string { return strings.TrimPrefix(g.api.Hostname(), "ap
 // Repository returns the repository of an address whose host is that of the
 // API, ports aside and without its leading "api."; nil for any other.
 func (g *GitHub) Repository(repository string) *GitHubRepository {
-	at, ok := parse(repository)
-	if !ok || !strings.EqualFold(at.host, g.host()) {
+	at := giturl.Parse(repository)
+	if at.Owner() == "" || !strings.EqualFold(at.Host(), g.host()) {
 		return nil
 	}
-	r := &GitHubRepository{hub: g, owner: at.path[len(at.path)-2], name: at.path[len(at.path)-1]}
+	r := &GitHubRepository{hub: g, owner: path.Base(at.Owner()), name: at.Name()}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if known, ok := g.repositories[r.fullName()]; ok {
@@ -134,12 +137,6 @@ type GitHubRepository struct {
 }
 
 func (r *GitHubRepository) fullName() string { return r.owner + "/" + r.name }
-
-// Address is the one to use with Login, for an address in any form.
-func (r *GitHubRepository) Address(repository string) string {
-	at, _ := parse(repository)
-	return at.https(repository)
-}
 
 // reach returns the installation that may work on the repository.
 func (r *GitHubRepository) reach(ctx context.Context) (*installation, error) {

@@ -11,6 +11,8 @@ import (
 
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // GitLab is a personal, group or project access token at one GitLab.
@@ -48,12 +50,12 @@ func NewGitLab(address, tokenFile, userAgent string) (*GitLab, error) {
 // Repository returns the project of an address at this GitLab, ports aside;
 // nil for any other.
 func (g *GitLab) Repository(repository string) *GitLabRepository {
-	at, ok := parse(repository)
-	if !ok || !strings.EqualFold(at.host, g.url.Hostname()) {
+	at := giturl.Parse(repository)
+	if at.Owner() == "" || !strings.EqualFold(at.Host(), g.url.Hostname()) {
 		return nil
 	}
 	// GitLab itself may be below a path.
-	path := strings.TrimPrefix(strings.Join(at.path, "/"), strings.Trim(g.url.Path+"/", "/")+"/")
+	path := strings.TrimPrefix(at.Path(), strings.Trim(g.url.Path+"/", "/")+"/")
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if known, ok := g.repositories[path]; ok {
@@ -68,12 +70,6 @@ func (g *GitLab) Repository(repository string) *GitLabRepository {
 type GitLabRepository struct {
 	lab  *GitLab
 	path string // with its groups
-}
-
-// Address is the one to use with Login, for an address in any form.
-func (r *GitLabRepository) Address(repository string) string {
-	at, _ := parse(repository)
-	return at.https(repository)
 }
 
 // Login is how git itself signs in.

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // Access names a repository and whose credentials are asked for.
@@ -46,13 +48,13 @@ func (s *Service) connect(access Access) (*remote, Forge, error) {
 	at := s.forge(address)
 	byForge := at != nil && access.From == ""
 	if byForge {
-		address = at.Address(address)
+		address = giturl.Parse(address).HTTPS()
 	}
+	r := &remote{public: giturl.Parse(address).Public()}
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
-		return nil, nil, &Error{Repository: public(address), Doing: "connecting", Err: errors.New("the URL cannot be read"), Remedy: "write https://host/owner/name.git or git@host:owner/name.git"}
+		return nil, nil, &Error{Repository: r.public, Doing: "connecting", Err: errors.New("the URL cannot be read"), Remedy: "write https://host/owner/name.git or git@host:owner/name.git"}
 	}
-	r := &remote{public: public(address)}
 	switch endpoint.Protocol {
 	case "http", "https", "ssh":
 	default:
@@ -152,7 +154,7 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 			if errors.As(err, &status) && status.Response != nil {
 				err = fmt.Errorf("%s answered %s", api, status.Response.Status)
 			}
-			return nil, &Error{Repository: public(endpoint.String()), Doing: "getting a token for the GitHub App of its Secret", Err: err, Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey"}
+			return nil, &Error{Repository: giturl.Parse(endpoint.String()).Public(), Doing: "getting a token for the GitHub App of its Secret", Err: err, Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey"}
 		}
 		return &githttp.BasicAuth{Username: "x-access-token", Password: token}, nil
 	}, nil

@@ -3,9 +3,7 @@ package gitwrite
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -96,25 +94,4 @@ func knownHosts(content string) (ssh.HostKeyCallback, error) {
 		return nil, err
 	}
 	return gitssh.NewKnownHostsCallback(file.Name())
-}
-
-// public is an address without credentials.
-func public(address string) string {
-	u, err := url.Parse(address)
-	if err != nil { // cut by hand what may be credentials
-		scheme, rest, found := strings.Cut(address, "://")
-		if at := strings.LastIndex(rest, "@"); found && at >= 0 {
-			return scheme + "://" + rest[at+1:]
-		}
-		return address
-	}
-	if u.User == nil {
-		return address
-	}
-	if u.Scheme == "ssh" {
-		u.User = url.User(u.User.Username())
-	} else {
-		u.User = nil
-	}
-	return u.String()
 }

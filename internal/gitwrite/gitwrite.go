@@ -18,7 +18,10 @@ import (
 	"sync"
 	"time"
 
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // Options are the settings of a Service.
@@ -50,8 +53,7 @@ type Signature struct{ Name, Email string }
 // Forge is where the pull requests of one repository live; see internal/forge,
 // whose errors say what to do.
 type Forge interface {
-	// Address is where to reach the repository with Login, for its URL.
-	Address(url string) string
+	// Login is how git signs in at the repository's HTTPS address.
 	Login(ctx context.Context) (user, password string, err error)
 	// Author is who we are there; empty where that is not known.
 	Author(ctx context.Context) (name, email string)
@@ -75,7 +77,7 @@ type Service struct {
 	options Options
 
 	mu    sync.Mutex
-	repos map[string]*Repository
+	repos map[identity]*Repository
 }
 
 // New returns a Service.
@@ -83,7 +85,7 @@ func New(options Options) *Service {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Service{options: options, repos: map[string]*Repository{}}
+	return &Service{options: options, repos: map[identity]*Repository{}}
 }
 
 // Repository is one remote repository, reached with one set of credentials.
@@ -99,21 +101,41 @@ type Repository struct {
 	seen map[string]sighting
 }
 
-// identity is the same for spellings of an address that every git server
-// takes for the same repository: a slash or .git at its end.
-func identity(url string) string {
-	return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git")
+// identity is the same for all spellings of a repository's address, as long as
+// the same credentials are used for it.
+type identity struct {
+	address        string
+	user, password string // from the address itself
+	from, project  string
+}
+
+// identify returns the identity of the repository that access names.
+func (s *Service) identify(ctx context.Context, access Access) identity {
+	address := giturl.Parse(access.URL)
+	byForge := access.From == "" && s.forge(access.URL) != nil
+	if byForge { // signs in itself, and by HTTPS alone
+		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
+	}
+
+	id := identity{address: address.ProtocolKey(), from: access.From, project: access.Project}
+	id.user, id.password = address.Login()
+	if address.Protocol() == "ssh" && id.user == "" {
+		id.user = gitssh.DefaultUsername
+	}
+	named := strings.HasPrefix(access.From, "secret:")
+	if named || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
+		id.project = ""
+	}
+	return id
 }
 
 // Open returns the repository that access names: the same one for every
 // spelling of its address, and for all projects but those that have
 // credentials of their own for it.
 func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) {
-	named := strings.HasPrefix(access.From, "secret:")
-	if named || access.From == "" && s.forge(access.URL) != nil || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
-		access.Project = ""
-	}
-	key := identity(access.URL) + " " + access.From + " " + access.Project
+	key := s.identify(ctx, access)
+	access.Project = key.project
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.repos[key]; ok {

@@ -59,7 +59,7 @@ type Engine struct {
 	failures sayings // what was told last on Applications
 	teller   teller
 	memory   memory
-	opened   map[string]map[*gitwrite.Repository]bool // by spec.Address
+	opened   map[string]map[*gitwrite.Repository]bool // by giturl.Address.Key
 	health   health
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
@@ -46,16 +47,11 @@ func (e *Engine) facts(ctx context.Context, img Image) facts {
 		return f
 	}
 	_, from, err := repository.About(ctx, before, defaultPlatform())
-	if err != nil || from.Revision == "" || from.Revision == to.Revision || !sameSource(from.Source, to.Source) {
+	if err != nil || from.Revision == "" || from.Revision == to.Revision || giturl.Parse(from.Source).Key() != giturl.Parse(to.Source).Key() {
 		return f
 	}
 	f.comparison = e.Compare(ctx, to.Source, from.Revision, to.Revision)
 	return f
-}
-
-func sameSource(a, b string) bool {
-	trim := func(s string) string { return strings.TrimSuffix(strings.TrimRight(s, "/"), ".git") }
-	return strings.EqualFold(trim(a), trim(b))
 }
 
 // registryLink is where people look at a tag; empty where registries of its

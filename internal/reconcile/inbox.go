@@ -4,8 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // How long whatever asks for a cycle is gathered: until nothing more has come
@@ -48,7 +48,7 @@ func (b *Inbox) Image(ref image.Ref) { b.put(func(s *Scope) { s.addImage(imageNa
 // which a branch is said to be at head; empty: it is gone. Where it was known to
 // be there, there is nothing to do.
 func (b *Inbox) Pushed(repository, branch, head string) {
-	b.put(func(s *Scope) { s.addPush(spec.Address(repository), branch, head, true) })
+	b.put(func(s *Scope) { s.addPush(giturl.Parse(repository).Key(), branch, head, true) })
 }
 
 func (b *Inbox) put(change func(*Scope)) {

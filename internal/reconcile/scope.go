@@ -14,7 +14,7 @@ import (
 type Scope struct {
 	everything bool
 	images     map[string]bool              // by registry/repository; true: told to us, not by another replica
-	pushes     map[string]map[string]string // what is said of branches' heads, by spec.Address
+	pushes     map[string]map[string]string // what is said of branches' heads, by giturl.Address.Key
 	told       map[string]bool              // which of them were told to us
 	// lost tells that more was said of heads than was kept.
 	lost bool

@@ -7,7 +7,11 @@
 // package policy for how a tag is chosen.
 package spec
 
-import "time"
+import (
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
+)
 
 // Prefix is what the name of every annotation begins with.
 const Prefix = "argocd-image-updater.argoproj.io/"
@@ -54,7 +58,7 @@ func (a Application) Shard() string {
 		return a.String()
 	}
 
-	return Address(a.Target.Repository)
+	return giturl.Parse(a.Target.Repository).Key()
 }
 
 // Broken returns the problems that concern the Application as a whole, and so

@@ -1,0 +1,53 @@
+package gitwrite
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+// TestSpellingsOfOneRepository opens one repository for all spellings of an
+// address, as long as the same credentials are used for it.
+func TestSpellingsOfOneRepository(t *testing.T) {
+	options := Options{
+		Forge: func(url string) Forge {
+			if strings.Contains(url, "github.com") {
+				return struct{ Forge }{}
+			}
+			return nil
+		},
+		Scoped: func(_ context.Context, url string) bool { return url == "https://git.corp/scoped/r" },
+	}
+	service := newService(t, options)
+
+	for _, c := range []struct {
+		what string
+		a, b Access
+		same bool
+	}{
+		{"case, .git and slash", Access{URL: "https://git.corp/o/r"}, Access{URL: "https://Git.Corp/O/r.git/"}, true},
+		{"forms of SSH", Access{URL: "git@git.corp:o/r"}, Access{URL: "ssh://git@git.corp:22/o/r.git"}, true},
+		{"protocols, each with credentials", Access{URL: "https://git.corp/o/r"}, Access{URL: "git@git.corp:o/r"}, false},
+		{"protocols at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "git@github.com:O/R.git"}, true},
+		{"credentials at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "https://ada:s3cret@github.com/o/r"}, true},
+		{"a Secret at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "https://github.com/o/r", From: "secret:a/b"}, false},
+		{"credentials", Access{URL: "https://git.corp/o/r"}, Access{URL: "https://ada:s3cret@git.corp/o/r"}, false},
+		{"users of SSH", Access{URL: "git@git.corp:o/r"}, Access{URL: "bob@git.corp:o/r"}, false},
+		{"projects", Access{URL: "https://git.corp/o/r", Project: "a"}, Access{URL: "https://git.corp/o/r", Project: "b"}, true},
+		{"projects with credentials", Access{URL: "https://git.corp/scoped/r", Project: "a"},
+			Access{URL: "https://git.corp/scoped/r", Project: "b"}, false},
+		{"ports", Access{URL: "https://git.corp:8443/o/r"}, Access{URL: "https://git.corp/o/r"}, false},
+	} {
+		one, err := service.Open(t.Context(), c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := service.Open(t.Context(), c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (one == other) != c.same {
+			t.Errorf("%s: one repository is %t, want %t", c.what, one == other, c.same)
+		}
+	}
+}
