@@ -61,7 +61,7 @@ bench: tools build ## measure time, memory and requests at several sizes, and wr
 
 check: ## check vet, formatting, and that go.mod is tidy
 	go vet ./...
-	@test -z "$$(gofmt -l bench cmd internal)" || { gofmt -l bench cmd internal; echo 'run gofmt -w on these'; exit 1; }
+	@test -z "$$(gofmt -l bench cmd internal test)" || { gofmt -l bench cmd internal test; echo 'run gofmt -w on these'; exit 1; }
 	go mod tidy -diff
 
 lint: bin/golangci-lint ## run the linter

@@ -1,4 +1,4 @@
-package main
+package compatibility
 
 import (
 	"fmt"
@@ -125,8 +125,8 @@ func TestVectors(t *testing.T) {
 				c.checkSpec(t, v)
 			})
 		}
-		if again := c.updater("run", "--once"); strings.Contains(again.stderr, "msg=committed") || strings.Contains(again.stderr, "msg=\"Application changed\"") {
-			t.Errorf("a second cycle writes:\n%s", again.stderr)
+		if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") || strings.Contains(again.Stderr, "msg=\"Application changed\"") {
+			t.Errorf("a second cycle writes:\n%s", again.Stderr)
 		}
 	}
 }

@@ -1,4 +1,7 @@
-package main
+// Package compatibility holds that annotations, arguments and credentials of Argo
+// CD Image Updater mean what they mean there, but for the differences that
+// docs/migrating.md names. The cases are in testdata/compat.
+package compatibility
 
 import (
 	"bytes"
@@ -18,6 +21,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 	"github.com/liverty-music/image-writeback/internal/spec"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // compat is a cluster, a git server and a registry with Applications of which
@@ -32,11 +36,11 @@ type compat struct {
 
 func newCompat(t *testing.T, settings string) *compat {
 	t.Helper()
-	k := newKubernetes(t)
-	git := newGit(t)
-	registry := newRegistry(t)
+	k := harness.NewKubernetes(t)
+	git := harness.NewGit(t)
+	registry := harness.NewRegistry(t)
 	config := fmt.Sprintf("registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
-	return &compat{t, k, git, registry, write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
+	return &compat{t, k, git, registry, harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
 }
 
 // application creates an Application with its repository and its tags.
@@ -60,9 +64,9 @@ func (c *compat) application(namespace, name string, annotations, fields, status
 }
 
 // updater runs a command on the whole cluster.
-func (c *compat) updater(args ...string) result {
+func (c *compat) updater(args ...string) harness.Result {
 	c.t.Helper()
-	return run(c.t, append(args, "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")...)
+	return harness.Run(c.t, append(args, "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")...)
 }
 
 // plan is what the updater would do, by Application.
@@ -70,8 +74,8 @@ func (c *compat) plan() map[string]reconcile.Application {
 	c.t.Helper()
 	var plan reconcile.Plan
 	got := c.updater("plan", "-o", "json")
-	if err := json.Unmarshal([]byte(got.stdout), &plan); err != nil {
-		c.t.Fatalf("%v\n%s\n%s", err, got.stdout, got.stderr)
+	if err := json.Unmarshal([]byte(got.Stdout), &plan); err != nil {
+		c.t.Fatalf("%v\n%s\n%s", err, got.Stdout, got.Stderr)
 	}
 	found := map[string]reconcile.Application{}
 	for _, app := range plan.Applications {
@@ -184,8 +188,8 @@ func TestWatchedCases(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d cases are the same, %d are differences on purpose", same, len(cases), explained)
-	if again := c.updater("run", "--once"); strings.Contains(again.stderr, "msg=committed") {
-		t.Errorf("a second cycle commits:\n%s", again.stderr)
+	if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") {
+		t.Errorf("a second cycle commits:\n%s", again.Stderr)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package compatibility
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // leaked are the forms in which a secret could turn up.
@@ -63,7 +63,7 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	secret("template", "argocd.argoproj.io/secret-type: repo-creds", map[string]string{"url": c.git.URL, "username": "ada", "password": password})
 	t.Setenv("REGISTRY_LOGIN", "ada:"+password)
 	t.Setenv("REGISTRY_BROKEN", token)
-	script := write(t, filepath.Join(t.TempDir(), "login"), "#!/bin/sh\necho "+token+"; echo "+key+" >&2; exit 1\n")
+	script := harness.Write(t, filepath.Join(t.TempDir(), "login"), "#!/bin/sh\necho "+token+"; echo "+key+" >&2; exit 1\n")
 	pulls := map[string]string{"secret": "secret:argocd/good#creds", "wrong": "secret:argocd/wrong#creds", "bare": "secret:argocd/bare#creds", "field": "secret:argocd/good#none",
 		"docker": "pullsecret:argocd/docker", "docker-broken": "pullsecret:argocd/docker-broken", "docker-garbage": "pullsecret:argocd/docker-garbage",
 		"env": "env:REGISTRY_LOGIN", "env-broken": "env:REGISTRY_BROKEN", "script": "ext:" + script, "literal": "ada:" + token}
@@ -96,18 +96,18 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	for _, args := range [][]string{{"plan"}, {"plan", "-o", "json"}, {"plan", "-o", "yaml"}, {"explain", "pull-wrong"}, {"explain", "git-wrong"}, {"run", "--once", "--dry-run", "--log-level", "debug"},
 		{"run", "--once", "--log-level", "debug", "--log-format", "json"}} {
 		got := c.updater(args...)
-		if got.status != 1 {
-			t.Errorf("%v ended with status %d\n%s", args, got.status, got.stderr)
+		if got.Status != 1 {
+			t.Errorf("%v ended with status %d\n%s", args, got.Status, got.Stderr)
 		}
-		said.WriteString(got.stdout + got.stderr)
+		said.WriteString(got.Stdout + got.Stderr)
 	}
-	health := freeAddress(t)
-	edit(t, c.config, "registries:", fmt.Sprintf("web: {listen: %q}\nregistries:", health))
+	health := harness.FreeAddress(t)
+	harness.Edit(t, c.config, "registries:", fmt.Sprintf("web: {listen: %q}\nregistries:", health))
 	ctx, stop := context.WithCancel(t.Context())
 	var log sandbox.Log
-	ended := goRun(ctx, &log, "run", "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")
-	await(t, "a cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
-	said.WriteString(get(t, "http://"+health+"/metrics"))
+	ended := harness.Go(ctx, &log, "run", "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")
+	harness.Await(t, "a cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+	said.WriteString(harness.Get(t, "http://"+health+"/metrics"))
 	stop()
 	if status := <-ended; status != 0 {
 		t.Errorf("the service ended with status %d\n%s", status, log.String())
@@ -136,11 +136,4 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		i := strings.Index(said.String(), "s3cret")
 		t.Errorf("a part of a secret is said: …%s…", said.String()[max(0, i-300):min(said.Len(), i+100)])
 	}
-}
-
-// goRun runs a command line until ctx ends.
-func goRun(ctx context.Context, log *sandbox.Log, args ...string) <-chan int {
-	ended := make(chan int, 1)
-	go func() { ended <- cli.Execute(ctx, cli.Build{}, args, log, log) }()
-	return ended
 }

@@ -1,4 +1,4 @@
-package main
+package writeback
 
 import (
 	"path/filepath"
@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestEveryStrategyAtAPlainRegistry goes the whole way with a registry that
 // lists names alone: manifests and configs are read of what the rules leave.
 func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
-	registry := newRegistry(t)
+	registry := harness.NewRegistry(t)
 	registry.Plain, registry.PageSize = true, 3
 	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	push := func(hours int, platforms []string, tags ...string) string {
@@ -26,7 +27,7 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	latest := push(5, amd, "latest")
 	image := registry.Host() + "/p/app"
 
-	git := newGit(t)
+	git := harness.NewGit(t)
 	rows := map[string]struct{ constraint, annotations, want string }{
 		"semver":       {":^1", "", "newTag: v1.10.0 # held"},
 		"newest":       {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: linux/amd64", "newTag: main-8 # held"},
@@ -38,30 +39,30 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	var apps strings.Builder
 	for name, row := range rows {
 		files[name+"/kustomization.yaml"] = "images:\n- name: " + image + "\n  newTag: v0.1.0 # held\n"
-		apps.WriteString(manifest(name, git.URLOf("o/r"), name, "image-list: app="+image+row.constraint+"\n"+row.annotations))
+		apps.WriteString(harness.Manifest(name, git.URLOf("o/r"), name, "image-list: app="+image+row.constraint+"\n"+row.annotations))
 	}
 	if err := git.Create("o/r", true, files); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	args := []string{"--config", write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"), "--applications", write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
-	explained := run(t, append([]string{"explain", "newest"}, args...)...).mustEnd(t, 0).stdout
+	args := []string{"--config", harness.Write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"), "--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
+	explained := harness.Run(t, append([]string{"explain", "newest"}, args...)...).MustEnd(t, 0).Stdout
 	if !strings.Contains(explained, "platforms     is built for windows/amd64, not for linux/amd64") {
 		t.Errorf("explained:\n%s", explained)
 	}
 	lists := registry.Count("list")
-	run(t, append([]string{"run", "--once"}, args...)...).mustEnd(t, 0)
+	harness.Run(t, append([]string{"run", "--once"}, args...)...).MustEnd(t, 0)
 	if pages := registry.Count("list") - lists; pages != 3 {
 		t.Errorf("%d list requests for five Applications, want 3 pages", pages)
 	}
 	for name, row := range rows {
-		if got := show(t, git, "o/r", name+"/kustomization.yaml"); !strings.Contains(got, row.want) {
+		if got := harness.Show(t, git, "o/r", name+"/kustomization.yaml"); !strings.Contains(got, row.want) {
 			t.Errorf("%s:\n%s\nwant %s", name, got, row.want)
 		}
 	}
-	commitsBefore := len(commits(t, git, "o/r"))
-	run(t, append([]string{"run", "--once"}, args...)...).mustEnd(t, 0)
-	if n := len(commits(t, git, "o/r")); n != commitsBefore {
+	commitsBefore := len(harness.Commits(t, git, "o/r"))
+	harness.Run(t, append([]string{"run", "--once"}, args...)...).MustEnd(t, 0)
+	if n := len(harness.Commits(t, git, "o/r")); n != commitsBefore {
 		t.Errorf("a second run made %d commits", n-commitsBefore)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package writeback
 
 import (
 	"bytes"
@@ -13,17 +13,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestTheMainJob is the story of the README: a dev commit and a prod pull
 // request, then nothing more to do, in a second run with git.cacheDir.
 func TestTheMainJob(t *testing.T) {
-	w := newWorld(t)
-	edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
-	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
-	if got := commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
+	w := harness.NewWorld(t)
+	harness.Edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
+	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
+	if got := harness.Commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
 		t.Errorf("commits: %q", got)
 	}
 	diff, err := w.Git.Run(sandbox.ExampleRepository, "show", "--format=", "--unified=0", "main")
@@ -40,22 +40,22 @@ func TestTheMainJob(t *testing.T) {
 	}
 
 	fetches, pushes := w.Git.Count("fetch"), w.Git.Count("push")
-	second := run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	second := harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
 	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 1 {
 		t.Errorf("the second run: %d fetches, %d pushes, %d pull requests\n%s", w.Git.Count("fetch")-fetches, w.Git.Count("push")-pushes,
-			len(w.GitHub.Pulls(sandbox.ExampleRepository)), second.stderr)
+			len(w.GitHub.Pulls(sandbox.ExampleRepository)), second.Stderr)
 	}
-	if !strings.Contains(second.stderr, "waits on branch image-writeback/argocd/backend-prod") {
-		t.Errorf("the second run does not say what it waits for:\n%s", second.stderr)
+	if !strings.Contains(second.Stderr, "waits on branch image-writeback/argocd/backend-prod") {
+		t.Errorf("the second run does not say what it waits for:\n%s", second.Stderr)
 	}
 
 	// Merged: the Application is up to date, and the next release opens another.
 	if err := w.GitHub.ClosePull(sandbox.ExampleRepository, 1, true); err != nil {
 		t.Fatal(err)
 	}
-	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
 	w.Build("v1.4.0")
-	run(t, in(w, "run", "--once")...).mustEnd(t, 0)
+	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
 	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 2 || pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
 		t.Errorf("pull requests: %+v", pulls)
 	}
@@ -64,25 +64,25 @@ func TestTheMainJob(t *testing.T) {
 // TestTheService runs the real program: a new build becomes a commit without
 // a restart, an idle cycle fetches nothing, and SIGTERM ends it with status 0.
 func TestTheService(t *testing.T) {
-	w := newWorld(t)
-	edit(t, w.Config, "interval: 1s", "interval: 50ms")
-	binary := buildProgram(t)
+	w := harness.NewWorld(t)
+	harness.Edit(t, w.Config, "interval: 1s", "interval: 50ms")
+	binary := harness.Program(t)
 	var stderr bytes.Buffer
-	command := exec.Command(binary, in(w, "run")...)
+	command := exec.Command(binary, harness.In(w, "run")...)
 	command.Stderr = &stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = command.Process.Kill() }()
-	await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
+	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
 	build := w.Build()
-	await(t, "the next commit", func() bool {
-		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	harness.Await(t, "the next commit", func() bool {
+		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
 	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
-	await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
-	if w.Git.Count("fetch") != fetches || len(commits(t, w.Git, sandbox.ExampleRepository)) != 3 {
-		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(commits(t, w.Git, sandbox.ExampleRepository)))
+	harness.Await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
+	if w.Git.Count("fetch") != fetches || len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) != 3 {
+		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(harness.Commits(t, w.Git, sandbox.ExampleRepository)))
 	}
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -101,18 +101,18 @@ func TestTheService(t *testing.T) {
 // TestKilledAtAnyMoment kills the program at many moments of its first cycle;
 // in the end each update is there once.
 func TestKilledAtAnyMoment(t *testing.T) {
-	w := newWorld(t)
-	edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
-	binary := buildProgram(t)
+	w := harness.NewWorld(t)
+	harness.Edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
+	binary := harness.Program(t)
 	for i := range 15 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(40+i*25)*time.Millisecond)
-		_ = exec.CommandContext(ctx, binary, in(w, "run", "--once")...).Run() // killed, or done
+		_ = exec.CommandContext(ctx, binary, harness.In(w, "run", "--once")...).Run() // killed, or done
 		cancel()
 	}
-	if out, err := exec.Command(binary, in(w, "run", "--once")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(binary, harness.In(w, "run", "--once")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if got := commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 {
+	if got := harness.Commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 {
 		t.Errorf("commits: %q", got)
 	}
 	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 {
@@ -123,8 +123,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // fleet is many Applications over fewer image repositories, in one git repository.
 func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *sandbox.Registry, args []string) {
 	t.Helper()
-	git = newGit(t)
-	registry = newRegistry(t)
+	git = harness.NewGit(t)
+	registry = harness.NewRegistry(t)
 	for i := range images {
 		created := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 		repository := fmt.Sprintf("p/team/app%d", i)
@@ -141,23 +141,23 @@ func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *
 		if i%2 == 1 { // another spelling of the same repository
 			url = strings.TrimSuffix(url, ".git") + "/"
 		}
-		manifests.WriteString(manifest(name, url, folder, "image-list: app="+image+":^1.0"))
+		manifests.WriteString(harness.Manifest(name, url, folder, "image-list: app="+image+":^1.0"))
 	}
 	if err := git.Create("o/fleet", true, files); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
-	return git, registry, []string{"run", "--once", "--config", config, "--applications", write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
+	return git, registry, []string{"run", "--once", "--config", config, "--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
 }
 
 func TestTwoHundredApplications(t *testing.T) {
 	git, registry, args := fleet(t, 200, 20)
-	run(t, args...).mustEnd(t, 0)
+	harness.Run(t, args...).MustEnd(t, 0)
 	if registry.Count("list") != 20 || registry.Count("manifest") != 0 || git.Count("fetch") > 2 || git.Count("push") != 1 {
 		t.Errorf("%d lists, %d manifests, %d fetches, %d pushes", registry.Count("list"), registry.Count("manifest"), git.Count("fetch"), git.Count("push"))
 	}
-	got := commits(t, git, "o/fleet")
+	got := harness.Commits(t, git, "o/fleet")
 	if len(got) != 201 {
 		t.Errorf("%d commits", len(got)-1)
 	}
@@ -179,9 +179,8 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 2 {
 		group.Go(func() {
-			var out bytes.Buffer
-			if status := cli.Execute(t.Context(), cli.Build{}, args, &out, &out); status != 0 {
-				t.Errorf("status %d\n%s", status, out.String())
+			if got := harness.RunUntil(t.Context(), args...); got.Status != 0 {
+				t.Errorf("status %d\n%s", got.Status, got.Stderr)
 			}
 		})
 	}
@@ -201,7 +200,7 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 	})
 	group.Wait()
 	count := map[string]int{}
-	for _, subject := range commits(t, git, "o/fleet") {
+	for _, subject := range harness.Commits(t, git, "o/fleet") {
 		count[subject]++
 	}
 	for i := range 60 {
@@ -217,47 +216,45 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var out bytes.Buffer
-	if status := cli.Execute(ctx, cli.Build{}, in(w, "run", "--once"), &out, &out); status != 130 {
-		t.Errorf("status %d\n%s", status, out.String())
-	}
+
+	harness.RunUntil(ctx, harness.In(w, "run", "--once")...).MustEnd(t, 130)
 }
 
 func TestDryRunWritesNothing(t *testing.T) {
-	w := newWorld(t)
-	got := run(t, in(w, "run", "--once", "--dry-run")...).mustEnd(t, 0)
-	if strings.Count(got.stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 0 {
-		t.Errorf("%d pushes\n%s", w.Git.Count("push"), got.stderr)
+	w := harness.NewWorld(t)
+	got := harness.Run(t, harness.In(w, "run", "--once", "--dry-run")...).MustEnd(t, 0)
+	if strings.Count(got.Stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 0 {
+		t.Errorf("%d pushes\n%s", w.Git.Count("push"), got.Stderr)
 	}
 }
 
 func TestFlagsBeatTheEnvironment(t *testing.T) {
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	t.Setenv("IMAGE_WRITEBACK_CONFIG", w.Config)
 	t.Setenv("IMAGE_WRITEBACK_APPLICATIONS", w.Applications)
 	t.Setenv("IMAGE_WRITEBACK_LOG_FORMAT", "json")
-	if got := run(t, "run", "--once", "--dry-run").mustEnd(t, 0); !strings.Contains(got.stderr, `"msg":"cycle done"`) {
-		t.Errorf("the environment is not read:\n%s", got.stderr)
+	if got := harness.Run(t, "run", "--once", "--dry-run").MustEnd(t, 0); !strings.Contains(got.Stderr, `"msg":"cycle done"`) {
+		t.Errorf("the environment is not read:\n%s", got.Stderr)
 	}
-	if got := run(t, "run", "--once", "--dry-run", "--log-format", "text").mustEnd(t, 0); !strings.Contains(got.stderr, `msg="cycle done"`) {
-		t.Errorf("the flag does not beat it:\n%s", got.stderr)
+	if got := harness.Run(t, "run", "--once", "--dry-run", "--log-format", "text").MustEnd(t, 0); !strings.Contains(got.Stderr, `msg="cycle done"`) {
+		t.Errorf("the flag does not beat it:\n%s", got.Stderr)
 	}
 	t.Setenv("IMAGE_WRITEBACK_DRY_RUN", "maybe")
-	if got := run(t, "run", "--once").mustEnd(t, 2); !strings.Contains(got.stderr, "IMAGE_WRITEBACK_DRY_RUN") {
-		t.Errorf("stderr: %s", got.stderr)
+	if got := harness.Run(t, "run", "--once").MustEnd(t, 2); !strings.Contains(got.Stderr, "IMAGE_WRITEBACK_DRY_RUN") {
+		t.Errorf("stderr: %s", got.Stderr)
 	}
 }
 
 func TestUsage(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
-	bad := write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: all}\n")
-	hub := write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
-	api := write(t, filepath.Join(dir, "api.yaml"), "git: {commitVia: github-api}\ngithub: {tokenFile: "+bad+"}\n")
-	apps := write(t, filepath.Join(dir, "apps.yaml"), "{}")
+	bad := harness.Write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: all}\n")
+	hub := harness.Write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
+	api := harness.Write(t, filepath.Join(dir, "api.yaml"), "git: {commitVia: github-api}\ngithub: {tokenFile: "+bad+"}\n")
+	apps := harness.Write(t, filepath.Join(dir, "apps.yaml"), "{}")
 	for _, c := range []struct {
 		args []string
 		want string
@@ -276,8 +273,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"test", "nginx", "--allow-tags", "v"}, "--allow-tags"},
 		{[]string{"test", "nginx:^one"}, "no range of versions"},
 	} {
-		if got := run(t, c.args...); got.status != 2 || !strings.Contains(got.stderr, c.want) || got.stdout != "" {
-			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.status, got.stdout, got.stderr, c.want)
+		if got := harness.Run(t, c.args...); got.Status != 2 || !strings.Contains(got.Stderr, c.want) || got.Stdout != "" {
+			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.Status, got.Stdout, got.Stderr, c.want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {

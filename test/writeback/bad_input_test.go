@@ -1,4 +1,4 @@
-package main
+package writeback
 
 import (
 	"fmt"
@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestBadInput gives each Application something else that is wrong. Each gets
 // one clear message, the status is 1, and the Application that is right is done.
 func TestBadInput(t *testing.T) {
 	t.Parallel() // it waits for a registry that never answers
-	git := newGit(t)
-	registry := newRegistry(t)
+	git := harness.NewGit(t)
+	registry := harness.NewRegistry(t)
 	registry.Push("p/app", sandbox.Build{Created: time.Now()}, "v1.1.0")
 	faults := map[string]http.HandlerFunc{
 		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
@@ -73,18 +74,18 @@ func TestBadInput(t *testing.T) {
 		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name, map[string]string{"401": "set credentials for", "404": "check the image's name",
 			"429": "limits requests", "500": "has trouble", "garbage": "no registry's answer", "never": "did not answer within"}[name]}
 	}
-	apps := manifest("right", git.URLOf("o/r"), "good", good)
+	apps := harness.Manifest("right", git.URLOf("o/r"), "good", good)
 	for name, r := range rows {
-		apps += manifest("bad-"+strings.ToLower(name), git.URLOf("o/r"), r.path, r.annotations)
+		apps += harness.Manifest("bad-"+strings.ToLower(name), git.URLOf("o/r"), r.path, r.annotations)
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
-	write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
-	config := write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
+	harness.Write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
+	harness.Write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
 	begin := time.Now()
-	got := run(t, "run", "--once", "--config", config, "--applications", filepath.Join(dir, "apps")).mustEnd(t, 1)
+	got := harness.Run(t, "run", "--once", "--config", config, "--applications", filepath.Join(dir, "apps")).MustEnd(t, 1)
 	t.Logf("the cycle took %s", time.Since(begin).Round(time.Second))
-	lines := strings.Split(got.stderr, "\n")
+	lines := strings.Split(got.Stderr, "\n")
 	for name, r := range rows {
 		var own []string
 		for _, line := range lines {
@@ -96,10 +97,10 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %d messages, want one with %q:\n%s", name, len(own), r.want, strings.Join(own, "\n"))
 		}
 	}
-	if !strings.Contains(got.stderr, "garbage.yaml: the file cannot be read: ") {
-		t.Errorf("the file that cannot be parsed is not named:\n%s", got.stderr)
+	if !strings.Contains(got.Stderr, "garbage.yaml: the file cannot be read: ") {
+		t.Errorf("the file that cannot be parsed is not named:\n%s", got.Stderr)
 	}
-	if subjects := commits(t, git, "o/r"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
+	if subjects := harness.Commits(t, git, "o/r"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
 		t.Errorf("commits %q", subjects)
 	}
 }
@@ -123,23 +124,23 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			git, alive, args := fleet(t, 1, 1)
-			dying := newRegistry(t)
+			dying := harness.NewRegistry(t)
 			dying.Fault = c.fault
 			var apps strings.Builder
 			for i := range 40 {
-				apps.WriteString(manifest(fmt.Sprintf("dying-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dying.Host(), i)))
+				apps.WriteString(harness.Manifest(fmt.Sprintf("dying-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dying.Host(), i)))
 			}
 			dir := t.TempDir()
-			config := write(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n", dying.Host(), dying.URL, alive.Host(), alive.URL))
-			more := write(t, filepath.Join(dir, "apps.yaml"), apps.String())
-			got := run(t, append(args, "--applications", more, "--config", config)...).mustEnd(t, 1)
-			if n := strings.Count(got.stderr, c.said); n < c.times {
-				t.Errorf("%d messages with %q, want at least %d:\n%s", n, c.said, c.times, got.stderr)
+			config := harness.Write(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n", dying.Host(), dying.URL, alive.Host(), alive.URL))
+			more := harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())
+			got := harness.Run(t, append(args, "--applications", more, "--config", config)...).MustEnd(t, 1)
+			if n := strings.Count(got.Stderr, c.said); n < c.times {
+				t.Errorf("%d messages with %q, want at least %d:\n%s", n, c.said, c.times, got.Stderr)
 			}
 			if n := dying.Count("ping"); n > c.requests {
 				t.Errorf("%d requests, want at most %d", n, c.requests)
 			}
-			if subjects := commits(t, git, "o/fleet"); len(subjects) != 2 || alive.Count("list") != 1 {
+			if subjects := harness.Commits(t, git, "o/fleet"); len(subjects) != 2 || alive.Count("list") != 1 {
 				t.Errorf("commits %q", subjects)
 			}
 		})

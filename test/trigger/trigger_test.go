@@ -1,4 +1,4 @@
-package main
+package trigger
 
 import (
 	"bufio"
@@ -22,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 const webhookSecret = "between-us"
@@ -29,7 +30,7 @@ const webhookSecret = "between-us"
 // listening is the service of an example that takes events in; its interval is
 // an hour, so that nothing but events makes it work.
 type listening struct {
-	*service
+	*harness.Service
 	world  *sandbox.World
 	events string // address
 }
@@ -37,10 +38,10 @@ type listening struct {
 // listen starts the service with a configuration to which events are added.
 func listen(t *testing.T, w *sandbox.World, config string, more ...string) *listening {
 	t.Helper()
-	address, secret := freeAddress(t), write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
+	address, secret := harness.FreeAddress(t), harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
 	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", address, secret, secret) + strings.Join(more, "")
-	s := &listening{service: serve(t, config, "--applications", w.Applications), world: w, events: address}
-	s.says("cycle done", 1)
+	s := &listening{Service: harness.Serve(t, config, "--applications", w.Applications), world: w, events: address}
+	s.Says("cycle done", 1)
 	return s
 }
 
@@ -52,31 +53,31 @@ func harborEvent(image, tag string) string {
 
 // image sends the event that an image was pushed.
 func (s *listening) image(image, tag, secret string) int {
-	s.t.Helper()
+	s.T.Helper()
 	return s.post("harbor", harborEvent(image, tag), http.Header{"Authorization": {secret}})
 }
 
 // pushed sends the event that main of the example has moved.
 func (s *listening) pushed(head string) {
-	s.t.Helper()
+	s.T.Helper()
 	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head, s.world.Git.URLOf(sandbox.ExampleRepository))
 	mac := hmac.New(sha256.New, []byte(webhookSecret))
 	_, _ = mac.Write([]byte(body))
 	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
-		s.t.Fatalf("a push event: %d", status)
+		s.T.Fatalf("a push event: %d", status)
 	}
 }
 
 func (s *listening) post(kind, body string, header http.Header) int {
-	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.events+"/webhook?type="+kind, strings.NewReader(body))
+	s.T.Helper()
+	request, err := http.NewRequestWithContext(s.T.Context(), http.MethodPost, "http://"+s.events+"/webhook?type="+kind, strings.NewReader(body))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	request.Header = header
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	_ = response.Body.Close()
 	return response.StatusCode
@@ -95,24 +96,24 @@ func (a asked) since(b asked) asked {
 }
 
 func (s *listening) landed(build string) {
-	s.t.Helper()
-	await(s.t, "the commit of "+build, func() bool {
-		return strings.Contains(show(s.t, s.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	s.T.Helper()
+	harness.Await(s.T, "the commit of "+build, func() bool {
+		return strings.Contains(harness.Show(s.T, s.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
 }
 
 // TestEvents follows a service that is told of images and of pushes: each event
 // leads to just the requests that it needs.
 func TestEvents(t *testing.T) {
-	w := newWorld(t)
-	s := listen(t, w, readFile(t, w.Config))
+	w := harness.NewWorld(t)
+	s := listen(t, w, harness.ReadFile(t, w.Config))
 	cycles := 1
 	step := func(what string, do func(), want asked) {
 		t.Helper()
 		before := s.asked()
 		do()
 		cycles++
-		s.says("cycle done", cycles)
+		s.Says("cycle done", cycles)
 		if got := s.asked().since(before); got != want {
 			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
@@ -151,7 +152,7 @@ func TestEvents(t *testing.T) {
 	step("a push by somebody else", func() { s.pushed(head()) }, asked{advertise: 1, fetch: 1})
 
 	// Somebody has put an older tag there: what was chosen is remembered.
-	old := strings.Replace(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build, "latest", 1)
+	old := strings.Replace(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build, "latest", 1)
 	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: old}); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestEvents(t *testing.T) {
 	if got := s.asked().since(before); got != (asked{list: 1, push: 1}) {
 		t.Errorf("events that matter to nobody led to %+v", got)
 	}
-	metrics := get(t, "http://"+s.health+"/metrics")
+	metrics := harness.Get(t, "http://"+s.Health+"/metrics")
 	for _, line := range []string{
 		`image_writeback_events_total{result="accepted",type="harbor"} 4`, `image_writeback_events_total{result="forged",type="harbor"} 1`,
 		`image_writeback_events_total{result="malformed",type="harbor"} 1`, `image_writeback_events_total{result="accepted",type="github"} 3`,
@@ -179,10 +180,10 @@ func TestEvents(t *testing.T) {
 			t.Errorf("the metrics lack %s", line)
 		}
 	}
-	if strings.Contains(s.log.String()+metrics, webhookSecret) {
+	if strings.Contains(s.Log.String()+metrics, webhookSecret) {
 		t.Error("the secret is in the log or the metrics")
 	}
-	if !strings.Contains(s.log.String(), `msg="cycle done" about=`+sandbox.ExampleImage+` applications=2`) {
+	if !strings.Contains(s.Log.String(), `msg="cycle done" about=`+sandbox.ExampleImage+` applications=2`) {
 		t.Errorf("the log does not say what a cycle was about")
 	}
 }
@@ -190,8 +191,8 @@ func TestEvents(t *testing.T) {
 // TestAnEventThatFailsIsTriedAgain has the registry fail right when an event
 // comes: it is asked again soon, not in an hour.
 func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
-	w := newWorld(t)
-	s := listen(t, w, readFile(t, w.Config))
+	w := harness.NewWorld(t)
+	s := listen(t, w, harness.ReadFile(t, w.Config))
 	var mu sync.Mutex
 	broken := true
 	w.Registry.Fault = func(rw http.ResponseWriter, _ *http.Request) bool {
@@ -204,7 +205,7 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 	}
 	build := w.Build()
 	s.image(sandbox.ExampleImage, build, webhookSecret)
-	s.says("answered 403 Forbidden", 1)
+	s.Says("answered 403 Forbidden", 1)
 	mu.Lock()
 	broken = false
 	mu.Unlock()
@@ -214,9 +215,9 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 // TestAPushThatCannotBeReadIsTriedAgain has git fail right when somebody's push
 // is told of, which takes back what was written.
 func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
-	w := newWorld(t)
-	s := listen(t, w, readFile(t, w.Config))
-	written := show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile)
+	w := harness.NewWorld(t)
+	s := listen(t, w, harness.ReadFile(t, w.Config))
+	written := harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile)
 	var mu sync.Mutex
 	broken := true
 	w.Git.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
@@ -236,7 +237,7 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.pushed(head)
-	s.says("image cannot be updated", 1)
+	s.Says("image cannot be updated", 1)
 	mu.Lock()
 	broken = false
 	mu.Unlock()
@@ -247,7 +248,7 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 // and tells of the image of one: the other's proposal stays, though nobody asks
 // for its image.
 func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	const other = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/worker"
 	worker := func(tag string) {
 		w.Registry.Push("liverty-music-dev/backend/worker", sandbox.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
@@ -257,8 +258,8 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Add the worker", map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other + "\n  newTag: v1.0.0\n"}); err != nil {
 		t.Fatal(err)
 	}
-	write(t, w.Applications, readFile(t, w.Applications)+"---\n"+manifest("worker-prod", w.Git.URLOf(sandbox.ExampleRepository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
-	config := strings.Replace(readFile(t, w.Config), "pullRequest: {labels: [deploy]}", `pullRequest: {branch: "image-writeback/prod"}`, 1)
+	harness.Write(t, w.Applications, harness.ReadFile(t, w.Applications)+"---\n"+harness.Manifest("worker-prod", w.Git.URLOf(sandbox.ExampleRepository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
+	config := strings.Replace(harness.ReadFile(t, w.Config), "pullRequest: {labels: [deploy]}", `pullRequest: {branch: "image-writeback/prod"}`, 1)
 	s := listen(t, w, config)
 	body := func() string {
 		t.Helper()
@@ -278,8 +279,8 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 	before := s.asked()
 	worker("v1.2.0")
 	s.image(other, "v1.2.0", webhookSecret)
-	await(t, "the newer worker in the pull request", func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
-	s.says("cycle done", 2)
+	harness.Await(t, "the newer worker in the pull request", func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
+	s.Says("cycle done", 2)
 	if diff := body(); !strings.Contains(diff, "+  newTag: v1.3.0") {
 		t.Errorf("what the other one proposes is gone:\n%s", diff)
 	}
@@ -291,21 +292,21 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 // TestPubSub follows messages of Artifact Registry's topic to the commit, and
 // holds what they cost: a list and a push each, and for a burst no more.
 func TestPubSub(t *testing.T) {
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	pubsub, err := sandbox.NewPubSub()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pubsub.Close)
 	t.Setenv(pubsub.Environment())
-	s := listen(t, w, readFile(t, w.Config), "  pubsub: {subscription: "+sandbox.Subscription+"}\n")
+	s := listen(t, w, harness.ReadFile(t, w.Config), "  pubsub: {subscription: "+sandbox.Subscription+"}\n")
 	for i := range 3 {
 		before := s.asked()
 		build := w.Build()
 		pubsub.Pushed(sandbox.ExampleImage, build)
 		pubsub.Pushed(sandbox.ExampleImage, "latest")
 		s.landed(build)
-		s.says("cycle done", i+2)
+		s.Says("cycle done", i+2)
 		if got, want := s.asked().since(before), (asked{list: 1, advertise: 1, push: 1}); got != want {
 			t.Errorf("a build: %+v, want %+v", got, want)
 		}
@@ -316,18 +317,18 @@ func TestPubSub(t *testing.T) {
 // them for images that nobody asks for: its memory stays as it is, and there
 // are no more cycles than one every two seconds.
 func TestFlood(t *testing.T) {
-	w := newWorld(t)
-	address := freeAddress(t)
-	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
-	config := strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+	w := harness.NewWorld(t)
+	address := harness.FreeAddress(t)
+	secret := harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
+	config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
 	var log sandbox.Log
-	command := exec.Command(buildProgram(t), "run", "--config", write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--applications", w.Applications)
+	command := exec.Command(harness.Program(t), "run", "--config", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--applications", w.Applications)
 	command.Stdout, command.Stderr = &log, &log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = command.Process.Kill(); _ = command.Wait() }()
-	await(t, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+	harness.Await(t, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 	send := func(perSecond, seconds int) time.Duration {
 		t.Helper()
 		begin := time.Now()
@@ -345,21 +346,21 @@ func TestFlood(t *testing.T) {
 		return time.Since(begin)
 	}
 	send(10_000, 1) // what it needs at this rate, it has by then
-	before, lists := resident(t, command.Process.Pid, "VmRSS"), w.Registry.Count("list")
+	before, lists := harness.Resident(t, command.Process.Pid, "VmRSS"), w.Registry.Count("list")
 	took := send(10_000, 10)
 	build := w.Build()
 	if err := flood(t.Context(), address, rate.NewLimiter(rate.Inf, 1000), 0, 50); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the commit", func() bool {
-		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	harness.Await(t, "the commit", func() bool {
+		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
 	cycles, most := w.Registry.Count("list")-lists, int(took/(2*time.Second))+3
-	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before, resident(t, command.Process.Pid, "VmHWM"))
+	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before, harness.Resident(t, command.Process.Pid, "VmHWM"))
 	if cycles > most {
 		t.Errorf("%d cycles, at most %d are due", cycles, most)
 	}
-	if after := resident(t, command.Process.Pid, "VmHWM"); after > before+50 {
+	if after := harness.Resident(t, command.Process.Pid, "VmHWM"); after > before+50 {
 		t.Errorf("memory grew from %.0f to %.0f MB", before, after)
 	}
 }

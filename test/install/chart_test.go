@@ -1,4 +1,6 @@
-package main
+// Package install holds what people install: the chart, the container image, the
+// examples and the guides.
+package install
 
 import (
 	"context"
@@ -16,8 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 const (
@@ -41,7 +43,7 @@ func helm(t *testing.T, k *sandbox.Kubernetes, args ...string) string {
 // install installs the chart with the three values and those of a file.
 func install(t *testing.T, k *sandbox.Kubernetes, values string) {
 	t.Helper()
-	file := write(t, filepath.Join(t.TempDir(), "values.yaml"), values)
+	file := harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"), values)
 	helm(t, k, append([]string{"install", "image-writeback", chart, "--values", file}, threeValues...)...)
 }
 
@@ -57,8 +59,8 @@ func installed(t *testing.T, k *sandbox.Kubernetes, w *sandbox.World) string {
 	if !strings.Contains(config, mounted) {
 		t.Fatalf("the App's key is not named:\n%s", config)
 	}
-	key := write(t, filepath.Join(t.TempDir(), "app.pem"), string(w.GitHub.PrivateKey))
-	return write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, mounted, key, 1))
+	key := harness.Write(t, filepath.Join(t.TempDir(), "app.pem"), string(w.GitHub.PrivateKey))
+	return harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, mounted, key, 1))
 }
 
 // forWorld are the values that the sandbox's servers need, with more keys of
@@ -111,7 +113,7 @@ func objects(t *testing.T, k *sandbox.Kubernetes) map[string]string {
 // TestHelm installs the chart with everything turned on, upgrades it, and
 // uninstalls it: each step leaves what it should and nothing else.
 func TestHelm(t *testing.T) {
-	k := newKubernetes(t)
+	k := harness.NewKubernetes(t)
 	if _, err := k.Run("kubectl", "apply", "--server-side", "-f", "../../bin/servicemonitors.yaml"); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestHelm(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := objects(t, k)
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	const everything = `replicas: 3
 writeBackMethods: [git, argocd]
 repositorySecrets: true
@@ -145,11 +147,11 @@ extraVolumeMounts: [{name: ca, mountPath: /etc/ca}]
 imagePullSecrets: [{name: pull}]
 `
 	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: [argocd, team]}\n"+everything))
-	manifest := write(t, filepath.Join(t.TempDir(), "manifest.yaml"), helm(t, k, "get", "manifest", "image-writeback"))
+	manifest := harness.Write(t, filepath.Join(t.TempDir(), "manifest.yaml"), helm(t, k, "get", "manifest", "image-writeback"))
 	if out, err := k.Run("kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", manifest); err != nil || strings.Contains(out, "created") {
 		t.Errorf("the API server does not take the manifests as they are: %v\n%s", err, out)
 	}
-	run(t, "validate", installed(t, k, w)).mustEnd(t, 0)
+	harness.Run(t, "validate", installed(t, k, w)).MustEnd(t, 0)
 	first := objects(t, k)
 	var made []string
 	for name := range first {
@@ -248,13 +250,13 @@ func TestRights(t *testing.T) {
 }
 
 func useRights(t *testing.T, scope string) {
-	k := newKubernetes(t)
+	k := harness.NewKubernetes(t)
 	if err := k.InstallImageUpdaters(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	w.Registry.User, w.Registry.Password = "ada", "s3cret"
-	other := newGit(t)
+	other := harness.NewGit(t)
 	other.Allow = func(user, password string) bool { return user == "ada" && password == "s3cret" }
 	var applications strings.Builder
 	for _, method := range []string{"argocd", "git:repocreds", "git:secret:argocd/git-login"} {
@@ -262,7 +264,7 @@ func useRights(t *testing.T, scope string) {
 		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " + sandbox.ExampleImage + "\n  newTag: v1.2.3\n"}); err != nil {
 			t.Fatal(err)
 		}
-		applications.WriteString(strings.Replace(manifest(name, other.URLOf("o/"+name), "app", "image-list: "+sandbox.ExampleImage+":^1.0\nwrite-back-method: "+method), "spec:", `status:
+		applications.WriteString(strings.Replace(harness.Manifest(name, other.URLOf("o/"+name), "app", "image-list: "+sandbox.ExampleImage+":^1.0\nwrite-back-method: "+method), "spec:", `status:
   sourceType: Kustomize
   summary: {images: ["`+sandbox.ExampleImage+`:v1.2.3"]}
 spec:
@@ -292,7 +294,7 @@ stringData: {username: ada, password: s3cret, url: "`
 	}
 	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
 	config := installed(t, k, w)
-	edit(t, config, "leaderElection:\n", "web: {listen: \"\"}\nleaderElection:\n  leaseDuration: 1s\n")
+	harness.Edit(t, config, "leaderElection:\n", "web: {listen: \"\"}\nleaderElection:\n  leaseDuration: 1s\n")
 	kubeconfig, err := k.KubeconfigOf(t.Context(), "argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)
@@ -303,14 +305,11 @@ stringData: {username: ada, password: s3cret, url: "`
 	}
 	var log sandbox.Log
 	service, stop := context.WithCancel(t.Context())
-	ended := make(chan int)
-	go func() {
-		ended <- cli.Execute(service, cli.Build{}, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
-	}()
+	ended := harness.Go(service, &log, "run", "--config", config, "--kubeconfig", kubeconfig)
 	t.Cleanup(func() { stop(); <-ended })
-	await(t, "three updates; the log:\n"+log.String(), func() bool { return strings.Count(log.String(), "v1.2.3 → v1.3.0") == 3 })
+	harness.Await(t, "three updates; the log:\n"+log.String(), func() bool { return strings.Count(log.String(), "v1.2.3 → v1.3.0") == 3 })
 	unused := grantedAndUnused(t, k)
-	await(t, "every verb that is granted to be used", func() bool { unused = grantedAndUnused(t, k); return len(unused) == 0 || t.Context().Err() != nil })
+	harness.Await(t, "every verb that is granted to be used", func() bool { unused = grantedAndUnused(t, k); return len(unused) == 0 || t.Context().Err() != nil })
 	requests, err := k.Requests("argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)

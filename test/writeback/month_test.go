@@ -1,4 +1,4 @@
-package main
+package writeback
 
 import (
 	"bytes"
@@ -14,9 +14,10 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// story plays testdata/month.txt: the updater in the example's world, with
+// story plays testdata/writeback/month.txt: the updater in the example's world, with
 // people, CI and GitHub around it.
 type story struct {
 	t       *testing.T
@@ -45,23 +46,23 @@ type forgeOfPeople interface {
 // have left, at GitHub and at GitLab.
 func TestMonth(t *testing.T) {
 	t.Run("GitHub", func(t *testing.T) {
-		w := newWorld(t)
+		w := harness.NewWorld(t)
 		(&story{t: t, world: w, forge: w.GitHub, pulls: "pulls", fault: &w.GitHub.Fault}).play()
 	})
 	t.Run("GitLab", func(t *testing.T) {
-		w := newWorld(t)
+		w := harness.NewWorld(t)
 		lab := sandbox.NewGitLab(w.Git)
 		t.Cleanup(lab.Close)
-		token := write(t, filepath.Join(t.TempDir(), "token"), sandbox.GitLabToken)
-		edit(t, w.Config, "github:\n", fmt.Sprintf("gitlab: {url: %s, tokenFile: %s}\ngithub:\n", lab.URL, token))
-		edit(t, w.Config, fmt.Sprintf("  app: {id: %d, privateKeyFile:", sandbox.AppID), "  # ")
+		token := harness.Write(t, filepath.Join(t.TempDir(), "token"), sandbox.GitLabToken)
+		harness.Edit(t, w.Config, "github:\n", fmt.Sprintf("gitlab: {url: %s, tokenFile: %s}\ngithub:\n", lab.URL, token))
+		harness.Edit(t, w.Config, fmt.Sprintf("  app: {id: %d, privateKeyFile:", sandbox.AppID), "  # ")
 		(&story{t: t, world: w, forge: lab, pulls: "merge_requests", fault: &lab.Fault}).play()
 	})
 }
 
 func (s *story) play() {
 	t := s.t
-	script, err := os.ReadFile("testdata/month.txt")
+	script, err := os.ReadFile("../../testdata/writeback/month.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,10 +190,10 @@ func (s *story) lines() []step {
 		return nil
 	})
 	add(`prod runs (\S+)`, func(w []string) error {
-		return contains(show(s.t, s.world.Git, repository, sandbox.ProdFile), "newTag: "+w[0]+"\n")
+		return contains(harness.Show(s.t, s.world.Git, repository, sandbox.ProdFile), "newTag: "+w[0]+"\n")
 	})
 	add(`dev runs the newest build`, func([]string) error {
-		return contains(show(s.t, s.world.Git, repository, sandbox.DevFile), s.world.Newest)
+		return contains(harness.Show(s.t, s.world.Git, repository, sandbox.DevFile), s.world.Newest)
 	})
 	return steps
 }
@@ -244,7 +245,7 @@ func (s *story) git(args ...string) error {
 
 // edit has a colleague change the file of prod on main.
 func (s *story) edit(pattern, to string) error {
-	content := show(s.t, s.world.Git, sandbox.ExampleRepository, sandbox.ProdFile)
+	content := harness.Show(s.t, s.world.Git, sandbox.ExampleRepository, sandbox.ProdFile)
 	edited := regexp.MustCompile(pattern).ReplaceAllString(content, to)
 	return s.world.Git.Commit(sandbox.ExampleRepository, "main", "By hand", map[string]string{sandbox.ProdFile: edited})
 }

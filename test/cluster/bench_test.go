@@ -1,17 +1,15 @@
-package main
+package cluster
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // BenchmarkTenThousandApplications runs the service on a real API server with
@@ -25,45 +23,23 @@ func BenchmarkTenThousandApplications(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	if out, err := build(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	binary := harness.Program(b)
 	for b.Loop() {
 		var log sandbox.Log
-		command := exec.Command(filepath.Join(programDir, "updater"), "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what was built above
+		command := exec.Command(binary, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what was built above
 		command.Stdout, command.Stderr = &log, &log
 		begin := time.Now()
 		if err := command.Start(); err != nil {
 			b.Fatal(err)
 		}
-		awaitWithin(b, 5*time.Minute, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+		harness.AwaitWithin(b, 5*time.Minute, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 		b.ReportMetric(time.Since(begin).Seconds(), "s/first-cycle")
-		b.ReportMetric(resident(b, command.Process.Pid, "VmRSS"), "MB-resident")
-		b.ReportMetric(resident(b, command.Process.Pid, "VmHWM"), "MB-peak")
+		b.ReportMetric(harness.Resident(b, command.Process.Pid, "VmRSS"), "MB-resident")
+		b.ReportMetric(harness.Resident(b, command.Process.Pid, "VmHWM"), "MB-peak")
 		if n := strings.Count(log.String(), "image is up to date"); n != applications {
 			b.Errorf("%d Applications are up to date", n)
 		}
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
 	}
-}
-
-// resident reads a line of the process's status, in megabytes.
-func resident(b testing.TB, pid int, line string) float64 {
-	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for l := range strings.Lines(string(data)) {
-		if fields := strings.Fields(l); len(fields) > 1 && fields[0] == line+":" {
-			kilobytes, err := strconv.ParseFloat(fields[1], 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kilobytes / 1000
-		}
-	}
-	b.Fatalf("no %s", line)
-	return 0
 }

@@ -1,19 +1,20 @@
-package main
+package writeback
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestWhatAPullRequestTells holds that the facts in its text are those of the
 // registry, of the source repository and of the other Applications.
 func TestWhatAPullRequestTells(t *testing.T) {
-	w := newWorld(t)
-	edit(t, w.Applications, "  destination: {server: https://kubernetes.default.svc, namespace: backend}\n",
+	w := harness.NewWorld(t)
+	harness.Edit(t, w.Applications, "  destination: {server: https://kubernetes.default.svc, namespace: backend}\n",
 		"  destination: {server: https://kubernetes.default.svc, namespace: backend}\nstatus:\n  health: {status: Degraded, lastTransitionTime: 2026-11-21T07:30:00Z}\n  summary: {images: ["+sandbox.ExampleImage+":v1.3.0]}\n")
-	run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, 0)
+	harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, 0)
 	pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
 	if len(pulls) != 1 {
 		t.Fatalf("%d pull requests", len(pulls))
@@ -30,8 +31,8 @@ func TestWhatAPullRequestTells(t *testing.T) {
 		}
 	}
 	// How it fares there is told anew, though nothing else has changed.
-	edit(t, w.Applications, "Degraded", "Healthy")
-	run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, 0)
+	harness.Edit(t, w.Applications, "Degraded", "Healthy")
+	harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, 0)
 	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 || !strings.Contains(pulls[0].Body, "💚 Healthy since") || w.Git.Count("push") != 1 {
 		t.Errorf("%d pushes, %+v", w.Git.Count("push"), pulls)
 	}
@@ -40,12 +41,12 @@ func TestWhatAPullRequestTells(t *testing.T) {
 // TestASharedPullRequest is one for several Applications. While one of them
 // cannot be decided, it stays as it is.
 func TestASharedPullRequest(t *testing.T) {
-	w := newWorld(t)
-	edit(t, w.Config, `path: "**/overlays/prod*/**"`, `path: "**"`)
-	edit(t, w.Config, "pullRequest: {", `pullRequest: {branch: "updates/{{.Project}}", `)
+	w := harness.NewWorld(t)
+	harness.Edit(t, w.Config, `path: "**/overlays/prod*/**"`, `path: "**"`)
+	harness.Edit(t, w.Config, "pullRequest: {", `pullRequest: {branch: "updates/{{.Project}}", `)
 	cycle := func(status int) sandbox.Pull {
 		t.Helper()
-		run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).mustEnd(t, status)
+		harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, status)
 		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
 		if len(pulls) != 1 {
 			t.Fatalf("%d pull requests", len(pulls))
@@ -56,12 +57,12 @@ func TestASharedPullRequest(t *testing.T) {
 	if !strings.HasPrefix(first.Title, "backend-dev, backend-prod: server latest → ") || !strings.Contains(first.Title, "server v1.2.3 → v1.3.0") || first.Head != "updates/default" {
 		t.Errorf("%+v", first)
 	}
-	edit(t, w.Applications, "server.update-strategy: newest-build", "server.update-strategy: newest-bild")
+	harness.Edit(t, w.Applications, "server.update-strategy: newest-build", "server.update-strategy: newest-bild")
 	w.Build("v1.4.0")
 	if now := cycle(1); now.HeadSHA != first.HeadSHA || now.Title != first.Title {
 		t.Errorf("%+v", now)
 	}
-	edit(t, w.Applications, "newest-bild", "newest-build")
+	harness.Edit(t, w.Applications, "newest-bild", "newest-build")
 	if now := cycle(0); now.HeadSHA == first.HeadSHA || !strings.Contains(now.Title, "server v1.2.3 → v1.4.0") {
 		t.Errorf("%+v", now)
 	}

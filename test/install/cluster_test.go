@@ -1,11 +1,8 @@
-package main
+package install
 
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/liverty-music/image-writeback/internal/cli"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestInACluster installs the chart into a real API server and runs the service
@@ -24,9 +21,9 @@ import (
 func TestInACluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	k := newKubernetes(t)
-	w := newWorld(t)
-	health, metrics := freeAddress(t), freeAddress(t)
+	k := harness.NewKubernetes(t)
+	w := harness.NewWorld(t)
+	health, metrics := harness.FreeAddress(t), harness.FreeAddress(t)
 	install(t, k, forWorld(w, "", fmt.Sprintf("  web: {listen: %q, metricsListen: %q}\n", health, metrics)))
 	config := installed(t, k, w)
 	kubeconfig, err := k.KubeconfigOf(ctx, "argocd", "image-writeback")
@@ -41,39 +38,36 @@ func TestInACluster(t *testing.T) {
 		}
 	}
 	var log sandbox.Log
-	ended := make(chan int)
 	service, stop := context.WithCancel(ctx)
-	go func() {
-		ended <- cli.Execute(service, cli.Build{}, []string{"run", "--config", config, "--kubeconfig", kubeconfig}, &log, &log)
-	}()
-	await(t, "the first, empty cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+	ended := harness.Go(service, &log, "run", "--config", config, "--kubeconfig", kubeconfig)
+	harness.Await(t, "the first, empty cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 
 	if _, err := k.Run("kubectl", "apply", "-f", w.Applications); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the image to be found not running", func() bool { return strings.Contains(log.String(), "is not among the running images") })
+	harness.Await(t, "the image to be found not running", func() bool { return strings.Contains(log.String(), "is not among the running images") })
 	if w.Git.Count("push") != 0 {
 		t.Error("an image that does not run was updated")
 	}
 	for _, name := range []string{"backend-dev", "backend-prod"} {
 		patch(name, `{"status":{"sourceType":"Kustomize","summary":{"images":["`+sandbox.ExampleImage+`:v1.2.3"]}}}`)
 	}
-	await(t, "the commit and the pull request", func() bool {
-		return len(commits(t, w.Git, sandbox.ExampleRepository)) == 2 && len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1
+	harness.Await(t, "the commit and the pull request", func() bool {
+		return len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) == 2 && len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1
 	})
 	build := w.Build()
 	patch("backend-dev", `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"latest"}}}`)
-	await(t, "the commit after a changed annotation", func() bool {
-		return strings.Contains(show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	harness.Await(t, "the commit after a changed annotation", func() bool {
+		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
-	if got := get(t, "http://"+health+"/healthz") + get(t, "http://"+health+"/readyz"); got != "ok\nok\n" {
+	if got := harness.Get(t, "http://"+health+"/healthz") + harness.Get(t, "http://"+health+"/readyz"); got != "ok\nok\n" {
 		t.Errorf("health: %s", got)
 	}
 	for _, want := range []string{"argocd_image_updater_applications_watched_total 2\n", `argocd_image_updater_images_watched_total{application="backend-dev"} 1`,
 		`argocd_image_updater_images_updated_total{application="backend-dev"} 2`, `argocd_image_updater_images_updated_total{application="backend-prod"} 1`,
 		`argocd_image_updater_images_errors_total{application="backend-dev"} 0`, fmt.Sprintf(`argocd_image_updater_registry_requests_total{registry=%q} `, w.Registry.URL),
 		"argocd_image_updater_k8s_api_requests_total ", "argocd_image_updater_k8s_api_errors_total "} {
-		await(t, "the metric "+want, func() bool { return strings.Contains(get(t, "http://"+metrics+"/metrics"), want) })
+		harness.Await(t, "the metric "+want, func() bool { return strings.Contains(harness.Get(t, "http://"+metrics+"/metrics"), want) })
 	}
 	events, err := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "events"}).Namespace("argocd").List(ctx, metav1.ListOptions{FieldSelector: "reason=ImagesUpdated"})
 	if err != nil || len(events.Items) != 3 {
@@ -93,10 +87,10 @@ func TestInACluster(t *testing.T) {
 		}
 		return len(list.Items)
 	}
-	await(t, "the Event of a failure", func() bool { return warnings() == 1 })
+	harness.Await(t, "the Event of a failure", func() bool { return warnings() == 1 })
 	cycles := strings.Count(log.String(), "cycle done")
 	patch("backend-prod", `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"nothing"}}}`)
-	await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
+	harness.Await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
 	if n := warnings(); n != 1 {
 		t.Errorf("the failure was told %d times", n)
 	}
@@ -107,29 +101,4 @@ func TestInACluster(t *testing.T) {
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
 	}
-}
-
-// freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	response, err := http.Get(url) //nolint:gosec,noctx // of this test's own server
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }

@@ -1,4 +1,4 @@
-package main
+package compatibility
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // agree has the real tool read a vector's file before and after: kustomize for
@@ -76,8 +78,8 @@ func kustomizeBuild(t *testing.T, v vector, content string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if !strings.HasPrefix(strings.ToLower(path.Base(v.File)), "kustomization") {
-		write(t, filepath.Join(dir, "kustomization.yaml"), "resources: [deployment.yaml]\n")
-		write(t, filepath.Join(dir, "deployment.yaml"), deploymentOf(v.Tags))
+		harness.Write(t, filepath.Join(dir, "kustomization.yaml"), "resources: [deployment.yaml]\n")
+		harness.Write(t, filepath.Join(dir, "deployment.yaml"), deploymentOf(v.Tags))
 		var overrides struct {
 			Kustomize struct {
 				Images []string `yaml:"images"`
@@ -92,11 +94,11 @@ func kustomizeBuild(t *testing.T, v vector, content string) string {
 		return tool(t, dir, "kustomize", "build", dir)
 	}
 	for file, text := range v.Files {
-		write(t, filepath.Join(dir, file), text)
+		harness.Write(t, filepath.Join(dir, file), text)
 	}
-	write(t, filepath.Join(dir, v.File), content)
+	harness.Write(t, filepath.Join(dir, v.File), content)
 	folder := filepath.Dir(filepath.Join(dir, v.File))
-	write(t, filepath.Join(folder, "deployment.yaml"), deploymentOf(v.Tags))
+	harness.Write(t, filepath.Join(folder, "deployment.yaml"), deploymentOf(v.Tags))
 	return tool(t, folder, "kustomize", "build", folder)
 }
 
@@ -104,10 +106,10 @@ func kustomizeBuild(t *testing.T, v vector, content string) string {
 func helmTemplate(t *testing.T, v vector, content string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 1.0.0\n")
-	write(t, filepath.Join(dir, "templates", "all.yaml"), "values:\n{{ toYaml .Values | indent 2 }}\n")
+	harness.Write(t, filepath.Join(dir, "Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 1.0.0\n")
+	harness.Write(t, filepath.Join(dir, "templates", "all.yaml"), "values:\n{{ toYaml .Values | indent 2 }}\n")
 	if !strings.Contains(path.Base(v.File), ".argocd-source") {
-		return tool(t, dir, "helm", "template", "r", dir, "--values", write(t, filepath.Join(dir, "v.yaml"), content))
+		return tool(t, dir, "helm", "template", "r", dir, "--values", harness.Write(t, filepath.Join(dir, "v.yaml"), content))
 	}
 	var overrides struct {
 		Helm struct {

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"fmt"
@@ -16,14 +16,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
 )
 
 // TestReplicas strikes the replica that works, in the middle of its cycle, 20
 // times by SIGKILL and 20 times by SIGSTOP for longer than its Lease lasts.
 // Every build becomes one commit for dev and one pull request for prod.
 func TestReplicas(t *testing.T) {
-	k := newKubernetes(t)
-	binary := buildProgram(t)
+	k := harness.NewKubernetes(t)
+	binary := harness.Program(t)
 	for _, way := range []struct {
 		name   string
 		signal syscall.Signal
@@ -66,11 +67,11 @@ type replica struct {
 
 func newDeployment(t *testing.T, k *sandbox.Kubernetes, binary, namespace string) *deployment {
 	t.Helper()
-	w := newWorld(t)
+	w := harness.NewWorld(t)
 	if err := k.Create(t.Context(), "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}"); err != nil {
 		t.Fatal(err)
 	}
-	manifests := strings.ReplaceAll(readFile(t, w.Applications), "namespace: argocd", "namespace: "+namespace)
+	manifests := strings.ReplaceAll(harness.ReadFile(t, w.Applications), "namespace: argocd", "namespace: "+namespace)
 	manifests = strings.ReplaceAll(manifests, "  annotations:\n", "  annotations:\n    argocd-image-updater.argoproj.io/force-update: \"true\"\n")
 	if err := k.Create(t.Context(), "", strings.TrimSpace(manifests)); err != nil {
 		t.Fatal(err)
@@ -126,7 +127,7 @@ func (d *deployment) start() {
 		d.world.Registry.ServeHTTP(w, req)
 	}))
 	d.t.Cleanup(registry.Close)
-	config := write(d.t, filepath.Join(d.t.TempDir(), "config.yaml"), strings.NewReplacer("interval: 1s", "interval: 100ms", d.world.Registry.URL, registry.URL).Replace(readFile(d.t, d.world.Config))+
+	config := harness.Write(d.t, filepath.Join(d.t.TempDir(), "config.yaml"), strings.NewReplacer("interval: 1s", "interval: 100ms", d.world.Registry.URL, registry.URL).Replace(harness.ReadFile(d.t, d.world.Config))+
 		"applications: {namespaces: ["+d.namespace+"]}\nleaderElection: {enabled: true, namespace: "+d.namespace+", leaseDuration: 2s}\n")
 	r.command = exec.Command(d.binary, "run", "--config", config, "--kubeconfig", d.kubeconfig)
 	r.command.Stderr = r.log
@@ -142,7 +143,7 @@ func (d *deployment) start() {
 // that follow, and waits until the build has landed all the same.
 func (d *deployment) strike(signal syscall.Signal, release string) (build string) {
 	d.t.Helper()
-	await(d.t, "two replicas", func() bool { return d.leases() == 2 })
+	harness.Await(d.t, "two replicas", func() bool { return d.leases() == 2 })
 	build = d.world.Build(release)
 	d.mu.Lock()
 	d.fuse, d.signal = 1+rand.N(8), signal
@@ -154,7 +155,7 @@ func (d *deployment) strike(signal syscall.Signal, release string) (build string
 	}
 	build = d.landed(release, build)
 	if signal == syscall.SIGSTOP {
-		await(d.t, "the Lease of the halted replica to be cleared away", func() bool { return d.leases() == 1 })
+		harness.Await(d.t, "the Lease of the halted replica to be cleared away", func() bool { return d.leases() == 1 })
 		if err := struck.command.Process.Signal(syscall.SIGCONT); err != nil {
 			d.t.Fatal(err)
 		}
@@ -169,11 +170,11 @@ func (d *deployment) strike(signal syscall.Signal, release string) (build string
 // which it merges.
 func (d *deployment) landed(release, build string) string {
 	d.t.Helper()
-	await(d.t, "the build for dev", func() bool {
-		return strings.Contains(show(d.t, d.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+	harness.Await(d.t, "the build for dev", func() bool {
+		return strings.Contains(harness.Show(d.t, d.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
 	})
 	var number int
-	await(d.t, "the pull request of "+release, func() bool {
+	harness.Await(d.t, "the pull request of "+release, func() bool {
 		for _, p := range d.world.GitHub.Pulls(sandbox.ExampleRepository) {
 			if p.State == "open" && strings.HasSuffix(p.Title, " → "+release) {
 				number = p.Number
@@ -207,53 +208,4 @@ func (d *deployment) eachOnce(builds []string, releases int) {
 		d.t.Errorf("%d pull requests for %d releases: %v", len(pulls), releases, titles)
 	}
 	d.t.Logf("%d builds: each is one commit; %d releases: each is one pull request", len(builds), releases)
-}
-
-// TestReplicasPassEventsOn tells each of two replicas of a build, one after the
-// other, though only one works on the repository.
-func TestReplicasPassEventsOn(t *testing.T) {
-	k := newKubernetes(t)
-	binary := buildProgram(t)
-	w := newWorld(t)
-	kubectl(t, k, "apply", "-f", forced(t, w))
-	secret := write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
-	var replicas []*listening
-	for range 2 {
-		address := freeAddress(t)
-		config := strings.Replace(readFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
-		r := &listening{service: &service{t: t}, world: w, events: address}
-		command := exec.Command(binary, "run", "--config", write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--kubeconfig", k.Kubeconfig)
-		command.Stdout, command.Stderr = &r.log, &r.log
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = command.Process.Signal(syscall.SIGTERM)
-			if err := command.Wait(); err != nil || t.Failed() {
-				t.Errorf("%v; the replica said:\n%s", err, r.log.String())
-			}
-		})
-		replicas = append(replicas, r)
-	}
-	for _, r := range replicas {
-		r.says("this replica takes its share of the work", 1)
-	}
-	await(t, "the first commit", func() bool { return len(commits(t, w.Git, sandbox.ExampleRepository)) == 2 })
-	for range 2 {
-		for _, r := range replicas {
-			build := w.Build()
-			if status := r.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
-				t.Fatalf("status %d", status)
-			}
-			r.landed(build)
-		}
-	}
-	about := `msg="cycle done" about=` + sandbox.ExampleImage
-	cycles := func() int {
-		return strings.Count(replicas[0].log.String(), about) + strings.Count(replicas[1].log.String(), about)
-	}
-	await(t, "the last cycle to be told", func() bool { return cycles() >= 4 })
-	if n := cycles(); n != 4 {
-		t.Errorf("%d cycles for four events", n)
-	}
 }

@@ -1,0 +1,63 @@
+package trigger
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/test/harness"
+)
+
+// TestReplicasPassEventsOn tells each of two replicas of a build, one after the
+// other, though only one works on the repository.
+func TestReplicasPassEventsOn(t *testing.T) {
+	k := harness.NewKubernetes(t)
+	binary := harness.Program(t)
+	w := harness.NewWorld(t)
+	harness.Kubectl(t, k, "apply", "-f", harness.ForceUpdate(t, w))
+	secret := harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
+	var replicas []*listening
+	for range 2 {
+		address := harness.FreeAddress(t)
+		config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+		r := &listening{Service: &harness.Service{T: t}, world: w, events: address}
+		command := exec.Command(binary, "run", "--config", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--kubeconfig", k.Kubeconfig)
+		command.Stdout, command.Stderr = &r.Log, &r.Log
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = command.Process.Signal(syscall.SIGTERM)
+			if err := command.Wait(); err != nil || t.Failed() {
+				t.Errorf("%v; the replica said:\n%s", err, r.Log.String())
+			}
+		})
+		replicas = append(replicas, r)
+	}
+	for _, r := range replicas {
+		r.Says("this replica takes its share of the work", 1)
+	}
+	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) == 2 })
+	for range 2 {
+		for _, r := range replicas {
+			build := w.Build()
+			if status := r.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
+				t.Fatalf("status %d", status)
+			}
+			r.landed(build)
+		}
+	}
+	about := `msg="cycle done" about=` + sandbox.ExampleImage
+	cycles := func() int {
+		return strings.Count(replicas[0].Log.String(), about) + strings.Count(replicas[1].Log.String(), about)
+	}
+	harness.Await(t, "the last cycle to be told", func() bool { return cycles() >= 4 })
+	if n := cycles(); n != 4 {
+		t.Errorf("%d cycles for four events", n)
+	}
+}
