@@ -14,7 +14,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
-const vectorDir = "../../testdata/kustomization"
+const vectorDir = "../../testdata/manifest/kustomization"
 
 type editVector struct {
 	Name  string `yaml:"name"`
