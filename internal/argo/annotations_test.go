@@ -99,7 +99,7 @@ func describe(u spec.Image) string {
 		allow = u.Policy.Allow.String()
 	}
 	for _, pair := range [][2]string{{"allow", allow}, {"ignore", strings.Join(u.Policy.Ignore, ",")}, {"platforms", strings.Join(u.Platforms, ",")},
-		{"credentials", u.Credentials}, {"kustomize", u.KustomizeName}, {"live", u.Live.Version()}} {
+		{"credentials", u.Credentials}, {"kustomize", u.KustomizeName}, {"live", u.Live.Version.String()}} {
 		if pair[1] != "" {
 			s += " " + pair[0] + "=" + pair[1]
 		}

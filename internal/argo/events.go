@@ -15,11 +15,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// ImageChange is one image that was set to another version.
-type ImageChange struct{ Image, Old, New string }
-
 // eventAnnotations are those of Argo CD Image Updater's events.
-func eventAnnotations(changes []ImageChange) map[string]string {
+func eventAnnotations(changes []image.Change) map[string]string {
 	annotations := map[string]string{}
 	for i, c := range changes {
 		name := c.Image
@@ -29,8 +26,8 @@ func eventAnnotations(changes []ImageChange) map[string]string {
 		at := fmt.Sprintf("argocd-image-updater.image-%d/", i)
 		annotations[at+"full-image-name"] = c.Image
 		annotations[at+"image-name"] = name
-		annotations[at+"old-tag"] = c.Old
-		annotations[at+"new-tag"] = c.New
+		annotations[at+"old-tag"] = c.Old.String()
+		annotations[at+"new-tag"] = c.New.String()
 	}
 	return annotations
 }
@@ -42,7 +39,7 @@ type Event struct {
 	Warning bool
 	Reason  string // one word, such as ImagesUpdated
 	Message string
-	Changes []ImageChange // of images that were updated
+	Changes []image.Change // of images that were updated
 }
 
 // Tell leaves an Event on an Application, by its UID. The error says what to grant.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // branchUpdate is one branch with the commits that are to be put on it.
@@ -130,7 +132,7 @@ func (w *writing) message(works []int) (string, error) {
 		signOff = &w.author
 	}
 	var names []string
-	var changes []Change
+	var changes []image.Change
 	for _, i := range works {
 		names = append(names, w.works[i].Name)
 		changes = append(changes, w.outcomes[i].Changes...)

@@ -12,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -58,10 +59,10 @@ func propose(file, to string) Work {
 	const from = "v0"
 	w := setTag(file, from, to)
 	w.Write = "image-writeback/argocd/" + filepath.Dir(file)
-	w.Planned = []Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: from, New: to}}
+	w.Planned = []image.Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: image.ParseVersion(from), New: image.ParseVersion(to)}}
 	w.PullRequest = &PullRequest{
-		Title:  func(c []Change) string { return fmt.Sprintf("%s: %s → %s", file, c[0].Old, c[0].New) },
-		Body:   func(_ context.Context, c []Change) string { return "now " + c[0].New },
+		Title:  func(c []image.Change) string { return fmt.Sprintf("%s: %s → %s", file, c[0].Old, c[0].New) },
+		Body:   func(_ context.Context, c []image.Change) string { return "now " + c[0].New.String() },
 		Labels: []string{"deploy"},
 		Ours:   true,
 	}

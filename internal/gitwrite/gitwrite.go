@@ -22,6 +22,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // Options are the settings of a Service.
@@ -196,27 +197,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Change is one image that a commit sets.
-type Change struct {
-	File  string
-	Image string // as the manifest names it
-	Alias string // what people call it
-	Old   string // empty: the file did not set it
-	New   string
-}
-
-// Before is the old version for people; no tag can have parentheses.
-func (c Change) Before() string {
-	if c.Old == "" {
-		return "(none)"
-	}
-	return c.Old
-}
-
 // Edit makes new content of old content, and says what it changed. It is a
 // pure function, since it may be called again on newer content. No changes:
 // there is nothing left to do.
-type Edit func(old []byte) (content []byte, changes []Change, err error)
+type Edit func(old []byte) (content []byte, changes []image.Change, err error)
 
 // CommitAPI makes commits without git's protocol. GitHub signs those that are
 // made so.
@@ -241,7 +225,7 @@ type Work struct {
 	Edit   Edit
 	// Planned are the changes as the plan has them, by which a pull request
 	// that somebody closed is known again.
-	Planned []Change
+	Planned []image.Change
 	// Settled tells that the base holds what is wanted, and that there is
 	// nothing to edit: what is left is a pull request that nobody needs any more.
 	Settled bool
@@ -254,8 +238,8 @@ type Work struct {
 type PullRequest struct {
 	// Title and Body are made of what was changed. Body may ask for what it
 	// tells of; it then does without what it is not told.
-	Title func(changes []Change) string
-	Body  func(ctx context.Context, changes []Change) string
+	Title func(changes []image.Change) string
+	Body  func(ctx context.Context, changes []image.Change) string
 	// Key changes whenever they would say something else of the same changes.
 	Key       string
 	Labels    []string
@@ -272,7 +256,7 @@ type PullRequest struct {
 type Outcome struct {
 	Application string
 	Commit      string // empty: none was needed
-	Changes     []Change
+	Changes     []image.Change
 	// PullRequestURL is where a person looks at it; Opened tells that it is new.
 	PullRequestURL string
 	Opened         bool

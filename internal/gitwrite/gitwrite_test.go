@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -59,11 +60,11 @@ func open(t *testing.T, s *Service, url string) *Repository {
 
 // setTag replaces one tag by another, and does nothing where neither is there.
 func setTag(file, from, to string) Work {
-	return Work{Application: "argocd/" + file, Name: file, Base: "main", File: file, Edit: func(old []byte) ([]byte, []Change, error) {
+	return Work{Application: "argocd/" + file, Name: file, Base: "main", File: file, Edit: func(old []byte) ([]byte, []image.Change, error) {
 		if !bytes.Contains(old, []byte("tag: "+from+"\n")) {
 			return old, nil, nil
 		}
-		return bytes.Replace(old, []byte("tag: "+from+"\n"), []byte("tag: "+to+"\n"), 1), []Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: from, New: to}}, nil
+		return bytes.Replace(old, []byte("tag: "+from+"\n"), []byte("tag: "+to+"\n"), 1), []image.Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: image.ParseVersion(from), New: image.ParseVersion(to)}}, nil
 	}}
 }
 

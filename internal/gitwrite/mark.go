@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // mark is what we know our pull requests by. It stands in their body as a
@@ -33,15 +34,15 @@ const (
 
 // changeID is a change as a place and a version, short, since a body has room
 // for 65,536 characters. It says nothing of the version before.
-func changeID(c Change) string {
+func changeID(c image.Change) string {
 	place := sha256.Sum256([]byte(c.File + "\n" + c.Image))
-	version := sha256.Sum256([]byte(c.New))
+	version := sha256.Sum256([]byte(c.New.String()))
 	return hex.EncodeToString(place[:3]) + "-" + hex.EncodeToString(version[:3])
 }
 
 // within tells whether all places of a mark are among those of some changes:
 // what was proposed there is proposed anew by them.
-func (m mark) within(changes []Change) bool {
+func (m mark) within(changes []image.Change) bool {
 	places := map[string]bool{}
 	for _, c := range changes {
 		place, _, _ := strings.Cut(changeID(c), "-")
@@ -74,7 +75,7 @@ func markOf(body string) (m mark, ok bool) {
 // the closed ones of its head, newest first: the newest that proposed it
 // decides. title is the one that the change would have, for pull requests that
 // have lost their mark.
-func declined(closed []forge.PullRequest, c Change, title string) *forge.PullRequest {
+func declined(closed []forge.PullRequest, c image.Change, title string) *forge.PullRequest {
 	for i, pr := range closed {
 		m, marked := markOf(pr.Body)
 		if marked && !slices.Contains(m.Changes, changeID(c)) || !marked && pr.Title != title {

@@ -32,19 +32,19 @@ func ParseMessage(text string) (*Message, error) {
 		return nil, err
 	}
 	m := &Message{t}
-	_, err = m.render("app", []Change{{Image: "image", Old: "1", New: "2"}})
+	_, err = m.render("app", []image.Change{{Image: "image", Old: image.Version{Tag: "1"}, New: image.Version{Tag: "2"}}})
 	return m, err
 }
 
 type messageChange struct{ Image, OldTag, NewTag string }
 
-func (m *Message) render(app string, changes []Change) (string, error) {
+func (m *Message) render(app string, changes []image.Change) (string, error) {
 	data := struct {
 		AppName    string
 		AppChanges []messageChange
 	}{AppName: app}
 	for _, c := range changes {
-		data.AppChanges = append(data.AppChanges, messageChange{repositoryOf(c.Image), c.Old, c.New})
+		data.AppChanges = append(data.AppChanges, messageChange{repositoryOf(c.Image), c.Old.String(), c.New.String()})
 	}
 	var b strings.Builder
 	if err := m.template.Execute(&b, data); err != nil {
@@ -79,7 +79,7 @@ const TrailerKey = "Image-Writeback"
 
 // commitMessage is the rendered template and, in a paragraph of their own, the
 // trailers: Image-Writeback: <file> <image> <old> -> <new>.
-func commitMessage(m *Message, app string, changes []Change, signOff *Signature) (string, error) {
+func commitMessage(m *Message, app string, changes []image.Change, signOff *Signature) (string, error) {
 	text, err := m.render(app, changes)
 	if err != nil {
 		return "", fmt.Errorf("git.message: %w", err)

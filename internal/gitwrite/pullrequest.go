@@ -12,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // request is the pull request of one head branch, and all works that it is for.
@@ -248,7 +249,7 @@ func (w *writing) leaveAlone(ctx context.Context, r *request, person string) err
 }
 
 // list names the new versions in words.
-func list(changes []Change) string {
+func list(changes []image.Change) string {
 	var parts []string
 	for _, c := range changes {
 		parts = append(parts, fmt.Sprintf("%s `%s`", c.Alias, c.New))
@@ -256,8 +257,8 @@ func list(changes []Change) string {
 	return strings.Join(parts, ", ")
 }
 
-func (w *writing) planned(r *request) []Change {
-	var all []Change
+func (w *writing) planned(r *request) []image.Change {
+	var all []image.Change
 	for _, i := range r.works {
 		all = append(all, w.works[i].Planned...)
 	}
@@ -348,7 +349,7 @@ func (w *writing) offer(ctx context.Context) {
 		if !r.asked || r.settled {
 			continue
 		}
-		var changes []Change
+		var changes []image.Change
 		for _, i := range r.works {
 			o := &w.outcomes[i]
 			if o.Err != nil || o.Note != "" || w.works[i].Settled {
@@ -387,7 +388,7 @@ func (w *writing) offer(ctx context.Context) {
 // supersede closes open pull requests of ours from other branches that propose
 // something else for the same places: a template of git-branch makes another
 // branch for each version. One that anybody else has worked on stays.
-func (w *writing) supersede(ctx context.Context, r *request, changes []Change, url string) error {
+func (w *writing) supersede(ctx context.Context, r *request, changes []image.Change, url string) error {
 	for head, old := range w.open {
 		m, ok := markOf(old.Body)
 		if !ok || old.Base != r.base || !m.within(changes) || slices.ContainsFunc(w.requests, func(other *request) bool { return other.head == head }) {
@@ -423,7 +424,7 @@ func (w *writing) withdraw(ctx context.Context, pr forge.PullRequest, why string
 
 // propose opens a pull request, or gives an open one the text of what it
 // proposes now. A text that says that already is left as people have edited it.
-func (w *writing) propose(ctx context.Context, r *request, changes []Change) (url string, opened bool, err error) {
+func (w *writing) propose(ctx context.Context, r *request, changes []image.Change) (url string, opened bool, err error) {
 	m := mark{Key: r.key}
 	for _, c := range changes {
 		m.Changes = append(m.Changes, changeID(c))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
@@ -70,7 +71,7 @@ func TestAHundredPullRequests(t *testing.T) {
 // pull request, which follows when one of them needs it no more.
 func TestOnePullRequestForSeveral(t *testing.T) {
 	git, hub, client := startHub(t, 3)
-	shared := &PullRequest{Ours: true, Title: func(c []Change) string { return fmt.Sprintf("%d changes", len(c)) }, Body: func(context.Context, []Change) string { return "all" }}
+	shared := &PullRequest{Ours: true, Title: func(c []image.Change) string { return fmt.Sprintf("%d changes", len(c)) }, Body: func(context.Context, []image.Change) string { return "all" }}
 	works := []Work{propose("f0/k.yaml", "v1"), propose("f1/k.yaml", "v1"), propose("f2/k.yaml", "v1")}
 	for i := range works {
 		works[i].Write, works[i].PullRequest = "updates", shared
@@ -276,7 +277,7 @@ func TestAutoMergeFollowsTheBase(t *testing.T) {
 
 // TestMarks are what we know our pull requests by; see mark.
 func TestMarks(t *testing.T) {
-	c := Change{File: "k.yaml", Image: "ghcr.io/o/app", Old: "v1", New: "v2"}
+	c := image.Change{File: "k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("v1"), New: image.ParseVersion("v2")}
 	m := mark{Key: "k", Changes: []string{changeID(c)}}
 	body := withMark("Text.\n", m)
 	got, ok := markOf(body)
@@ -287,7 +288,7 @@ func TestMarks(t *testing.T) {
 		t.Errorf("%q", again)
 	}
 	newer := c
-	newer.New = "v3"
+	newer.New = image.ParseVersion("v3")
 	pull := func(number int, body, title string, merged bool) forge.PullRequest {
 		return forge.PullRequest{Number: number, Body: body, Title: title, Merged: merged}
 	}
@@ -295,7 +296,7 @@ func TestMarks(t *testing.T) {
 	withdrawn.Withdrawn = true
 	for name, c := range map[string]struct {
 		closed []forge.PullRequest
-		change Change
+		change image.Change
 		want   int // number of the one that declined it
 	}{
 		"declined":                    {[]forge.PullRequest{pull(3, body, "", false)}, c, 3},

@@ -28,8 +28,7 @@ type Ref struct {
 	// Repository is the normalised path within the registry; Docker Hub's
 	// official images have their "library/" in it.
 	Repository string
-	Tag        string // empty: none given
-	Digest     string // "sha256:…", empty: none given
+	Version    // zero: none given
 }
 
 // Tag is one tag of a repository as its registry tells of it.
@@ -138,23 +137,6 @@ func CutTag(s string) (name, tag string, found bool) {
 // tags and spelling.
 func (r Ref) SameImage(other Ref) bool {
 	return r.Registry == other.Registry && r.Repository == other.Repository
-}
-
-// Version is what follows the name, as people say it: the tag, tag@digest, the
-// digest alone, or empty.
-func (r Ref) Version() string {
-	return Version(r.Tag, r.Digest)
-}
-
-// Version joins a tag and a digest as they follow a name; both may be empty.
-func Version(tag, digest string) string {
-	switch {
-	case digest == "":
-		return tag
-	case tag == "":
-		return digest
-	}
-	return tag + "@" + digest
 }
 
 // String is the reference as it would be pulled.

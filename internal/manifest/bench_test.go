@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // BenchmarkKustomization sets one image in a kustomization of 2,000 lines.
@@ -19,7 +21,7 @@ func BenchmarkKustomization(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		edited, err := Kustomization{}.Set(src.Bytes(), Entry{Image: "ghcr.io/o/app300", Tag: "v2.0.0"})
+		edited, err := Kustomization{}.Set(src.Bytes(), Entry{Image: "ghcr.io/o/app300", Version: image.Version{Tag: "v2.0.0"}})
 		if err != nil || len(edited) != src.Len()-2 {
 			b.Fatal(err, len(edited), src.Len())
 		}

@@ -19,9 +19,10 @@ import (
 // was where everything is in place. Errors wrap ErrUnreadable or ErrShape.
 // Place is the same for entries that stand in one place of a file.
 type Entry struct {
-	Image  string // with registry, as image-list writes it, without tag and digest
-	Tag    string
-	Digest string // empty: none is written, and one that is there goes
+	Image string // with registry, as image-list writes it, without tag and digest
+	// Version is what to write. Without a digest none is written, and one that
+	// is there is removed.
+	image.Version
 	// KustomizeName is what manifests call the image; empty: Image.
 	KustomizeName string
 	// HelmSpec is the key of a whole reference; where it is empty, HelmName
@@ -31,15 +32,12 @@ type Entry struct {
 
 // Version is what a file says of an image.
 type Version struct {
-	Tag, Digest string
+	image.Version
 	// Found tells that the file says anything at all.
 	Found bool
 	// Missing names a key that the file does not have and that an edit adds.
 	Missing string
 }
-
-// String is the version as people say it.
-func (v Version) String() string { return image.Version(v.Tag, v.Digest) }
 
 // name is what the entry is found by in lists of kustomize.
 func (e Entry) name() string {
@@ -59,16 +57,12 @@ func (e Entry) helmKey() string {
 
 // reference is the image as it would be pulled, under the name given.
 func (e Entry) reference(name string) string {
-	return image.Ref{Name: name, Tag: e.Tag, Digest: e.Digest}.String()
+	return image.Ref{Name: name, Version: e.Version}.String()
 }
 
 // version reads "tag", "tag@digest" or "digest".
 func version(s string) Version {
-	tag, digest, _ := strings.Cut(s, "@")
-	if strings.HasPrefix(tag, "sha256:") && digest == "" {
-		tag, digest = "", tag
-	}
-	return Version{Tag: tag, Digest: digest, Found: s != ""}
+	return Version{Version: image.ParseVersion(s), Found: s != ""}
 }
 
 // referenceVersion is the version of a whole reference, which stands at where.
@@ -77,7 +71,7 @@ func referenceVersion(reference, where string) (Version, error) {
 	if err != nil {
 		return Version{}, fmt.Errorf("%w: %s is %q, which is not an image reference", yamledit.ErrShape, where, reference)
 	}
-	return Version{Tag: ref.Tag, Digest: ref.Digest, Found: true}, nil
+	return Version{Version: ref.Version, Found: true}, nil
 }
 
 // bareName is a reference without tag and digest, whatever it refers to.

@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
@@ -26,7 +27,7 @@ var formats = map[string]format{"kustomization": Kustomization{}, "helmvalues": 
 // TestHostileFiles holds that no file makes a format hang, crash or write
 // something by halves. testdata/compat has what is edited.
 func TestHostileFiles(t *testing.T) {
-	e := Entry{Image: "app", Tag: "2", HelmName: "image.name", HelmTag: "image.tag"}
+	e := Entry{Image: "app", Version: image.Version{Tag: "2"}, HelmName: "image.name", HelmTag: "image.tag"}
 	for name, src := range map[string]string{
 		"a map that takes over itself":   "image: &a\n  <<: *a\n  name: app\n",
 		"a list that takes over itself":  "image: &a\n  <<: [*a, *a]\n",
@@ -63,7 +64,7 @@ func TestHostileFiles(t *testing.T) {
 // TestTwoWishesInOnePlace holds that a format refuses what cannot both be, in
 // every spelling of a name, and takes what is the same.
 func TestTwoWishesInOnePlace(t *testing.T) {
-	e := Entry{Image: "nginx", Tag: "2", HelmName: "image.name", HelmTag: "image.tag"}
+	e := Entry{Image: "nginx", Version: image.Version{Tag: "2"}, HelmName: "image.name", HelmTag: "image.tag"}
 	same, other := e, e
 	same.Image = "docker.io/library/nginx"
 	other.Image, other.Tag = same.Image, "3"
@@ -116,7 +117,7 @@ func FuzzFormats(f *testing.F) {
 		if tag == "" || strings.ContainsAny(tag, "@:/\x00") {
 			return
 		}
-		e := Entry{Image: "app", Tag: tag, HelmName: key + "x", HelmTag: key}
+		e := Entry{Image: "app", Version: image.Version{Tag: tag}, HelmName: key + "x", HelmTag: key}
 		for kind, f := range formats {
 			got, err := f.Set(src, e)
 			if err != nil {

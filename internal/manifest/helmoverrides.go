@@ -5,7 +5,6 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
@@ -46,7 +45,7 @@ func (h HelmOverrides) edit(
 ) (splices []yamledit.Splice, missing []yamledit.Value, err error) {
 	wanted := []namedValue{
 		{e.HelmName, e.spelt(parameter(list, e.HelmName))},
-		{e.HelmTag, image.Version(e.Tag, e.Digest)},
+		{e.HelmTag, e.Version.String()},
 	}
 	if e.HelmSpec != "" {
 		wanted = []namedValue{{e.HelmSpec, e.reference(e.Image)}}

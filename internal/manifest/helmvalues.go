@@ -73,7 +73,7 @@ func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 func sameReference(a, b string) bool {
 	x, errX := image.ParseRunning(a)
 	y, errY := image.ParseRunning(b)
-	return a == b || errX == nil && errY == nil && x.SameImage(y) && x.Version() == y.Version()
+	return a == b || errX == nil && errY == nil && x.SameImage(y) && x.Version == y.Version
 }
 
 // settings are the keys that an entry sets. The image's name stays as the file
@@ -94,7 +94,7 @@ func (e Entry) settings(root *yaml.Node) ([]yamledit.Setting, error) {
 	}
 	return []yamledit.Setting{
 		{Key: key, Value: e.spelt(old)},
-		{Key: yamledit.KeyPath(e.HelmTag), Value: image.Version(e.Tag, e.Digest)},
+		{Key: yamledit.KeyPath(e.HelmTag), Value: e.Version.String()},
 	}, nil
 }
 

@@ -25,7 +25,7 @@ func (Kustomization) Place(e Entry) string { return e.name() }
 // Read returns what the entry of an image says.
 func (Kustomization) Read(src []byte, e Entry) (Version, error) {
 	entry, found, err := readKustomizeImage(src, e.name())
-	return Version{Tag: entry.NewTag, Digest: entry.Digest, Found: found}, err
+	return Version{Version: image.Version{Tag: entry.NewTag, Digest: entry.Digest}, Found: found}, err
 }
 
 // Set sets the entries.

@@ -5,7 +5,6 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
@@ -63,9 +62,9 @@ func (l overrideList) set(format overrideFormat, src []byte, entries []Entry) ([
 	}
 
 	for _, e := range entries {
-		if v, err := format.Read(result, e); err != nil || v.Tag != e.Tag || v.Digest != e.Digest {
+		if v, err := format.Read(result, e); err != nil || v.Version != e.Version {
 			return nil, fmt.Errorf("%w: after the edit, %s does not have %s for %s; two images may use one item there",
-				yamledit.ErrShape, l, image.Version(e.Tag, e.Digest), e.Image)
+				yamledit.ErrShape, l, e.Version, e.Image)
 		}
 	}
 	if err := yamledit.SameExcept(src, result, l.section, l.list); err != nil {

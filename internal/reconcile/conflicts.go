@@ -38,7 +38,7 @@ func conflicts(apps []Application) map[int]map[int]string {
 	for _, at := range order {
 		all := wishes[at]
 		for _, other := range all {
-			if other.edit.version() == all[0].edit.version() {
+			if other.edit.entry.Version == all[0].edit.entry.Version {
 				continue
 			}
 			reason := refusal(apps, at.place, all[0], other)
@@ -62,5 +62,5 @@ func refusal(apps []Application, place string, a, b wish) string {
 		return w.edit.alias + " of " + apps[w.application].String()
 	}
 	return fmt.Sprintf("%s and %s want different versions of %s in one place (%s and %s); give them one policy, or places of their own by the annotations kustomize.image-name or helm.image-tag",
-		name(a), name(b), place, a.edit.version(), b.edit.version())
+		name(a), name(b), place, a.edit.entry.Version, b.edit.entry.Version)
 }

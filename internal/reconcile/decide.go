@@ -105,11 +105,11 @@ func decideImage(app spec.Application, u spec.Image, a answer, at place) Image {
 			err = fmt.Errorf("%s: %w; correct the file", named(file), err)
 		}
 	}
-	i.Current = u.Live.Version()
+	want.old = u.Live.Version
 	if want.saw.Found {
-		i.Current = want.saw.String()
+		want.old = want.saw.Version
 	}
-	want.old = i.Current
+	i.Current = want.old.String()
 	switch {
 	case u.NotLive != "":
 		i.Action, i.Reason = ActionSkip, u.NotLive
@@ -126,7 +126,7 @@ func decideImage(app spec.Application, u spec.Image, a answer, at place) Image {
 	if u.Policy.Strategy == policy.Digest {
 		want.entry.Digest = a.choice.Tag.Digest
 	}
-	i.Candidate, i.Action, i.Reason, i.edit = want.version(), ActionUpToDate, a.choice.Reason, &want
+	i.Candidate, i.Action, i.Reason, i.edit = want.entry.Version.String(), ActionUpToDate, a.choice.Reason, &want
 	if due(u, want) {
 		i.Action = ActionUpdate
 		switch {
@@ -155,7 +155,7 @@ func entryOf(u spec.Image) manifest.Entry {
 func due(u spec.Image, want imageEdit) bool {
 	saw := want.saw
 	if !saw.Found {
-		saw.Tag, saw.Digest = u.Live.Tag, u.Live.Digest
+		saw.Version = u.Live.Version
 	}
 	if u.Policy.Strategy == policy.Digest {
 		return saw.Tag != want.entry.Tag && saw.Found || saw.Digest != want.entry.Digest

@@ -121,7 +121,7 @@ func TestDecide(t *testing.T) {
 				return
 			}
 			got, changes, err := work.Edit([]byte(c.base))
-			if err != nil || string(got) != c.after || len(changes) != 1 || changes[0].Old != c.current || changes[0].New != c.candidate {
+			if err != nil || string(got) != c.after || len(changes) != 1 || changes[0].Old.String() != c.current || changes[0].New.String() != c.candidate {
 				t.Errorf("edited to %q, %+v, %v", got, changes, err)
 			}
 		})

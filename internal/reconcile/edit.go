@@ -19,22 +19,20 @@ type imageEdit struct {
 	entry  manifest.Entry
 	alias  string
 	saw    manifest.Version // what the plan was made on
-	old    string           // the same for people; what runs where the file says nothing
+	old    image.Version    // what it was; what runs where the file says nothing
 }
 
-func (e imageEdit) version() string { return image.Version(e.entry.Tag, e.entry.Digest) }
-
-func (e imageEdit) change(file string) gitwrite.Change {
-	return gitwrite.Change{File: file, Image: e.entry.Image, Alias: e.alias, Old: e.old, New: e.version()}
+func (e imageEdit) change(file string) image.Change {
+	return image.Change{File: file, Image: e.entry.Image, Alias: e.alias, Old: e.old, New: e.entry.Version}
 }
 
 // editFile makes edits on content that may be newer than what the plan saw. A
 // value that is neither what the plan saw nor what it wants was set by
 // somebody else meanwhile: theirs stays, and the next cycle decides anew.
 func editFile(file string, edits []imageEdit) gitwrite.Edit {
-	return func(old []byte) ([]byte, []gitwrite.Change, error) {
+	return func(old []byte) ([]byte, []image.Change, error) {
 		var set []manifest.Entry
-		var changes []gitwrite.Change
+		var changes []image.Change
 		for _, e := range edits {
 			got, err := e.format.Read(old, e.entry)
 			if err != nil {
@@ -128,8 +126,8 @@ func carried(out *Application, at place, file gitwrite.File) (all []*Image) {
 		if err != nil || !head.Found || head.String() == base.String() {
 			continue
 		}
-		entry.Tag, entry.Digest = head.Tag, head.Digest
-		img.edit = &imageEdit{format: at.format, entry: entry, alias: img.Label(), saw: base, old: base.String()}
+		entry.Version = head.Version
+		img.edit = &imageEdit{format: at.format, entry: entry, alias: img.Label(), saw: base, old: base.Version}
 		all = append(all, &img)
 	}
 	return all
@@ -152,7 +150,7 @@ func settled(app spec.Application, out *Application, at place, file gitwrite.Fil
 
 // together makes the edit of all images in one, and tries it. Images that
 // share an anchored value can be set in no other way.
-func together(file gitwrite.File, due []*Image) (gitwrite.Edit, []byte, []gitwrite.Change, error) {
+func together(file gitwrite.File, due []*Image) (gitwrite.Edit, []byte, []image.Change, error) {
 	edits := make([]imageEdit, len(due))
 	for i, img := range due {
 		edits[i] = *img.edit

@@ -40,11 +40,7 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 			fail(o.Application, "writing", "WriteFailed", o.Err.Error())
 		}
 		if o.Written() {
-			changes := make([]argo.ImageChange, len(o.Changes))
-			for i, c := range o.Changes {
-				changes[i] = argo.ImageChange{Image: c.Image, Old: c.Old, New: c.New}
-			}
-			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: changes}})
+			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: o.Changes}})
 		}
 		if o.Opened {
 			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // TestEvents holds what is told of cycles: a failure once, until it was gone.
@@ -22,7 +23,7 @@ func TestEvents(t *testing.T) {
 		}
 		return p
 	}
-	written := gitwrite.Outcome{Application: "argocd/a", Commit: "c", Changes: []gitwrite.Change{{Image: "ghcr.io/o/app", Old: "1", New: "2"}}}
+	written := gitwrite.Outcome{Application: "argocd/a", Commit: "c", Changes: []image.Change{{Image: "ghcr.io/o/app", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}}}
 	opened := written
 	opened.PullRequestURL, opened.Opened = "https://example.com/pull/1", true
 	before := sayings{}

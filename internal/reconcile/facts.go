@@ -39,10 +39,7 @@ func (e *Engine) facts(ctx context.Context, img Image) facts {
 		return f
 	}
 	f.tag = tag
-	before := image.Tag{Name: img.edit.saw.Tag, Digest: img.edit.saw.Digest}
-	if !img.edit.saw.Found {
-		before = image.Tag{Name: img.update.Live.Tag, Digest: img.update.Live.Digest}
-	}
+	before := image.Tag{Name: img.edit.old.Tag, Digest: img.edit.old.Digest}
 	if e.Compare == nil || to.Source == "" || to.Revision == "" || before == (image.Tag{}) {
 		return f
 	}

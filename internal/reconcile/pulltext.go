@@ -7,7 +7,6 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -64,7 +63,7 @@ func ParseTemplate(key, text string) (*template.Template, error) {
 }
 
 // title is "backend-prod: server v1.4.2 → v1.5.0".
-func (t *pullText) title(changes []gitwrite.Change) string {
+func (t *pullText) title(changes []image.Change) string {
 	names := make([]string, len(t.applications))
 	for i, app := range t.applications {
 		names[i] = app.Name
@@ -76,7 +75,7 @@ func (t *pullText) title(changes []gitwrite.Change) string {
 	var parts []string
 	seen := map[string]bool{}
 	for _, c := range changes {
-		if part := fmt.Sprintf("%s %s → %s", c.Alias, short(c.Before()), short(c.New)); !seen[part] {
+		if part := fmt.Sprintf("%s %s → %s", c.Alias, short(c.Before()), short(c.New.String())); !seen[part] {
 			seen[part] = true
 			parts = append(parts, part)
 		}
@@ -104,7 +103,7 @@ func short(version string) string {
 }
 
 // rendered is a text as a template makes it, or as it is.
-func (t *pullText) rendered(with *template.Template, text string, changes []gitwrite.Change) string {
+func (t *pullText) rendered(with *template.Template, text string, changes []image.Change) string {
 	if with == nil {
 		return text
 	}
@@ -113,7 +112,7 @@ func (t *pullText) rendered(with *template.Template, text string, changes []gitw
 		data.Applications = append(data.Applications, TemplateApplication{app.Namespace, app.Name})
 	}
 	for _, c := range changes {
-		one := TemplateChange{Image: c.Image, Alias: c.Alias, Old: c.Before(), New: c.New, File: c.File}
+		one := TemplateChange{Image: c.Image, Alias: c.Alias, Old: c.Before(), New: c.New.String(), File: c.File}
 		if app, img := t.find(c); img != nil {
 			one.Application, one.Reason = app.Name, img.choice.Reason
 		}
@@ -127,7 +126,7 @@ func (t *pullText) rendered(with *template.Template, text string, changes []gitw
 }
 
 // find is the image of the plan that a change was made for.
-func (t *pullText) find(c gitwrite.Change) (*Application, *Image) {
+func (t *pullText) find(c image.Change) (*Application, *Image) {
 	for _, app := range t.applications {
 		for i := range app.Images {
 			if img := &app.Images[i]; img.Image == c.Image && img.File == c.File && img.Label() == c.Alias {
@@ -140,13 +139,13 @@ func (t *pullText) find(c gitwrite.Change) (*Application, *Image) {
 
 // told is a change with all that is told of it.
 type told struct {
-	gitwrite.Change
+	image.Change
 	app   *Application
 	image *Image
 	facts facts
 }
 
-func (t *pullText) body(ctx context.Context, changes []gitwrite.Change) string {
+func (t *pullText) body(ctx context.Context, changes []image.Change) string {
 	var all []told
 	for _, c := range changes[:min(len(changes), maxTold)] {
 		if app, img := t.find(c); img != nil {
@@ -174,7 +173,7 @@ func (t *pullText) table(b *strings.Builder, all []told, total int) {
 	}
 	fmt.Fprintf(b, "Newer images for the %s %s.\n\n| image | old | new | digest | built |\n| --- | --- | --- | --- | --- |\n", kind, strings.Join(names, ", "))
 	for _, c := range all {
-		newer := "`" + c.New + "`"
+		newer := "`" + c.New.String() + "`"
 		if ref, err := image.ParseName(c.Image); err == nil {
 			if link := registryLink(ref, c.facts.tag); link != "" {
 				newer = "[" + newer + "](" + link + ")"

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -20,7 +19,7 @@ var update = flag.Bool("update", false, "write testdata anew")
 const server = "asia-northeast2-docker.pkg.dev/p/backend/server"
 
 // example is a pull request with something to tell in each of its parts.
-func example(t *testing.T) (*pullText, []gitwrite.Change) {
+func example(t *testing.T) (*pullText, []image.Change) {
 	t.Helper()
 	built := time.Date(2026, 11, 20, 8, 11, 2, 0, time.UTC)
 	app := &Application{Namespace: "argocd", Name: "backend-prod", Images: []Image{
@@ -42,7 +41,7 @@ func example(t *testing.T) (*pullText, []gitwrite.Change) {
 			}
 			return f
 		}}
-	return text, []gitwrite.Change{{File: "k.yaml", Image: server, Alias: "server", Old: "v1.4.2", New: "v1.5.0"}, {File: "k.yaml", Image: "nginx", Alias: "web", New: "1.27"}}
+	return text, []image.Change{{File: "k.yaml", Image: server, Alias: "server", Old: image.ParseVersion("v1.4.2"), New: image.ParseVersion("v1.5.0")}, {File: "k.yaml", Image: "nginx", Alias: "web", New: image.ParseVersion("1.27")}}
 }
 
 // TestPullRequestBody holds what reviewers read; see testdata/pullrequest.md.
@@ -64,17 +63,17 @@ func TestPullRequestBody(t *testing.T) {
 func TestPullRequestTitle(t *testing.T) {
 	prod, web := &Application{Name: "prod"}, &Application{Name: "web"}
 	long := "0123456789abcdef0123456789abcdef01234567"
-	one := gitwrite.Change{Alias: "app", Old: long, New: "v1.5.0"}
-	two := gitwrite.Change{Alias: "web", New: "latest@" + newD}
-	three, four := gitwrite.Change{Alias: "a", Old: "1", New: "2"}, gitwrite.Change{Alias: "b", Old: "1", New: "2"}
+	one := image.Change{Alias: "app", Old: image.ParseVersion(long), New: image.ParseVersion("v1.5.0")}
+	two := image.Change{Alias: "web", New: image.ParseVersion("latest@" + newD)}
+	three, four := image.Change{Alias: "a", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}, image.Change{Alias: "b", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}
 	for want, c := range map[string]struct {
 		applications []*Application
-		changes      []gitwrite.Change
+		changes      []image.Change
 	}{
-		"prod: app 0123456789 → v1.5.0, web (none) → latest@2222222": {[]*Application{prod}, []gitwrite.Change{one, two}},
-		"prod: 4 images":                     {[]*Application{prod}, []gitwrite.Change{one, two, three, four}},
-		"prod, web: app 0123456789 → v1.5.0": {[]*Application{prod, web}, []gitwrite.Change{one, one}},
-		"4 Applications: a 1 → 2":            {[]*Application{prod, web, prod, web}, []gitwrite.Change{three}},
+		"prod: app 0123456789 → v1.5.0, web (none) → latest@2222222": {[]*Application{prod}, []image.Change{one, two}},
+		"prod: 4 images":                     {[]*Application{prod}, []image.Change{one, two, three, four}},
+		"prod, web: app 0123456789 → v1.5.0": {[]*Application{prod, web}, []image.Change{one, one}},
+		"4 Applications: a 1 → 2":            {[]*Application{prod, web, prod, web}, []image.Change{three}},
 	} {
 		text := &pullText{proposal: proposal{applications: c.applications}}
 		if got := text.title(c.changes); got != want {
@@ -142,7 +141,7 @@ func TestPullRequestKey(t *testing.T) {
 // GitHub refuses.
 func TestPullRequestBodyFits(t *testing.T) {
 	text, changes := example(t)
-	var many []gitwrite.Change
+	var many []image.Change
 	for range 1000 {
 		many = append(many, changes...)
 		text.applications = append(text.applications, text.applications[0])

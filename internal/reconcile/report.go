@@ -77,7 +77,7 @@ func (e *Engine) reportOutcomes(result *Result, once func(level slog.Level, appl
 	for _, o := range result.Outcomes {
 		var changes []string
 		for _, c := range o.Changes {
-			changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New))
+			changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New.String()))
 		}
 		what := strings.Join(changes, ", ")
 		if o.ByPush != "" {
