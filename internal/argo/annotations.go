@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/spec"
+	"github.com/liverty-music/image-writeback/internal/suggest"
 )
 
 // The annotations' names without prefix and, where they belong to one image,
@@ -328,12 +327,7 @@ func (r *reader) unknownNames() {
 
 // nearest is a hint at the name that was probably meant.
 func nearest(name string, known []string) string {
-	best, distance := "", 2+len(name)/2
-	for _, k := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), k); d < distance {
-			best, distance = k, d
-		}
-	}
+	best := suggest.Nearest(name, known)
 	if best == "" {
 		return ""
 	}

@@ -1,8 +1,10 @@
-// Package config reads config.yaml: every key of the contract, strictly. A key
-// that is not known is an error that names the line and the nearest known key;
-// a key whose capability this version does not have is accepted at its
-// default or off value alone, so that nobody believes a setting that does
-// nothing.
+// Package config reads config.yaml. Use [ReadFile], and treat any [Problem] as
+// fatal. It is strict: a key that is not known is an error that names the line
+// and the key that was probably meant, and a value whose feature this version
+// lacks is refused, so that no setting is silently without effect.
+//
+// Keys are spelt here and in the command line alone. Lists of values that
+// another package owns, such as types of webhooks, are read from there.
 package config
 
 import (
@@ -27,14 +29,14 @@ type Config struct {
 	LeaderElection LeaderElection `yaml:"leaderElection"`
 }
 
-// Applications selects which Applications are looked at.
+// Applications selects the Applications that are updated.
 type Applications struct {
 	Namespaces []string `yaml:"namespaces"`
 	Selector   string   `yaml:"selector"`
 	Names      []string `yaml:"names"`
 }
 
-// Defaults are what annotations leave open.
+// Defaults apply where an Application has no annotation.
 type Defaults struct {
 	WriteBackMethod string `yaml:"writeBackMethod"`
 	WriteBackTarget string `yaml:"writeBackTarget"`
@@ -49,16 +51,16 @@ type Registry struct {
 	Limit       int    `yaml:"limit"`
 	CAFile      string `yaml:"caFile"`
 	Insecure    bool   `yaml:"insecure"`
-	// CredsExpire is how long credentials are used; 0: as the registry package says.
+	// CredsExpire is how long credentials are used; 0: as package registry says.
 	CredsExpire Duration `yaml:"credsexpire"`
 	TagSortMode string   `yaml:"tagsortmode"`
 	DefaultNS   string   `yaml:"defaultns"`
 	Default     bool     `yaml:"default"`
-	// Ping says nothing that we need to know: every registry is pinged once.
+	// Ping is accepted and ignored: every registry is pinged once.
 	Ping bool `yaml:"ping"`
 }
 
-// ArgoCD tells where Argo CD itself runs.
+// ArgoCD is where Argo CD itself runs.
 type ArgoCD struct {
 	Namespace string `yaml:"namespace"`
 }
@@ -87,19 +89,19 @@ type Signing struct {
 	KeyFile string `yaml:"keyFile"`
 }
 
-// Delivery tells which changes go by pull request.
+// Delivery says which changes are delivered by pull request.
 type Delivery struct {
 	Default string         `yaml:"default"`
 	Rules   []DeliveryRule `yaml:"rules"`
 }
 
-// DeliveryRule applies where all fields of When match.
+// DeliveryRule applies if all fields of When match.
 type DeliveryRule struct {
 	When When   `yaml:"when"`
 	Use  string `yaml:"use"`
 }
 
-// When are globs with **, empty ones match everything.
+// When holds globs with **. An empty one matches everything.
 type When struct {
 	Path        string            `yaml:"path"`
 	Application string            `yaml:"application"`
@@ -109,7 +111,7 @@ type When struct {
 	Labels      map[string]string `yaml:"labels"`
 }
 
-// GitHub is one GitHub and how to sign in there.
+// GitHub is github.com or a GitHub Enterprise Server, with credentials.
 type GitHub struct {
 	APIURL      string      `yaml:"apiURL"`
 	App         App         `yaml:"app"`
@@ -124,7 +126,7 @@ type App struct {
 	PrivateKeyFile string `yaml:"privateKeyFile"`
 }
 
-// PullRequest is how pull requests look.
+// PullRequest is what pull requests are opened with.
 type PullRequest struct {
 	Title     string   `yaml:"title"`
 	Body      string   `yaml:"body"`
@@ -136,25 +138,25 @@ type PullRequest struct {
 	AutoMerge bool     `yaml:"autoMerge"`
 }
 
-// GitLab is one GitLab.
+// GitLab is gitlab.com or an instance of one's own.
 type GitLab struct {
 	URL       string `yaml:"url"`
 	TokenFile string `yaml:"tokenFile"`
 }
 
-// Web is the status page, health and metrics.
+// Web has the addresses of health and metrics.
 type Web struct {
 	Listen        string `yaml:"listen"`
 	MetricsListen string `yaml:"metricsListen"`
 }
 
-// Events are pushes from registries and repositories.
+// Events is how registries and git servers trigger cycles.
 type Events struct {
 	Listen      string            `yaml:"listen"`
 	SecretFiles map[string]string `yaml:"secretFiles"`
 	PubSub      PubSub            `yaml:"pubsub"`
 	PubSubPush  PubSubPush        `yaml:"pubsubPush"`
-	// Secrets are those that flags give themselves, by type.
+	// Secrets are those that are given by flags, by type of webhook.
 	Secrets map[string]string `yaml:"-"`
 }
 
@@ -169,7 +171,7 @@ type PubSubPush struct {
 	ServiceAccount string `yaml:"serviceAccount"`
 }
 
-// LeaderElection divides the git repositories among several replicas.
+// LeaderElection divides the git repositories among replicas.
 type LeaderElection struct {
 	Enabled       bool     `yaml:"enabled"`
 	Namespace     string   `yaml:"namespace"`
@@ -177,10 +179,10 @@ type LeaderElection struct {
 	LeaseDuration Duration `yaml:"leaseDuration"`
 }
 
-// Duration is written as Go writes durations.
+// Duration is a duration in Go's notation, such as 1h30m.
 type Duration time.Duration
 
-// UnmarshalYAML reads "2m"; nothing is 0.
+// UnmarshalYAML reads "2m". Empty means 0.
 func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	if node.Value == "" {
 		*d = 0
@@ -188,13 +190,13 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	}
 	parsed, err := time.ParseDuration(node.Value)
 	if err != nil {
-		return fmt.Errorf("line %d: %q is no duration such as 30s or 2m", node.Line, node.Value)
+		return fmt.Errorf("line %d: %q is not a duration; write it like 30s or 2m", node.Line, node.Value)
 	}
 	*d = Duration(parsed)
 	return nil
 }
 
-// Default is the configuration without a file.
+// Default returns the configuration that applies without a file.
 func Default() Config {
 	return Config{
 		Interval: Duration(2 * time.Minute),

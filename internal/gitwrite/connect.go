@@ -3,7 +3,6 @@ package gitwrite
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/oauth2/google"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/tlsroots"
 )
 
 // Access names a repository and whose credentials are asked for.
@@ -196,12 +196,9 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	if len(c.CA) > 0 {
-		pool, err := x509.SystemCertPool()
+		pool, err := tlsroots.With(c.CA)
 		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(c.CA) {
-			return nil, errors.New("the ConfigMap argocd-tls-certs-cm of Argo CD has no certificate in PEM form for it")
+			return nil, fmt.Errorf("the entry for this server in Argo CD's ConfigMap argocd-tls-certs-cm: %w", err)
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}

@@ -11,7 +11,6 @@ package registry
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,6 +31,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/tlsroots"
 )
 
 // Registry is the configuration of one registry, or of a part of it.
@@ -158,12 +158,9 @@ func baseTransport(r Registry) (http.RoundTripper, error) {
 		if err != nil {
 			return nil, fmt.Errorf("caFile: %w", err)
 		}
-		pool, err := x509.SystemCertPool()
+		pool, err := tlsroots.With(pem)
 		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("caFile: %s holds no PEM certificate", r.CAFile)
+			return nil, fmt.Errorf("caFile: %s: %w", r.CAFile, err)
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}

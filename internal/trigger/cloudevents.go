@@ -100,7 +100,8 @@ func (e cloudEvent) read() ([]Trigger, error) {
 	case strings.HasPrefix(kind, "harbor."):
 		return nil, fmt.Errorf("%w: %s", ErrIgnored, e.Type)
 
-	case strings.HasPrefix(kind, "com.amazon.ecr."), strings.Contains(kind, "container"), strings.Contains(kind, "image"):
+	case strings.HasPrefix(kind, "com.amazon.ecr."),
+		strings.Contains(kind, "container"), strings.Contains(kind, "image"):
 		return e.readImage(id)
 	}
 

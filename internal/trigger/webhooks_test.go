@@ -138,44 +138,68 @@ func (w *world) post(v vector, secret string) (status int, answer string) {
 	return response.StatusCode, body(w.t, response)
 }
 
-// TestWebhooks sends each kind of message as it should be, again, forged in
-// several ways, too large and cut off: only the first two are believed, and all
+// webhookVector reads a message of a type that is accepted.
+func webhookVector(t *testing.T, kind string) vector {
+	t.Helper()
+	name := kind
+	switch kind {
+	case "github":
+		name = "github-push"
+	case "cloudevents":
+		name = "cloudevents-ecr"
+	}
+
+	return readVector(t, vectors+name+".txt")
+}
+
+// TestWebhooks sends a message of each type as it should be, again, forged in
+// several ways, too large and cut off: only the first two are accepted, and all
 // are counted.
 func TestWebhooks(t *testing.T) {
 	for _, kind := range Types() {
-		name := kind
-		switch kind {
-		case "github":
-			name = "github-push"
-		case "cloudevents":
-			name = "cloudevents-ecr"
+		t.Run(kind, func(t *testing.T) { testWebhook(t, kind) })
+	}
+}
+
+func testWebhook(t *testing.T, kind string) {
+	v := webhookVector(t, kind)
+	w := newWorld(t)
+	w.serve()
+	step := func(what string, v vector, secret string, status int, result Result) {
+		t.Helper()
+		got, answer := w.post(v, secret)
+		if _, counted := w.totals(kind + " " + string(result)); got != status || counted < 1 {
+			t.Errorf("%s: %d %q, %d times %s", what, got, answer, counted, result)
 		}
-		v := readVector(t, vectors+name+".txt")
-		w := newWorld(t)
-		w.serve()
-		step := func(what string, v vector, secret string, status int, result Result, told int) {
-			t.Helper()
-			got, answer := w.post(v, secret)
-			if saw, counted := w.totals(kind + " " + string(result)); got != status || counted < 1 || saw != told {
-				t.Errorf("%s, %s: %d %q, %d times %s, told %d", kind, what, got, answer, counted, result, saw)
-			}
-			if strings.Contains(answer, secretText) {
-				t.Errorf("%s, %s: the answer has the secret: %q", kind, what, answer)
-			}
+		if strings.Contains(answer, secretText) {
+			t.Errorf("%s: the answer has the secret: %q", what, answer)
 		}
-		cut, large := v, v
-		cut.message.body = v.message.body[:len(v.message.body)/2]
-		large.message.body = append(bytes.Clone(v.message.body), bytes.Repeat([]byte(" "), MaxSize)...)
-		step("no secret", v, "", http.StatusUnauthorized, Forged, 0)
-		step("another secret", v, "guessed", http.StatusUnauthorized, Forged, 0)
-		step("a part of it", v, secretText[:5], http.StatusUnauthorized, Forged, 0)
-		step("too large", large, secretText, http.StatusRequestEntityTooLarge, Oversized, 0)
-		step("cut off", cut, secretText, http.StatusBadRequest, Malformed, 0)
-		step("right", v, secretText, http.StatusOK, Accepted, 1)
-		step("again", v, secretText, http.StatusOK, Repeated, 2)
-		if log := w.log.String(); strings.Contains(log, "äöü") || strings.Count(log, "result=forged") != 1 || strings.Count(log, "\n") > 4 {
-			t.Errorf("%s: the log is\n%s", kind, log)
+	}
+	told := func(want int) {
+		t.Helper()
+		if got, _ := w.totals(""); got != want {
+			t.Errorf("the sink was told %d times, want %d", got, want)
 		}
+	}
+
+	cut, large := v, v
+	cut.message.body = v.message.body[:len(v.message.body)/2]
+	large.message.body = append(bytes.Clone(v.message.body), bytes.Repeat([]byte(" "), MaxSize)...)
+	step("no secret", v, "", http.StatusUnauthorized, Forged)
+	step("another secret", v, "guessed", http.StatusUnauthorized, Forged)
+	step("a part of it", v, secretText[:5], http.StatusUnauthorized, Forged)
+	step("too large", large, secretText, http.StatusRequestEntityTooLarge, Oversized)
+	step("cut off", cut, secretText, http.StatusBadRequest, Malformed)
+	told(0)
+
+	step("right", v, secretText, http.StatusOK, Accepted)
+	told(1)
+	step("again", v, secretText, http.StatusOK, Repeated)
+	told(2)
+
+	log := w.log.String()
+	if strings.Contains(log, "äöü") || strings.Count(log, "result=forged") != 1 || strings.Count(log, "\n") > 4 {
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
