@@ -23,6 +23,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
 // Options are the settings of a Service.
@@ -197,10 +198,12 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Edit makes new content of old content, and says what it changed. It is a
-// pure function, since it may be called again on newer content. No changes:
-// there is nothing left to do.
-type Edit func(old []byte) (content []byte, changes []image.Change, err error)
+// What is to be written; see package plan.
+type (
+	Work        = plan.Work
+	PullRequest = plan.PullRequest
+	Edit        = plan.Edit
+)
 
 // CommitAPI makes commits without git's protocol. GitHub signs those that are
 // made so.
@@ -208,48 +211,6 @@ type CommitAPI interface {
 	// Commit puts files on a branch that is at head, in one commit, and returns
 	// its hash. The error wraps forge.ErrConflict where the branch is elsewhere.
 	Commit(ctx context.Context, branch, head, message string, files map[string][]byte) (hash string, err error)
-}
-
-// Work is what one Application wants written.
-type Work struct {
-	Application string // namespace/name
-	Name        string // for messages: the Application's name
-	Base        string // branch to commit to, or the base of the pull request
-	// Write is another branch to commit to, made from Base where it does not
-	// exist, or the head of the pull request.
-	Write       string
-	PullRequest *PullRequest // nil: commit; works with the same head share one
-	File        string
-	// Create allows for a file that does not exist: Edit is given nothing then.
-	Create bool
-	Edit   Edit
-	// Planned are the changes as the plan has them, by which a pull request
-	// that somebody closed is known again.
-	Planned []image.Change
-	// Settled tells that the base holds what is wanted, and that there is
-	// nothing to edit: what is left is a pull request that nobody needs any more.
-	Settled bool
-	// Proposed tells that the head branch holds the file as it is to be; only
-	// the pull request is to be seen to.
-	Proposed bool
-}
-
-// PullRequest tells how to open one.
-type PullRequest struct {
-	// Title and Body are made of what was changed. Body may ask for what it
-	// tells of; it then does without what it is not told.
-	Title func(changes []image.Change) string
-	Body  func(ctx context.Context, changes []image.Change) string
-	// Key changes whenever they would say something else of the same changes.
-	Key       string
-	Labels    []string
-	Reviewers []string
-	Assignees []string
-	Draft     bool
-	AutoMerge bool // the head is made anew whenever the base has moved, so that it can be merged
-	// Ours tells that the head branch bears a name of our making: nothing but
-	// this pull request needs it.
-	Ours bool
 }
 
 // Outcome is what became of one Work.
