@@ -1,7 +1,6 @@
 package argo
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -94,21 +93,15 @@ func read(under resourced, defaults Defaults, from origin) spec.Application {
 	return out
 }
 
-// readOverrides takes the lists that the argocd method writes to.
+// readOverrides reads the lists that the method argocd writes to.
 func (r *reader) readOverrides() {
 	source := r.app.Spec.Source
 	if i := r.out.Target.Source; i >= 0 {
 		source = &r.app.Spec.Sources[i]
 	}
-	var fields map[string]any
-	data, err := json.Marshal(source)
-	if err == nil {
-		err = json.Unmarshal(data, &fields)
-	}
-	if err == nil {
-		r.out.Overrides, err = sourceOverrides(fields)
-	}
-	if err != nil {
+
+	var err error
+	if r.out.Overrides, err = source.overrides(); err != nil {
 		r.problem("", "", "its source cannot be read: "+err.Error(), "correct the Application")
 	}
 }

@@ -81,7 +81,7 @@ func (f *Files) take(read *reading) []spec.Application {
 		if m.app.Namespace == "" {
 			m.app.Namespace = f.Namespace
 		}
-		if app, ok := f.Selection.take(m.app, read.updaters, f.Defaults, m.from); ok {
+		if app, ok := f.Selection.read(m.app, read.updaters, f.Defaults, m.from); ok {
 			app.Origin = fmt.Sprintf("%s:%d", m.from.file, m.from.lines[""])
 			apps = append(apps, app)
 		}

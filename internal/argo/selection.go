@@ -36,6 +36,15 @@ func NewSelection(namespaces []string, selector string, names []string) (Selecti
 	return s, nil
 }
 
+// LabelSelector returns the selector by labels; empty if there is none.
+func (s Selection) LabelSelector() string {
+	if s.Labels == nil {
+		return ""
+	}
+
+	return s.Labels.String()
+}
+
 // Match reports whether an Application is selected.
 func (s Selection) Match(app *Stored) bool {
 	if len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, app.Namespace) {
@@ -50,9 +59,9 @@ func (s Selection) Match(app *Stored) bool {
 	})
 }
 
-// take reads an Application where it is selected, and where its annotations or
+// read reads an Application where it is selected, and where its annotations or
 // an ImageUpdater ask for anything at all.
-func (s Selection) take(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (spec.Application, bool) {
+func (s Selection) read(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (spec.Application, bool) {
 	if !s.Match(app) {
 		return spec.Application{}, false
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/web"
@@ -122,7 +123,8 @@ type program struct {
 	config  config.Config
 	log     *slog.Logger
 	engine  *reconcile.Engine
-	cluster *argo.Cluster // nil where Applications come from files
+	cluster *kube.Cluster // nil if Applications come from files
+	watch   watchFunc     // nil if Applications come from files
 	web     *web.Server
 	close   func()
 }
@@ -156,8 +158,8 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 		return nil, usage(fmt.Errorf("applications: %w", err))
 	}
 	defaults := argo.Defaults{WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget, Namespace: o.namespace(c, "")}
-	connect := sync.OnceValues(func() (*argo.Cluster, error) {
-		return argo.NewCluster(o.kubeconfig, o.context, selection, defaults, metrics.KubernetesRequests)
+	connect := sync.OnceValues(func() (*kube.Cluster, error) {
+		return kube.New(o.kubeconfig, o.context, metrics.KubernetesRequests)
 	})
 	p := &program{build: o.build, config: c, log: log, web: &web.Server{Metrics: metrics}}
 	var source reconcile.Source
@@ -167,7 +169,8 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 		if p.cluster, err = connect(); err != nil {
 			return nil, usage(err)
 		}
-		source = p.cluster
+		defaults.Namespace = o.namespace(c, p.cluster.Namespace())
+		source, p.watch = fromCluster(p.cluster, selection, defaults)
 	}
 	secrets := secretsOf(connect)
 	registries, err := o.newRegistries(c, secrets)
@@ -195,22 +198,9 @@ func (o *options) wire(cmd *cobra.Command, change func(*config.Config)) (*progra
 	}
 	p.engine = &reconcile.Engine{Source: source, Registries: registries, Git: git, Compare: forges.compare, Settings: decisions, Log: log, Silent: o.noEvents}
 	if p.cluster != nil {
-		p.cluster.Defaults.Namespace = o.namespace(c, p.cluster.Namespace())
 		p.engine.Applications = p.cluster
 	}
 	return p, nil
-}
-
-// secretsOf reads Secrets of a cluster that is connected to when the first is
-// asked for.
-func secretsOf(connect func() (*argo.Cluster, error)) registry.SecretReader {
-	return func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-		cluster, err := connect()
-		if err != nil {
-			return nil, err
-		}
-		return cluster.Secret(ctx, namespace, name)
-	}
 }
 
 // namespace is where Argo CD runs: the flag, else config.yaml, else what the
@@ -237,7 +227,7 @@ func (o *options) newRegistries(c config.Config, secrets registry.SecretReader) 
 	return registry.New(registries, secrets, o.build.userAgent())
 }
 
-func (o *options) newGit(c config.Config, forges forges, cluster *argo.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {
+func (o *options) newGit(c config.Config, forges forges, cluster *kube.Cluster, secrets registry.SecretReader) (*gitwrite.Service, error) {
 	message, err := gitwrite.ParseMessage(c.Git.Message)
 	if err != nil {
 		return nil, fmt.Errorf("git.message: %w", err)
@@ -248,15 +238,12 @@ func (o *options) newGit(c config.Config, forges forges, cluster *argo.Cluster, 
 			return nil, fmt.Errorf("git.signing: %w", err)
 		}
 	}
-	credentials := &argo.GitCredentials{Secret: secrets}
+	argoCD := ""
 	if cluster != nil {
-		credentials.Repositories = func(ctx context.Context) ([]map[string][]byte, error) {
-			return cluster.RepositorySecrets(ctx, o.namespace(c, cluster.Namespace()))
-		}
-		credentials.Trust = func(ctx context.Context) (string, map[string]string) {
-			return cluster.Trust(ctx, o.namespace(c, cluster.Namespace()))
-		}
+		argoCD = o.namespace(c, cluster.Namespace())
 	}
+	credentials := gitCredentials(cluster, argoCD, secrets)
+
 	return gitwrite.New(gitwrite.Options{
 		CacheDir:     c.Git.CacheDir,
 		Author:       gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},

@@ -102,7 +102,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 		watching, cancel := context.WithCancel(ctx)
 		var watch sync.WaitGroup
 		watch.Go(func() {
-			p.cluster.Watch(watching, inbox.Everything, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
+			p.watch(watching, inbox.Everything, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
 		})
 		defer watch.Wait()
 		defer cancel()

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
@@ -39,8 +39,8 @@ func newTest(build Build) *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			registries, err := o.newRegistries(c, secretsOf(func() (*argo.Cluster, error) {
-				return argo.NewCluster(o.kubeconfig, o.context, argo.Selection{}, argo.Defaults{}, nil)
+			registries, err := o.newRegistries(c, secretsOf(func() (*kube.Cluster, error) {
+				return kube.New(o.kubeconfig, o.context, nil)
 			}))
 			if err != nil {
 				return usage(err)

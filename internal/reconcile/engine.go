@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -26,8 +26,8 @@ type Source interface {
 // Applications are where the write-back-method argocd writes to: a cluster.
 type Applications interface {
 	SetOverrides(ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error)) error
-	// Tell leaves a word on an Application, by its UID.
-	Tell(ctx context.Context, namespace, name, uid string, event argo.Event) error
+	// CreateEvent creates a Kubernetes Event about an Application.
+	CreateEvent(ctx context.Context, event kube.Event) error
 }
 
 // Engine runs cycles. Set all fields but Applications, Compare, Owns, PassOn, Silent, Publish and Progress.

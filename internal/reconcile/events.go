@@ -7,7 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/kube"
 )
 
 // mostFailures is how many are told in one cycle: a registry that is down
@@ -17,8 +18,7 @@ const mostFailures = 100
 // notice is one Event for one Application.
 type notice struct {
 	application string // namespace/name
-	uid         string
-	event       argo.Event
+	event       kube.Event
 }
 
 // events are what is to be told of a cycle: what was written, which pull
@@ -33,17 +33,17 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 			return
 		}
 		failed++
-		all = append(all, notice{application: application, event: argo.Event{Warning: true, Reason: reason, Message: message}})
+		all = append(all, notice{application: application, event: kube.Event{Warning: true, Reason: reason, Message: message}})
 	}
 	for _, o := range result.Outcomes {
 		if o.Err != nil {
 			fail(o.Application, "writing", "WriteFailed", o.Err.Error())
 		}
 		if o.Written() {
-			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Changes: o.Changes}})
+			all = append(all, notice{application: o.Application, event: kube.Event{Reason: "ImagesUpdated", Message: fmt.Sprintf("Successfully updated application '%s'", o.Name()), Annotations: eventAnnotations(o.Changes)}})
 		}
 		if o.Opened {
-			all = append(all, notice{application: o.Application, event: argo.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
+			all = append(all, notice{application: o.Application, event: kube.Event{Reason: "PullRequestOpened", Message: "A pull request waits to be merged: " + o.PullRequestURL}})
 		}
 	}
 	for _, app := range result.Plan.Applications {
@@ -54,6 +54,25 @@ func events(result *Result, before sayings) (all []notice, failures sayings) {
 		}
 	}
 	return all, failures
+}
+
+// eventAnnotations are those of Argo CD Image Updater's Events.
+func eventAnnotations(changes []image.Change) map[string]string {
+	annotations := map[string]string{}
+	for i, c := range changes {
+		name := c.Image
+		if ref, err := image.ParseName(c.Image); err == nil && ref.Registry != image.DockerHub {
+			name = ref.Repository
+		}
+
+		at := fmt.Sprintf("argocd-image-updater.image-%d/", i)
+		annotations[at+"full-image-name"] = c.Image
+		annotations[at+"image-name"] = name
+		annotations[at+"old-tag"] = c.Old.String()
+		annotations[at+"new-tag"] = c.New.String()
+	}
+
+	return annotations
 }
 
 // leaveEvents has it told on the Applications concerned what a cycle did. An
@@ -69,14 +88,15 @@ func (e *Engine) leaveEvents(ctx context.Context, result *Result) {
 		uids[app.String()] = app.uid
 	}
 	for i := range all {
-		all[i].uid = uids[all[i].application]
+		event := &all[i].event
+		event.UID = uids[all[i].application]
+		event.Namespace, event.Name, _ = strings.Cut(all[i].application, "/")
 	}
 	ctx = context.WithoutCancel(ctx)
 	left := e.teller.add(all, func(one notice) {
 		ctx, cancel := context.WithTimeout(ctx, eventTime)
 		defer cancel()
-		namespace, name, _ := strings.Cut(one.application, "/")
-		if err := e.Applications.Tell(ctx, namespace, name, one.uid, one.event); err != nil {
+		if err := e.Applications.CreateEvent(ctx, one.event); err != nil {
 			e.Log.Warn("no Event was left", "application", one.application, "reason", one.event.Reason, "error", err.Error())
 		}
 	})

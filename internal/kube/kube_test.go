@@ -1,4 +1,4 @@
-package argo
+package kube_test
 
 import (
 	"bytes"
@@ -13,10 +13,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
+
+var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 
 // TestCluster reads Applications and Secrets from a real API server.
 func TestCluster(t *testing.T) {
@@ -30,8 +36,8 @@ func TestCluster(t *testing.T) {
 	if err := k.Create(ctx, "argocd", applicationAnnotated+"\n---\n"+strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")+"\n---\n"+secrets); err != nil {
 		t.Fatal(err)
 	}
-	cluster := selecting(t, k, "a*")
-	apps, problems, err := cluster.List(ctx)
+	cluster, source := selecting(t, k, "a*")
+	apps, problems, err := source.List(ctx)
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
@@ -41,25 +47,43 @@ func TestCluster(t *testing.T) {
 	if apps[0].Images[0].NotLive == "" {
 		t.Error("an image that does not run counts as live")
 	}
-	t.Run("watch", func(t *testing.T) { watchApplications(ctx, t, k, cluster) })
+	t.Run("watch", func(t *testing.T) { watchApplications(ctx, t, k, source) })
 	t.Run("secrets", func(t *testing.T) { findSecrets(ctx, t, cluster) })
 	t.Run("overrides", func(t *testing.T) { setOverrides(ctx, t, k, cluster) })
 	t.Run("resources", func(t *testing.T) { readImageUpdaters(ctx, t, k) })
 	t.Run("errors", func(t *testing.T) { clusterErrors(ctx, t, k) })
 }
 
-// selecting is a source of the Applications of argocd that a glob names.
-func selecting(t *testing.T, k *sandbox.Kubernetes, glob string) *Cluster {
+// source is what the program wires: Applications of a cluster, read by argo.
+type source struct {
+	argo.Cluster
+	applications *kube.Applications[*argo.Stored]
+}
+
+func (s *source) watch(ctx context.Context, changed func(), failed func(error)) {
+	s.applications.Watch(ctx, kube.Changes[*argo.Stored]{New: s.Concerns, Differ: s.Differs, Changed: changed, Failed: failed})
+}
+
+func newSource(cluster *kube.Cluster, selection argo.Selection) *source {
+	s := &source{applications: kube.NewApplications(cluster, kube.Selection{Namespaces: selection.Namespaces}, argo.Trim)}
+	s.Lister, s.Selection = s.applications, selection
+	s.Defaults = argo.Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization", Namespace: "argocd"}
+
+	return s
+}
+
+// selecting returns the Applications of namespace argocd that a glob selects.
+func selecting(t *testing.T, k *sandbox.Kubernetes, glob string) (*kube.Cluster, *source) {
 	t.Helper()
-	selection, err := NewSelection([]string{"argocd"}, "", []string{glob})
+	selection, err := argo.NewSelection([]string{"argocd"}, "", []string{glob})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := NewCluster(k.Kubeconfig, "", selection, defaults, nil)
+	cluster, err := kube.New(k.Kubeconfig, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cluster
+	return cluster, newSource(cluster, selection)
 }
 
 const applicationAnnotated = `apiVersion: argoproj.io/v1alpha1
@@ -126,14 +150,14 @@ kind: ConfigMap
 metadata: {name: argocd-ssh-known-hosts-cm, namespace: argocd}
 data: {ssh_known_hosts: "example.com ssh-ed25519 AAAA"}`
 
-func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
+func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, source *source) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 100)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		cluster.Watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
+		source.watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
 	}()
 	applications := k.Dynamic.Resource(applications).Namespace("argocd")
 	patch := func(body string) {
@@ -171,7 +195,7 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes,
 	if len(changes) != 0 {
 		t.Errorf("%d changes too many", len(changes))
 	}
-	apps, _, err := cluster.List(ctx)
+	apps, _, err := source.List(ctx)
 	if err != nil || apps[0].Images[0].Live.Tag != "1.25" || apps[0].Images[0].NotLive != "" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
@@ -179,10 +203,14 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes,
 	<-stopped
 }
 
-func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
-	credentials := &GitCredentials{Secret: cluster.Secret,
-		Repositories: func(ctx context.Context) ([]map[string][]byte, error) {
-			return cluster.RepositorySecrets(ctx, "argocd")
+func findSecrets(ctx context.Context, t *testing.T, cluster *kube.Cluster) {
+	credentials := &argo.GitCredentials{Secret: cluster.Secret,
+		Repositories: func(ctx context.Context) (all []argo.RepositorySecret, err error) {
+			found, err := cluster.RepositorySecrets(ctx, "argocd")
+			for _, secret := range found {
+				all = append(all, argo.RepositorySecret(secret))
+			}
+			return all, err
 		},
 		Trust: func(ctx context.Context) (string, map[string]string) { return cluster.Trust(ctx, "argocd") }}
 	for _, c := range []struct{ url, from, user, key, problem string }{
@@ -193,7 +221,7 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 		{"https://elsewhere.com/r.git", "", "", "", ""},
 		{"https://example.com/x", "secret:argocd/none", "", "", "does not exist"},
 		{"https://example.com/x", "secret:argocd/empty", "", "", "neither username"},
-		{"https://example.com/x", "secret:argocd/app", "", "", "the Secret argocd/app: its field githubAppInstallationID is no number"},
+		{"https://example.com/x", "secret:argocd/app", "", "", "the Secret argocd/app: its field githubAppInstallationID is not a number"},
 		{"https://example.com/x", "secret:argocd/half", "", "", "it has the field username, but no password"},
 		{"https://example.com/broken", "", "", "", "the Secret argocd/broken-repo: its field insecure is neither true nor false"},
 		{"https://example.com/team/bare.git", "", "team", "", ""},
@@ -220,10 +248,10 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *Cluster) {
 }
 
 func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
-	if _, err := NewCluster("/none", "", Selection{}, defaults, nil); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
+	if _, err := kube.New("/none", "", nil); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
 		t.Errorf("no kubeconfig: %v", err)
 	}
-	if _, err := NewCluster(k.Kubeconfig, "none", Selection{}, defaults, nil); err == nil {
+	if _, err := kube.New(k.Kubeconfig, "none", nil); err == nil {
 		t.Error("a context that is not there is accepted")
 	}
 	data, err := os.ReadFile(k.Kubeconfig)
@@ -234,25 +262,25 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
 	if err := os.WriteFile(stranger, bytes.ReplaceAll(data, []byte("token: "), []byte("token: not-")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := NewCluster(stranger, "", Selection{}, defaults, nil)
+	cluster, err := kube.New(stranger, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
+	if _, _, err := newSource(cluster, argo.Selection{}).List(ctx); err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
 		t.Errorf("a stranger: %v", err)
 	}
-	if cluster, err = NewCluster(k.Kubeconfig, "", Selection{}, defaults, nil); err != nil {
+	if cluster, err = kube.New(k.Kubeconfig, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	k.Close()
-	if _, _, err := cluster.List(ctx); err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
+	if _, _, err := newSource(cluster, argo.Selection{}).List(ctx); err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
 		t.Errorf("a dead API server: %v", err)
 	}
 }
 
 // setOverrides has somebody else change the Application between the reading
 // and the writing: nothing of theirs is lost.
-func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *Cluster) {
+func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *kube.Cluster) {
 	for name, source := range map[string]string{
 		"one":  `source: {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}`,
 		"many": `sources: [{repoURL: https://example.com/o/x.git, path: x}, {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}]`,
@@ -282,17 +310,18 @@ func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, clus
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := sourceOf(app.Object, index)
-		if err != nil {
-			t.Fatal(err)
+		got, _, _ := unstructured.NestedFieldNoCopy(app.Object, "spec", "source")
+		if index >= 0 {
+			sources, _, _ := unstructured.NestedSlice(app.Object, "spec", "sources")
+			got = sources[index]
 		}
-		want := map[string]any{"repoURL": "https://example.com/o/r.git", "path": "a",
+		var want any = map[string]any{"repoURL": "https://example.com/o/r.git", "path": "a",
 			"kustomize": map[string]any{"namePrefix": "p-", "nameSuffix": "-s", "images": []any{"other:1", "theirs:2", "ours:3"}}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if err := cluster.SetOverrides(ctx, "argocd", "one", 3, nil); !errors.Is(err, ErrSourceGone) {
+	if err := cluster.SetOverrides(ctx, "argocd", "one", 3, nil); !errors.Is(err, kube.ErrSourceGone) {
 		t.Errorf("a source that is not there: %v", err)
 	}
 }
@@ -303,15 +332,15 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 	if err := k.InstallImageUpdaters(ctx); err != nil {
 		t.Fatal(err)
 	}
-	cluster := selecting(t, k, "quiet-*")
-	if _, _, err := cluster.List(ctx); err != nil {
+	_, source := selecting(t, k, "quiet-*")
+	if _, _, err := source.List(ctx); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	changes, stopped := make(chan struct{}, 100), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		cluster.Watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
+		source.watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
 	}()
 	for n := 0; len(changes) == 0; n++ {
 		if err := k.Create(ctx, "argocd", fmt.Sprintf("apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: u%d}\nspec: {applicationRefs: [{namePattern: none}]}", n)); err != nil {
@@ -337,7 +366,7 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes)
 			t.Fatal(err)
 		}
 	}
-	apps, problems, err := cluster.List(ctx)
+	apps, problems, err := source.List(ctx)
 	if err != nil || len(apps) != 2 || apps[1].Name != "quiet-c" || apps[1].Images[0].Policy.Constraint != "^1" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}

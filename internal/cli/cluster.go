@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/kube"
+	"github.com/liverty-music/image-writeback/internal/registry"
+)
+
+// watchFunc watches Applications until ctx ends. It calls changed when a cycle
+// should begin, and failed with what goes wrong.
+type watchFunc func(ctx context.Context, changed func(), failed func(error))
+
+// fromCluster returns the Applications of a cluster as a source, and what
+// watches them.
+func fromCluster(cluster *kube.Cluster, selection argo.Selection, defaults argo.Defaults) (*argo.Cluster, watchFunc) {
+	where := kube.Selection{Namespaces: selection.Namespaces, Labels: selection.LabelSelector()}
+	applications := kube.NewApplications(cluster, where, argo.Trim)
+	source := &argo.Cluster{Lister: applications, Selection: selection, Defaults: defaults}
+
+	return source, func(ctx context.Context, changed func(), failed func(error)) {
+		applications.Watch(ctx, kube.Changes[*argo.Stored]{
+			New: source.Concerns, Differ: source.Differs, Changed: changed, Failed: failed,
+		})
+	}
+}
+
+// secretsOf reads Secrets of a cluster. It connects when the first is asked for.
+func secretsOf(connect func() (*kube.Cluster, error)) registry.SecretReader {
+	return func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+		cluster, err := connect()
+		if err != nil {
+			return nil, err
+		}
+
+		return cluster.Secret(ctx, namespace, name)
+	}
+}
+
+// gitCredentials finds the credentials of repositories in the Secrets of
+// namespace, where Argo CD runs; cluster is nil if Applications come from files.
+func gitCredentials(cluster *kube.Cluster, namespace string, secrets registry.SecretReader) *argo.GitCredentials {
+	credentials := &argo.GitCredentials{Secret: secrets}
+	if cluster == nil {
+		return credentials
+	}
+
+	credentials.Repositories = func(ctx context.Context) ([]argo.RepositorySecret, error) {
+		found, err := cluster.RepositorySecrets(ctx, namespace)
+		all := make([]argo.RepositorySecret, len(found))
+		for i, secret := range found {
+			all[i] = argo.RepositorySecret(secret)
+		}
+
+		return all, err
+	}
+	credentials.Trust = func(ctx context.Context) (string, map[string]string) {
+		return cluster.Trust(ctx, namespace)
+	}
+
+	return credentials
+}
