@@ -54,10 +54,7 @@ func newTest(build Build) *cobra.Command {
 				return &exitError{exitFailed, fmt.Errorf("no tag of %s was chosen: %s", ref.Name, choice.Reason)}
 			}
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", choice.Tag.Name, choice.Reason)
-			ref.Tag = choice.Tag.Name
-			if p.Strategy == policy.Digest {
-				ref.Digest = choice.Tag.Digest
-			}
+			ref.Version = p.Version(choice.Tag)
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), ref)
 			return err
 		},

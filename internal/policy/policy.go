@@ -170,8 +170,8 @@ func (p Policy) drop(tag string) (rule, why string) {
 	if p.Metadata().Created && !image.ValidTag(tag) {
 		return "name", "has characters that registries serve no tag under"
 	}
-	if p.Strategy == Digest && tag != p.Constraint {
-		return string(Digest), "not the tag to follow, " + p.Constraint
+	if p.followsDigest() && tag != p.Constraint {
+		return string(p.Strategy), "not the tag to follow, " + p.Constraint
 	}
 	if p.Allow != nil && !p.Allow.MatchString(tag) {
 		return "allow-tags", "does not match " + p.Allow.String()
