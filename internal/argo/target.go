@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -114,11 +115,8 @@ func (r *reader) source(t *spec.Target) *StoredSource {
 // fields of the source; empty where only the repository can tell.
 func (r *reader) sourceType(source *StoredSource, told spec.SourceType) spec.SourceType {
 	if r.out.Target.Method == spec.MethodGit {
-		switch kind, _, _ := strings.Cut(r.value(writeBackTarget), ":"); spec.Form(kind) {
-		case spec.FormKustomization:
-			return spec.Kustomize
-		case spec.FormHelmValues:
-			return spec.Helm
+		if kind, _, ok := manifest.Named(r.value(writeBackTarget)); ok {
+			return spec.SourceType(kind.Source)
 		}
 	}
 	t := fieldsType(source, told)
@@ -171,7 +169,7 @@ func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 		return
 	}
 	target := r.value(writeBackTarget)
-	kind, sub, _ := strings.Cut(target, ":")
+	kind, file, named := manifest.Named(target)
 	t.Folder = folder
 	switch {
 	case target == "":
@@ -179,30 +177,27 @@ func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 		switch {
 		case source.Chart != "" && t.Repository != "":
 			r.problem("", "", "its source is a chart from a Helm registry, in which no file can be written", "name the values file in "+spec.Prefix+writeBackTarget+": helmvalues:/FILE")
-		case t.Type == spec.Helm || r.defaults.WriteBackTarget == string(spec.FormOverrides):
-			t.Form = spec.FormOverrides
+		case t.Type == spec.Helm || r.defaults.WriteBackTarget == string(manifest.FormOverrides):
+			t.Form = manifest.FormOverrides
 		default:
-			t.Form = spec.FormKustomization
+			t.Form = manifest.FormKustomization
 		}
 		return
-	case kind == string(spec.FormKustomization):
-		t.Form = spec.FormKustomization
-		t.Folder, err = within(folder, sub)
-	case kind == string(spec.FormHelmValues):
-		if sub == "" {
-			sub = "values.yaml"
-		}
-		t.Form = spec.FormHelmValues
-		t.File, err = within(folder, sub)
-	default:
-		t.Form = spec.FormOverrides
+	case !named:
+		t.Form = manifest.FormOverrides
 		t.File, err = within("", target)
+	case kind.Names != nil:
+		t.Form = kind.Form
+		t.Folder, err = within(folder, file)
+	default:
+		t.Form = kind.Form
+		t.File, err = within(folder, file)
 	}
 	if err == nil && t.File == "." {
 		err = fmt.Errorf("%q names no file", target)
 	}
 	if err != nil {
-		r.problem(writeBackTarget, "", err.Error(), "use kustomization[:FOLDER], helmvalues[:FILE] or the file of overrides; a relative path starts at spec.source.path, one with / at the root")
+		r.problem(writeBackTarget, "", err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+" or the file of overrides; a relative path starts at spec.source.path, one with / at the root")
 		t.Folder, t.File = "", ""
 	}
 }

@@ -8,38 +8,35 @@ import (
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
-// Entry is one image as a file shall have it, in the terms of every format.
-// A format has the methods
-//
-//	Read(src []byte, e Entry) (Version, error)
-//	Set(src []byte, entries ...Entry) ([]byte, error)
-//	Place(e Entry) string
-//
-// Set makes all entries in one step; src may be empty, and comes back as it
-// was where everything is in place. Errors wrap ErrUnreadable or ErrShape.
-// Place is the same for entries that stand in one place of a file.
+// Entry is one image as a file is to have it, in the terms of every format.
 type Entry struct {
 	Image string // with registry, as image-list writes it, without tag and digest
+
 	// Version is what to write. Without a digest none is written, and one that
 	// is there is removed.
 	image.Version
+
 	// KustomizeName is what manifests call the image; empty: Image.
 	KustomizeName string
-	// HelmSpec is the key of a whole reference; where it is empty, HelmName
-	// and HelmTag are those of the image and of its tag. See KeyPath.
+
+	// HelmSpec is the key of a whole reference. If it is empty, HelmName and
+	// HelmTag are the keys of the image's name and of its tag. All three are
+	// a [yamledit.KeyPath] or the name of a parameter.
 	HelmName, HelmTag, HelmSpec string
 }
 
-// Version is what a file says of an image.
+// Version is what a file has for an image.
 type Version struct {
 	image.Version
-	// Found tells that the file says anything at all.
+
+	// Found is set where the file has a version.
 	Found bool
-	// Missing names a key that the file does not have and that an edit adds.
+
+	// Missing is a key that the file does not have and that an edit adds.
 	Missing string
 }
 
-// name is what the entry is found by in lists of kustomize.
+// name is what the entry is found by in the lists of kustomize.
 func (e Entry) name() string {
 	if e.KustomizeName != "" {
 		return e.KustomizeName
@@ -65,7 +62,8 @@ func version(s string) Version {
 	return Version{Version: image.ParseVersion(s), Found: s != ""}
 }
 
-// referenceVersion is the version of a whole reference, which stands at where.
+// referenceVersion is the version of a whole reference. where is the key or
+// the list that has it, for the error.
 func referenceVersion(reference, where string) (Version, error) {
 	ref, err := image.ParseRunning(reference)
 	if err != nil {
@@ -74,7 +72,7 @@ func referenceVersion(reference, where string) (Version, error) {
 	return Version{Version: ref.Version, Found: true}, nil
 }
 
-// bareName is a reference without tag and digest, whatever it refers to.
+// bareName is a reference without tag and digest; it does not check the rest.
 func bareName(reference string) string {
 	name, _, _ := strings.Cut(reference, "@")
 	name, _, _ = image.CutTag(name)

@@ -14,15 +14,61 @@ import (
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
-// format is what all formats have in common.
-type format interface {
-	Read(src []byte, e Entry) (Version, error)
-	Set(src []byte, entries ...Entry) ([]byte, error)
-	Place(e Entry) string
+// allFormats are the formats of all kinds, by form and type of source.
+func allFormats() map[string]Format {
+	all := map[string]Format{}
+	for _, k := range kinds {
+		all[string(k.Form)+" "+k.Source] = k.Format
+	}
+	return all
 }
 
-var formats = map[string]format{"kustomization": Kustomization{}, "helmvalues": HelmValues{}, "kustomize overrides": KustomizeOverrides{},
-	"helm overrides": HelmOverrides{}, "helm parameters": HelmOverrides{InApplication: true}}
+// TestNamed holds what a write-back-target means.
+func TestNamed(t *testing.T) {
+	for target, want := range map[string]string{
+		"kustomization":         "kustomization, kustomization.yaml",
+		"kustomization:../base": "kustomization, ../base/kustomization.yaml",
+		"helmvalues":            "helmvalues, values.yaml",
+		"helmvalues:/a/b.yaml":  "helmvalues, /a/b.yaml",
+		"argocd-source":         "none",
+		"application":           "none",
+		"overrides.yaml":        "none",
+		"other:x":               "none",
+	} {
+		got := "none"
+		if kind, file, ok := Named(target); ok {
+			got = string(kind.Form) + ", " + kind.Files(file, file).Path()
+		}
+		if got != want {
+			t.Errorf("%s: %s; want %s", target, got, want)
+		}
+	}
+}
+
+// TestKinds holds what each row of the table must have.
+func TestKinds(t *testing.T) {
+	for _, k := range kinds {
+		got, ok := For(k.Form, k.Source)
+		if !ok || got.Format != k.Format {
+			t.Errorf("%s for %s: found %+v", k.Form, k.Source, got)
+		}
+		if k.Create && k.Names != nil {
+			t.Errorf("%s for %s: is created, but under which of its names?", k.Form, k.Source)
+		}
+		if k.Usage != "" && !strings.HasPrefix(k.Usage, string(k.Form)) {
+			t.Errorf("%s: the usage %s does not begin with its name", k.Form, k.Usage)
+		}
+	}
+	for names, want := range map[string]string{
+		"a.yaml Kustomization Chart.yaml": SourceKustomize,
+		"Chart.yaml values.yaml":          SourceHelm,
+		"a.yaml":                          "",
+	} {
+		if got := SourceOf(strings.Fields(names)); got != want {
+			t.Errorf("%s: %q; want %q", names, got, want)
+		}
+	}
+}
 
 // TestHostileFiles holds that no file makes a format hang, crash or write
 // something by halves. testdata/compat has what is edited.
@@ -46,7 +92,7 @@ func TestHostileFiles(t *testing.T) {
 		"an anchored empty value":        "image: {name: app, tag: &t }\nother: *t\n",
 		"a value with a type of its own": "image: {name: app, tag: !mine 1}\n",
 	} {
-		for kind, f := range formats {
+		for kind, f := range allFormats() {
 			got, err := f.Set([]byte(src), e)
 			if err != nil {
 				if got != nil || !errors.Is(err, yamledit.ErrShape) && !errors.Is(err, yamledit.ErrUnreadable) {
@@ -69,7 +115,7 @@ func TestTwoWishesInOnePlace(t *testing.T) {
 	same.Image = "docker.io/library/nginx"
 	other.Image, other.Tag = same.Image, "3"
 	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\nkustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
-		for kind, f := range formats {
+		for kind, f := range allFormats() {
 			if got, err := f.Set([]byte(src), e, other); !errors.Is(err, yamledit.ErrShape) {
 				t.Errorf("%s: %q, %v", kind, got, err)
 			}
@@ -118,7 +164,7 @@ func FuzzFormats(f *testing.F) {
 			return
 		}
 		e := Entry{Image: "app", Version: image.Version{Tag: tag}, HelmName: key + "x", HelmTag: key}
-		for kind, f := range formats {
+		for kind, f := range allFormats() {
 			got, err := f.Set(src, e)
 			if err != nil {
 				continue

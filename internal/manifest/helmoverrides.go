@@ -15,8 +15,8 @@ type HelmOverrides struct{ InApplication bool }
 
 var helmParameters = overrideList{"helm", "parameters"}
 
-// Place is the name of the parameter that holds the version.
-func (HelmOverrides) Place(e Entry) string { return e.helmKey() }
+// Key is the name of the parameter that holds the version.
+func (HelmOverrides) Key(e Entry) string { return e.helmKey() }
 
 // Read returns what the parameters of an image say.
 func (HelmOverrides) Read(src []byte, e Entry) (Version, error) {

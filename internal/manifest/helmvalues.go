@@ -15,8 +15,8 @@ import (
 // one key with its whole reference, or under two, of its name and of its tag.
 type HelmValues struct{}
 
-// Place is the key that holds the version.
-func (HelmValues) Place(e Entry) string { return e.helmKey() }
+// Key is the key that holds the version.
+func (HelmValues) Key(e Entry) string { return e.helmKey() }
 
 // Read returns what the keys of an image say. A tag's key with an empty value
 // says nothing: charts take their own version then.

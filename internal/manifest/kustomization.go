@@ -19,8 +19,8 @@ var KustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Ku
 // image something else.
 type Kustomization struct{}
 
-// Place is the name of the entry.
-func (Kustomization) Place(e Entry) string { return e.name() }
+// Key is the name of the entry.
+func (Kustomization) Key(e Entry) string { return e.name() }
 
 // Read returns what the entry of an image says.
 func (Kustomization) Read(src []byte, e Entry) (Version, error) {

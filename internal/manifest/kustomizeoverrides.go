@@ -15,8 +15,8 @@ type KustomizeOverrides struct{}
 
 var kustomizeImages = overrideList{"kustomize", "images"}
 
-// Place is the name of the entry.
-func (KustomizeOverrides) Place(e Entry) string { return e.name() }
+// Key is the name of the entry.
+func (KustomizeOverrides) Key(e Entry) string { return e.name() }
 
 // Read returns what the list says of an image.
 func (KustomizeOverrides) Read(src []byte, e Entry) (Version, error) {

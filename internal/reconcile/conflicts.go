@@ -24,7 +24,7 @@ func conflicts(apps []Application) map[int]map[int]string {
 			if img.edit == nil {
 				continue
 			}
-			at := spot{img.Repository, img.Branch, img.File, img.edit.format.Place(img.edit.entry)}
+			at := spot{img.Repository, img.Branch, img.File, img.edit.format.Key(img.edit.entry)}
 			if img.Repository == "" { // a part of the Application itself
 				at.repository = app.String()
 			}

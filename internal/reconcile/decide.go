@@ -34,17 +34,10 @@ type answer struct {
 	err    error
 }
 
-// format is a kind of file that images are set in; see manifest.Entry.
-type format interface {
-	Read(src []byte, e manifest.Entry) (manifest.Version, error)
-	Set(src []byte, entries ...manifest.Entry) ([]byte, error)
-	Place(e manifest.Entry) string
-}
-
 // place is what the repository said of one Application's file.
 type place struct {
-	repository string // the URL without credentials
-	format     format // nil where baseErr kept it from being known
+	repository string          // the URL without credentials
+	format     manifest.Format // nil where baseErr kept it from being known
 	base       gitwrite.File
 	baseErr    error
 	created    bool // the file may not exist yet, on base or on head, and is to be made

@@ -15,7 +15,7 @@ import (
 
 // imageEdit is one image to be set.
 type imageEdit struct {
-	format format
+	format manifest.Format
 	entry  manifest.Entry
 	alias  string
 	saw    manifest.Version // what the plan was made on

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 
@@ -88,18 +87,13 @@ func (r *reading) placeOf(app spec.Application, pulls PullRequests) place {
 	if at.headBranch, at.err = pulls.head(app); at.err != nil {
 		return at
 	}
-	if target.Type == "" { // what lies at the source's path tells
-		at.base, at.baseErr = r.snapshot.File(kustomizationIn(target, target.BaseBranch))
-		switch {
-		case at.baseErr == nil:
-			target.Type = spec.Kustomize
-		case errors.Is(at.baseErr, gitwrite.ErrNoFile) && slices.Contains(at.base.Others, "Chart.yaml"):
-			target.Type, target.Form = spec.Helm, spec.FormOverrides
-		default:
+	if target.Type == "" {
+		var ok bool
+		if target, ok, at.base, at.baseErr = r.sourceType(target); !ok {
 			return at
 		}
 	}
-	at.format = formatOf(target.Form, target.Type)
+	at.format = target.Kind().Format
 	at.base, at.created, at.baseErr = r.file(target, target.BaseBranch)
 	if at.headBranch != "" {
 		_, at.headExists = r.snapshot.Branch(at.headBranch)
@@ -110,59 +104,54 @@ func (r *reading) placeOf(app spec.Application, pulls PullRequests) place {
 	return at
 }
 
-// file is the file to edit on a branch; one that is missing is created where
-// its form allows it.
-func (r *reading) file(target spec.Target, branch string) (_ gitwrite.File, created bool, _ error) {
-	if target.Form == spec.FormKustomization {
-		file, err := r.snapshot.File(kustomizationIn(target, branch))
-		return file, false, err
+// sourceType returns the type of a source that the files in its folder
+// indicate, and the target of that type. It reports whether there is one;
+// otherwise the file and the error are what the repository has instead.
+func (r *reading) sourceType(target spec.Target) (_ spec.Target, ok bool, file gitwrite.File, err error) {
+	file, err = r.snapshot.File(want(target.Marker(), target.BaseBranch))
+	names := file.Others
+	switch {
+	case err == nil:
+		names = []string{path.Base(file.Path)}
+	case !errors.Is(err, gitwrite.ErrNoFile):
+		return target, false, file, err
 	}
-	file, err := r.snapshot.File(fileOf(target, branch))
-	if errors.Is(err, gitwrite.ErrNoFile) {
-		file.Path = target.File
+
+	source := spec.SourceType(manifest.SourceOf(names))
+	return target.OfType(source), source != "", file, err
+}
+
+// file is the file to edit on a branch; one that is missing is created where
+// the kind of target allows it.
+func (r *reading) file(target spec.Target, branch string) (_ gitwrite.File, created bool, _ error) {
+	files := target.Write()
+	file, err := r.snapshot.File(want(files, branch))
+	if target.Kind().Create && errors.Is(err, gitwrite.ErrNoFile) {
+		file.Path = files.Path()
 		return file, true, nil
 	}
+
 	return file, false, err
 }
 
 // wantsOf are the files that an Application may need of a branch.
 func wantsOf(target spec.Target, branch string) []gitwrite.Want {
 	var wants []gitwrite.Want
-	if target.Type == "" || target.Form == spec.FormKustomization {
-		wants = append(wants, kustomizationIn(target, branch))
+	for _, files := range target.Candidates() {
+		wants = append(wants, want(files, branch))
 	}
-	if target.File != "" && (target.Type == "" || target.Form != spec.FormKustomization) {
-		wants = append(wants, fileOf(target, branch))
-	}
+
 	return wants
 }
 
-func kustomizationIn(target spec.Target, branch string) gitwrite.Want {
-	return gitwrite.Want{Branch: branch, Folder: target.Folder, Names: strings.Join(manifest.KustomizationNames, "/")}
-}
-
-func fileOf(target spec.Target, branch string) gitwrite.Want {
-	return gitwrite.Want{Branch: branch, Folder: path.Dir(target.File), Names: path.Base(target.File)}
-}
-
-func formatOf(form spec.Form, source spec.SourceType) format {
-	switch {
-	case form == spec.FormKustomization:
-		return manifest.Kustomization{}
-	case form == spec.FormHelmValues:
-		return manifest.HelmValues{}
-	case source == spec.Kustomize:
-		return manifest.KustomizeOverrides{}
-	}
-	return manifest.HelmOverrides{}
+func want(files manifest.Files, branch string) gitwrite.Want {
+	return gitwrite.Want{Branch: branch, Folder: files.Folder, Names: strings.Join(files.Names, "/")}
 }
 
 // inApplication is the place of one that is written to through Kubernetes.
 func inApplication(app spec.Application) place {
-	at := place{inApplication: true, format: manifest.KustomizeOverrides{}}
-	if app.Target.Type == spec.Helm {
-		at.format = manifest.HelmOverrides{InApplication: true}
-	}
+	kind, _ := manifest.For(manifest.FormApplication, string(app.Target.Type))
+	at := place{inApplication: true, format: kind.Format}
 	at.base = gitwrite.File{Path: "spec.source", Data: app.Overrides}
 	if app.Target.Source >= 0 {
 		at.base.Path = fmt.Sprintf("spec.sources[%d]", app.Target.Source)

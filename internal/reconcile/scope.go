@@ -171,12 +171,8 @@ func (e *Engine) shares(app spec.Application) []string {
 		return nil
 	}
 	var keys []string
-	at := app.Shard() + " " + target.BaseBranch + " "
-	if target.Type == "" || target.Form == spec.FormKustomization {
-		keys = append(keys, at+"folder "+target.Folder)
-	}
-	if target.File != "" {
-		keys = append(keys, at+"file "+target.File)
+	for _, files := range target.Candidates() {
+		keys = append(keys, app.Shard()+" "+target.BaseBranch+" file "+files.Path())
 	}
 	if head, err := e.Settings.PullRequests.head(app); err == nil && head != "" && target.Delivery != spec.DeliverCommit {
 		keys = append(keys, app.Shard()+" head "+head)

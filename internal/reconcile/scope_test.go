@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -23,7 +24,7 @@ func TestScopes(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := func(name, project, repository, folder, images string, change func(*spec.Target)) spec.Application {
-		a := spec.Application{Namespace: "argocd", Name: name, Project: project, Target: spec.Target{Method: spec.MethodGit, Repository: repository, Type: spec.Kustomize, Form: spec.FormKustomization, Folder: folder}}
+		a := spec.Application{Namespace: "argocd", Name: name, Project: project, Target: spec.Target{Method: spec.MethodGit, Repository: repository, Type: spec.Kustomize, Form: manifest.FormKustomization, Folder: folder}}
 		for one := range strings.FieldsSeq(images) {
 			ref, err := image.ParseName(one)
 			if err != nil {

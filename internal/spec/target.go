@@ -3,6 +3,9 @@ package spec
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+
+	"github.com/liverty-music/image-writeback/internal/manifest"
 )
 
 // Target is where a change is written to.
@@ -27,9 +30,9 @@ type Target struct {
 	Type        SourceType
 	Source      int // index in spec.sources; -1 for spec.source
 
-	// Form is the kind of file. If Type is empty, the files in Folder decide,
-	// and a Helm chart there makes it FormOverrides.
-	Form Form
+	// Form is the kind of file. If Type is empty, the files in Folder decide;
+	// see OfType.
+	Form manifest.Form
 
 	// Folder holds the kustomization. It is relative to the root of the
 	// repository, clean, and without a leading slash; "." is the root.
@@ -56,19 +59,11 @@ const (
 // Deliveries lists the ways to deliver a change.
 func Deliveries() []string { return []string{DeliverCommit, DeliverPullRequest} }
 
-// Form is a kind of file that images are set in.
-type Form string
-
-// The forms. Overrides are Argo CD's own .argocd-source files.
-const (
-	FormKustomization Form = "kustomization"
-	FormHelmValues    Form = "helmvalues"
-	FormOverrides     Form = "argocd-source"
-)
-
 // DefaultForms lists the forms that a configuration can choose for Kustomize
 // sources whose Application does not name a write-back-target.
-func DefaultForms() []string { return []string{string(FormKustomization), string(FormOverrides)} }
+func DefaultForms() []string {
+	return []string{string(manifest.FormKustomization), string(manifest.FormOverrides)}
+}
 
 // SourceType is the type of an Application's source; empty if only the content
 // of the repository can decide it.
@@ -76,15 +71,60 @@ type SourceType string
 
 // The types of sources that images can be set in.
 const (
-	Kustomize SourceType = "Kustomize"
-	Helm      SourceType = "Helm"
+	Kustomize SourceType = manifest.SourceKustomize
+	Helm      SourceType = manifest.SourceHelm
 )
+
+// Kind is the target's row in the table of formats; if Type is empty, the
+// first row of its form.
+func (t Target) Kind() manifest.Kind {
+	kind, _ := manifest.For(t.Form, string(t.Type))
+
+	return kind
+}
+
+// OfType returns the target for a type of source that the files in Folder
+// indicate. A form that does not exist for the type becomes that of overrides.
+func (t Target) OfType(source SourceType) Target {
+	t.Type = source
+	if _, ok := manifest.For(t.Form, string(source)); !ok {
+		t.Form = manifest.FormOverrides
+	}
+
+	return t
+}
+
+// Write returns the file that the target writes to. Type is not empty.
+func (t Target) Write() manifest.Files { return t.Kind().Files(t.Folder, t.File) }
+
+// Marker returns the files in Folder that decide, if Type is empty.
+func (t Target) Marker() manifest.Files {
+	return manifest.Files{Folder: t.Folder, Names: manifest.KustomizationNames}
+}
+
+// Candidates returns all files that the target may write to, and, if Type is
+// empty, those that decide.
+func (t Target) Candidates() []manifest.Files {
+	if t.Type != "" {
+		return []manifest.Files{t.Write()}
+	}
+
+	all := []manifest.Files{t.Marker()}
+	for _, source := range []SourceType{Kustomize, Helm} {
+		files := t.OfType(source).Write()
+		if !slices.ContainsFunc(all, func(f manifest.Files) bool { return f.Path() == files.Path() }) {
+			all = append(all, files)
+		}
+	}
+
+	return all
+}
 
 // Key is a short identifier of the file that a target writes to on one branch,
 // computed as in Argo CD Image Updater 1.x.
 func (t Target) Key() string {
 	file := t.File
-	if t.Form == FormKustomization {
+	if t.Kind().Names != nil {
 		file = t.Folder
 	}
 
