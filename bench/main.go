@@ -1,8 +1,8 @@
-// Bench runs our updater in worlds of several sizes and measures it: cold, with
-// an update for every Application; idle; and with an update again. Beside it,
-// git itself does the same git work. It prints the figures and writes them into
-// docs/performance.md, between the two marks there, with those of the benchmarks
-// of the parts that decide and edit.
+// Bench measures the updater in environments of several sizes: cold, with an
+// update for every Application; idle; and with an update for every Application
+// again. For comparison, git itself does the same git work. Bench prints the
+// figures and writes them into docs/performance.md, between the two markers
+// there, together with the benchmarks of the packages that decide and edit.
 //
 //	make bench
 package main
@@ -29,10 +29,10 @@ import (
 )
 
 func main() {
-	sizes := flag.String("sizes", "100,500,2000,10000,10000/20", "numbers of Applications, each with the KB of status that each of them has; without: 0")
+	sizes := flag.String("sizes", "100,500,2000,10000,10000/20", "numbers of Applications, each optionally with the KB of status of each Application: N[/KB]")
 	updater := flag.String("updater", "bin/updater", "the updater to measure")
-	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
-	document := flag.String("document", "docs/performance.md", "the file that takes the figures; empty: none")
+	bin := flag.String("bin", "bin", "directory of kube-apiserver and etcd, as make tools builds them")
+	document := flag.String("document", "docs/performance.md", "the file to write the figures into; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	log.SetFlags(0)
@@ -43,18 +43,18 @@ func main() {
 	}
 }
 
-// result is one size.
+// result has the figures of one size.
 type result struct {
 	applications, status int
 	cold, idle, warm     phase
-	ready                time.Duration // from the start to the end of the first cycle
+	ready                time.Duration // from start to the end of the first cycle
 	git                  time.Duration
-	event, slowest       time.Duration // from a message to the commit: the median, and the slowest
+	event, slowest       time.Duration // from a message to its commit: median and slowest
 	events               sandbox.Requests
 	resident, peak       float64 // MB
 }
 
-// phase is one cycle.
+// phase has the figures of one cycle.
 type phase struct {
 	took     time.Duration
 	requests sandbox.Requests
@@ -90,7 +90,8 @@ func run(ctx context.Context, sizes []string, updater, bin, document string) err
 	return write(document, figures(results)+"\n"+small)
 }
 
-// program tells how large the updater is, and what it costs to start.
+// program returns a sentence with the size of the updater, its number of packages
+// and its start time.
 func program(ctx context.Context, updater string) (string, error) {
 	file, err := os.Stat(updater)
 	if err != nil {
@@ -113,7 +114,8 @@ func program(ctx context.Context, updater string) (string, error) {
 
 var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)
 
-// benchmarks runs those of the parts that decide and edit.
+// benchmarks runs the benchmarks of the packages that decide and edit, and returns
+// a table of their results.
 func benchmarks(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "./internal/policy", "./internal/manifest", "./internal/reconcile").CombinedOutput()
 	if err != nil {
@@ -129,7 +131,7 @@ func benchmarks(ctx context.Context) (string, error) {
 	return b.String(), nil
 }
 
-// name is how a size is called.
+// name is the name of a size in the tables.
 func (r *result) name() string {
 	if r.status > 0 {
 		return fmt.Sprintf("%d, %d KB of status each", r.applications, r.status)
@@ -202,8 +204,8 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 	return nil
 }
 
-// quiet waits until the updater does nothing any more: it leaves Events on
-// Applications when its cycle has ended.
+// quiet waits until the updater is idle: it still creates Events for Applications
+// after a cycle has ended.
 func quiet(ctx context.Context, pid int) error {
 	last, still := "", 0
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -219,7 +221,7 @@ func quiet(ctx context.Context, pid int) error {
 			return err
 		}
 		fields := strings.Fields(string(data))
-		if now := strings.Join(fields[13:15], " "); now == last { // its time on the processor
+		if now := strings.Join(fields[13:15], " "); now == last { // its CPU time
 			still++
 		} else {
 			last, still = now, 0
@@ -228,7 +230,7 @@ func quiet(ctx context.Context, pid int) error {
 	return nil
 }
 
-// messages is how many are sent, one after the other.
+// messages is the number of messages that are sent, one after the other.
 const messages = 50
 
 func (r *result) measureEvents(ctx context.Context, f *sandbox.Fleet) error {
@@ -268,8 +270,8 @@ func await(ctx context.Context, said *sandbox.Log, n int) (time.Duration, error)
 	}
 }
 
-// gitItself has git do the same git work: a shallow bare clone, a commit for
-// each Application by fast-import, one push. It is done on a branch of its own.
+// gitItself measures git doing the same git work: a shallow bare clone, a commit
+// for each Application with fast-import, one push. It uses a separate branch.
 func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time.Duration, error) {
 	var stream strings.Builder
 	for i := range n {
@@ -288,7 +290,7 @@ func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time
 	}{
 		{"", []string{"clone", "--quiet", "--bare", "--depth", "1", f.Git.URLOf(sandbox.FleetRepository), clone}},
 		{stream.String(), []string{"-C", clone, "fast-import", "--quiet", "--date-format=now", "--done"}},
-		{"", []string{"-C", clone, "-c", "http.postBuffer=1000000000", "push", "--quiet", "origin", "bench"}}, // CGI takes no pieces
+		{"", []string{"-C", clone, "-c", "http.postBuffer=1000000000", "push", "--quiet", "origin", "bench"}}, // CGI does not support chunked requests
 	} {
 		command := exec.CommandContext(ctx, "git", step.args...) //nolint:gosec // our own arguments
 		command.Stdin = strings.NewReader(step.in)
@@ -299,7 +301,7 @@ func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time
 	return time.Since(begin), nil
 }
 
-// memory reads a line of a process's status, in megabytes; 0 where it is not told.
+// memory returns a line of a process's status, in megabytes; 0 if it is missing.
 func memory(pid int, line string) float64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -328,7 +330,7 @@ const (
 	markEnd   = "<!-- end -->\n"
 )
 
-// write puts the figures into the document.
+// write replaces the figures in the document.
 func write(document, figures string) error {
 	data, err := os.ReadFile(document)
 	if err != nil {
@@ -337,7 +339,7 @@ func write(document, figures string) error {
 	head, rest, found := strings.Cut(string(data), markBegin)
 	_, tail, ended := strings.Cut(rest, markEnd)
 	if !found || !ended {
-		return errors.New(document + " has no marks for the figures")
+		return errors.New(document + " has no markers for the figures")
 	}
 	return os.WriteFile(document, []byte(head+markBegin+figures+markEnd+tail), 0o600) //nolint:gosec // the file that the caller names
 }
@@ -388,7 +390,7 @@ func figures(results []result) string {
 	return b.String()
 }
 
-// machine names the processor and how many there are of it.
+// machine returns the name and the number of the processors.
 func machine() string {
 	data, _ := os.ReadFile("/proc/cpuinfo")
 	model := regexp.MustCompile(`model name\s*:\s*(.+)`).FindSubmatch(data)

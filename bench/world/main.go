@@ -1,8 +1,8 @@
-// World starts a world that any updater can be run in: a real Kubernetes API
-// server with many Applications, a registry that lists as Google Artifact
-// Registry does, and git over HTTP, each with the latency that it is given. It
-// prints where they listen; at the end, or once a command that it was given has
-// ended, a table of requests, time and memory.
+// World starts an environment for any updater: a real Kubernetes API server with
+// many Applications, a registry that lists tags as Google Artifact Registry does,
+// and git over HTTP. The registry and git respond with the given latency. World
+// prints the addresses; at the end, or after the given command has ended, it
+// prints a table of requests, time and memory.
 //
 //	go run ./bench/world --applications 500 -- updater run --once
 package main
@@ -24,15 +24,15 @@ import (
 func main() {
 	var o sandbox.FleetOptions
 	flag.IntVar(&o.Applications, "applications", 500, "how many Applications")
-	flag.IntVar(&o.Repositories, "repositories", 60, "how many image repositories they share")
-	flag.IntVar(&o.Tags, "tags", 30, "tags of each image repository")
-	flag.DurationVar(&o.RegistryLatency, "registry-latency", 20*time.Millisecond, "added to each answer of the registry")
-	flag.DurationVar(&o.GitLatency, "git-latency", 30*time.Millisecond, "added to each answer of git")
+	flag.IntVar(&o.Repositories, "repositories", 60, "number of image repositories that the Applications share")
+	flag.IntVar(&o.Tags, "tags", 30, "number of tags of each image repository")
+	flag.DurationVar(&o.RegistryLatency, "registry-latency", 20*time.Millisecond, "delay of each response of the registry")
+	flag.DurationVar(&o.GitLatency, "git-latency", 30*time.Millisecond, "delay of each response of git")
 	flag.StringVar(&o.Strategy, "strategy", "newest-build", "newest-build, semver or alphabetical")
-	flag.IntVar(&o.History, "history", 500, "commits that the git repository has")
+	flag.IntVar(&o.History, "history", 500, "number of commits in the git repository")
 	flag.IntVar(&o.StatusKB, "status", 0, "size of each Application's status in KB")
-	flag.IntVar(&o.PerFolder, "per-folder", 50, "how many Applications have their folders in one")
-	bin := flag.String("bin", "bin", "where make tools has put kube-apiserver and etcd")
+	flag.IntVar(&o.PerFolder, "per-folder", 50, "number of Applications whose folders share one parent folder")
+	bin := flag.String("bin", "bin", "directory of kube-apiserver and etcd, as make tools builds them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	log.SetFlags(0)
@@ -49,7 +49,7 @@ func run(ctx context.Context, o sandbox.FleetOptions, bin string, command []stri
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	fmt.Printf("making a world of %d Applications …\n", o.Applications)
+	fmt.Printf("creating an environment with %d Applications …\n", o.Applications)
 	f, err := sandbox.NewFleet(ctx, dir, bin, o)
 	if err != nil {
 		return err
