@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/fleet"
 )
 
 func main() {
@@ -50,14 +51,14 @@ type result struct {
 	ready                time.Duration // from start to the end of the first cycle
 	git                  time.Duration
 	event, slowest       time.Duration // from a message to its commit: median and slowest
-	events               sandbox.Requests
+	events               fleet.Requests
 	resident, peak       float64 // MB
 }
 
 // phase has the figures of one cycle.
 type phase struct {
 	took     time.Duration
-	requests sandbox.Requests
+	requests fleet.Requests
 }
 
 func run(ctx context.Context, sizes []string, updater, bin, document string) error {
@@ -145,7 +146,7 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	f, err := sandbox.NewFleet(ctx, dir, bin, sandbox.FleetOptions{Applications: r.applications, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: r.status,
+	f, err := fleet.New(ctx, dir, bin, fleet.Options{Applications: r.applications, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: r.status,
 		RegistryLatency: 20 * time.Millisecond, GitLatency: 30 * time.Millisecond})
 	if err != nil {
 		return err
@@ -233,7 +234,7 @@ func quiet(ctx context.Context, pid int) error {
 // messages is the number of messages that are sent, one after the other.
 const messages = 50
 
-func (r *result) measureEvents(ctx context.Context, f *sandbox.Fleet) error {
+func (r *result) measureEvents(ctx context.Context, f *fleet.Fleet) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	before := f.Requests()
@@ -272,7 +273,7 @@ func await(ctx context.Context, said *sandbox.Log, n int) (time.Duration, error)
 
 // gitItself measures git doing the same git work: a shallow bare clone, a commit
 // for each Application with fast-import, one push. It uses a separate branch.
-func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time.Duration, error) {
+func gitItself(ctx context.Context, f *fleet.Fleet, clone string, n int) (time.Duration, error) {
 	var stream strings.Builder
 	for i := range n {
 		content := fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: reg.example.com/p/app%d\n  newTag: %s\n", i%60, f.Newest())
@@ -288,7 +289,7 @@ func gitItself(ctx context.Context, f *sandbox.Fleet, clone string, n int) (time
 		in   string
 		args []string
 	}{
-		{"", []string{"clone", "--quiet", "--bare", "--depth", "1", f.Git.URLOf(sandbox.FleetRepository), clone}},
+		{"", []string{"clone", "--quiet", "--bare", "--depth", "1", f.Git.URLOf(fleet.Repository), clone}},
 		{stream.String(), []string{"-C", clone, "fast-import", "--quiet", "--date-format=now", "--done"}},
 		{"", []string{"-C", clone, "-c", "http.postBuffer=1000000000", "push", "--quiet", "origin", "bench"}}, // CGI does not support chunked requests
 	} {
@@ -317,7 +318,7 @@ func memory(pid int, line string) float64 {
 }
 
 func (r *result) lines() string {
-	row := func(name string, took time.Duration, q sandbox.Requests) string {
+	row := func(name string, took time.Duration, q fleet.Requests) string {
 		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
 	}
 	return row("cold, all to update", r.cold.took, r.cold.requests) + row("idle", r.idle.took, r.idle.requests) + row("warm, all to update", r.warm.took, r.warm.requests) +
@@ -355,7 +356,7 @@ func figures(results []result) string {
 	for _, r := range results {
 		for _, p := range []struct {
 			name string
-			q    sandbox.Requests
+			q    fleet.Requests
 		}{{"cold", r.cold.requests}, {"idle", r.idle.requests}, {"warm", r.warm.requests}, {fmt.Sprintf("%d messages", messages), r.events}} {
 			fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", r.name(), p.name, p.q.List, p.q.Ping, p.q.Advertise, p.q.Fetch, p.q.Push)
 		}
@@ -381,8 +382,8 @@ func figures(results []result) string {
 		fmt.Fprintf(&b, "  line [%s]\n", series(value))
 	}
 	fmt.Fprintf(&b, "```\n\n```mermaid\nxychart-beta\n  title \"Requests over Applications: cold, warm, idle\"\n  x-axis [%s]\n  y-axis \"requests\" 0 --> 80\n", strings.Join(names, ", "))
-	for _, value := range []func(result) sandbox.Requests{
-		func(r result) sandbox.Requests { return r.cold.requests }, func(r result) sandbox.Requests { return r.warm.requests }, func(r result) sandbox.Requests { return r.idle.requests },
+	for _, value := range []func(result) fleet.Requests{
+		func(r result) fleet.Requests { return r.cold.requests }, func(r result) fleet.Requests { return r.warm.requests }, func(r result) fleet.Requests { return r.idle.requests },
 	} {
 		fmt.Fprintf(&b, "  line [%s]\n", series(func(r result) float64 { return float64(value(r).All()) }))
 	}

@@ -18,11 +18,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/fleet"
 )
 
 func main() {
-	var o sandbox.FleetOptions
+	var o fleet.Options
 	flag.IntVar(&o.Applications, "applications", 500, "how many Applications")
 	flag.IntVar(&o.Repositories, "repositories", 60, "number of image repositories that the Applications share")
 	flag.IntVar(&o.Tags, "tags", 30, "number of tags of each image repository")
@@ -43,19 +43,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o sandbox.FleetOptions, bin string, command []string) error {
+func run(ctx context.Context, o fleet.Options, bin string, command []string) error {
 	dir, err := os.MkdirTemp("", "image-writeback-world-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	fmt.Printf("creating an environment with %d Applications …\n", o.Applications)
-	f, err := sandbox.NewFleet(ctx, dir, bin, o)
+	f, err := fleet.New(ctx, dir, bin, o)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git            %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(sandbox.FleetRepository), f.Config)
+	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git            %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(fleet.Repository), f.Config)
 	emulator, address := f.PubSub.Environment()
 	fmt.Printf("  %s=%s\n", emulator, address)
 	begin := time.Now()

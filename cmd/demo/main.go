@@ -21,6 +21,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 )
 
 func main() {
@@ -42,7 +44,7 @@ func main() {
 const patience = 30 * time.Second
 
 type demo struct {
-	world   *sandbox.World
+	world   *world.World
 	dir     string
 	updater string
 	log     *sandbox.Log
@@ -54,7 +56,7 @@ func run(ctx context.Context, updater string, once bool, screens string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	world, err := sandbox.NewWorld(dir)
+	world, err := world.New(dir)
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (d *demo) introduce() {
   Two Argo CD Applications are annotated:
     backend-dev    newest-build of the commit hashes, committed to main at once
     backend-prod   semver ^1.0, by pull request
-`, d.world.Registry.URL, d.world.Git.URL, sandbox.ExampleRepository, d.world.GitHub.URL)
+`, d.world.Registry.URL, d.world.Git.URL, world.Repository, d.world.GitHub.URL)
 }
 
 func (d *demo) arguments(command string, more ...string) []string {
@@ -141,12 +143,12 @@ func (d *demo) start(ctx context.Context) (stop func() error, _ error) {
 
 func (d *demo) tell(ctx context.Context) error {
 	git := d.world.Git
-	before, err := git.Head(sandbox.ExampleRepository, "main")
+	before, err := git.Head(world.Repository, "main")
 	if err != nil {
 		return err
 	}
 	// The first cycle may have been faster than this question.
-	if subjects, err := git.Subjects(sandbox.ExampleRepository, "main"); err == nil && len(subjects) > 1 {
+	if subjects, err := git.Subjects(world.Repository, "main"); err == nil && len(subjects) > 1 {
 		before = ""
 	}
 	if err := d.showCommit(ctx, "The new build is on main, for dev. git show:", before); err != nil {
@@ -156,10 +158,10 @@ func (d *demo) tell(ctx context.Context) error {
 		return err
 	}
 	heading("4. CI pushes another build")
-	if before, err = git.Head(sandbox.ExampleRepository, "main"); err != nil {
+	if before, err = git.Head(world.Repository, "main"); err != nil {
 		return err
 	}
-	fmt.Printf("  pushed %s:%s\n", sandbox.ExampleImage, d.world.Build())
+	fmt.Printf("  pushed %s:%s\n", world.Image, d.world.Build())
 	return d.showCommit(ctx, "The next commit, without a restart. git show:", before)
 }
 
@@ -167,13 +169,13 @@ func (d *demo) tell(ctx context.Context) error {
 func (d *demo) showCommit(ctx context.Context, title, before string) error {
 	start := time.Now()
 	err := await(ctx, "a commit on main", func() (bool, error) {
-		head, err := d.world.Git.Head(sandbox.ExampleRepository, "main")
+		head, err := d.world.Git.Head(world.Repository, "main")
 		return head != before, err
 	})
 	if err != nil {
 		return err
 	}
-	shown, err := d.world.Git.Run(sandbox.ExampleRepository, "show", "refs/heads/main")
+	shown, err := d.world.Git.Run(world.Repository, "show", "refs/heads/main")
 	if err != nil {
 		return err
 	}
@@ -182,9 +184,9 @@ func (d *demo) showCommit(ctx context.Context, title, before string) error {
 }
 
 func (d *demo) showPull(ctx context.Context) error {
-	var pull sandbox.Pull
+	var pull forge.Pull
 	err := await(ctx, "a pull request", func() (bool, error) {
-		pulls := d.world.GitHub.Pulls(sandbox.ExampleRepository)
+		pulls := d.world.GitHub.Pulls(world.Repository)
 		if len(pulls) > 0 {
 			pull = pulls[0]
 		}
@@ -193,7 +195,7 @@ func (d *demo) showPull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	diff, err := d.world.Git.Run(sandbox.ExampleRepository, "diff", "refs/heads/"+pull.Base+"..."+"refs/heads/"+pull.Head)
+	diff, err := d.world.Git.Run(world.Repository, "diff", "refs/heads/"+pull.Base+"..."+"refs/heads/"+pull.Head)
 	if err != nil {
 		return err
 	}
@@ -206,7 +208,7 @@ func (d *demo) showPull(ctx context.Context) error {
 func (d *demo) goOn(ctx context.Context) {
 	heading("It goes on until you press Ctrl-C")
 	fmt.Printf("  Open the pull request:   %s/%s/pull/1\n  Look at the history:     git -C %s log --patch main\n  Push another build:      press Enter\n",
-		d.world.GitHub.URL, sandbox.ExampleRepository, filepath.Join(d.dir, "git", sandbox.ExampleRepository+".git"))
+		d.world.GitHub.URL, world.Repository, filepath.Join(d.dir, "git", world.Repository+".git"))
 	lines := make(chan struct{})
 	go func() {
 		for scanner := bufio.NewScanner(os.Stdin); scanner.Scan(); {
@@ -218,7 +220,7 @@ func (d *demo) goOn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-lines:
-			before, err := d.world.Git.Head(sandbox.ExampleRepository, "main")
+			before, err := d.world.Git.Head(world.Repository, "main")
 			if err != nil {
 				log.Print(err)
 				continue

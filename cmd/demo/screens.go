@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 )
 
 // everything is a pull request with something to tell in each of its parts.
@@ -19,7 +19,7 @@ func (d *demo) takeScreens(ctx context.Context, folder string) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
-	pull := d.world.GitHub.Pulls(sandbox.ExampleRepository)[0]
+	pull := d.world.GitHub.Pulls(world.Repository)[0]
 	if err := screen(ctx, pull.URL, filepath.Join(folder, "pullrequest.png")); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (d *demo) takeScreens(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	d.world.GitHub.SetBody(sandbox.ExampleRepository, pull.Number, string(body))
+	d.world.GitHub.SetBody(world.Repository, pull.Number, string(body))
 	return screen(ctx, pull.URL, filepath.Join(folder, "pullrequest-everything.png"))
 }
 

@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 )
 
 func main() {
@@ -46,7 +49,7 @@ metadata:
   name: backend-dev
   namespace: argocd
   annotations:
-    argocd-image-updater.argoproj.io/image-list: server=` + sandbox.ExampleImage + `
+    argocd-image-updater.argoproj.io/image-list: server=` + world.Image + `
     argocd-image-updater.argoproj.io/server.update-strategy: newest-build
     argocd-image-updater.argoproj.io/server.allow-tags: regexp:^[0-9a-f]{40}$
 spec:
@@ -85,9 +88,9 @@ config:
 
 type story struct {
 	dir, bin string
-	world    *sandbox.World
-	cluster  *sandbox.Kubernetes
-	argo     *sandbox.ArgoCD
+	world    *world.World
+	cluster  *kube.Cluster
+	argo     *kube.ArgoCD
 	log      sandbox.Log // of the updater
 	begin    time.Time   // of the chapter
 	number   int
@@ -106,17 +109,17 @@ func run(ctx context.Context, bin string) (err error) {
 		}
 	}()
 	s.chapter("The parts start, all of them on this machine")
-	if s.world, err = sandbox.NewWorld(dir); err != nil {
+	if s.world, err = world.New(dir); err != nil {
 		return err
 	}
 	defer s.world.Close()
 	s.tell("registry    answers as Google Artifact Registry; the newest build of main is there")
-	s.tell("git         %s, on a GitHub of its own", sandbox.ExampleRepository)
+	s.tell("git         %s, on a GitHub of its own", world.Repository)
 	cluster := filepath.Join(dir, "cluster")
 	if err = os.Mkdir(cluster, 0o750); err != nil {
 		return err
 	}
-	if s.cluster, err = sandbox.NewKubernetes(ctx, cluster, bin); err != nil {
+	if s.cluster, err = kube.New(ctx, cluster, bin); err != nil {
 		return err
 	}
 	defer s.cluster.Close()
@@ -125,7 +128,7 @@ func run(ctx context.Context, bin string) (err error) {
 	if err = os.Mkdir(argo, 0o750); err != nil {
 		return err
 	}
-	if s.argo, err = sandbox.NewArgoCD(ctx, argo, s.cluster); err != nil {
+	if s.argo, err = kube.NewArgoCD(ctx, argo, s.cluster); err != nil {
 		return err
 	}
 	defer s.argo.Close()
@@ -139,7 +142,7 @@ func (s *story) tellAll(ctx context.Context) error {
 		return err
 	}
 	s.chapter("An annotated Application is applied")
-	url := s.world.Git.URLOf(sandbox.ExampleRepository)
+	url := s.world.Git.URLOf(world.Repository)
 	if err := s.apply(fmt.Sprintf(gitLogin, url, s.world.GitHub.Token())); err != nil {
 		return err
 	}
@@ -167,7 +170,7 @@ func (s *story) tellAll(ctx context.Context) error {
 	if err := s.follow(ctx, newest); err != nil {
 		return err
 	}
-	shown, err := s.world.Git.Run(sandbox.ExampleRepository, "log", "--format=%h %an: %s", "refs/heads/main")
+	shown, err := s.world.Git.Run(world.Repository, "log", "--format=%h %an: %s", "refs/heads/main")
 	if err != nil {
 		return err
 	}
@@ -194,7 +197,7 @@ func (s *story) install(ctx context.Context) (stop func() error, _ error) {
 	if _, err := s.cluster.Run("kubectl", "-n", "argocd", "create", "secret", "generic", "image-writeback-github", "--from-file=privateKey="+key); err != nil {
 		return nil, err
 	}
-	three := fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", sandbox.AppID, sandbox.InstallationID)
+	three := fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", forge.AppID, forge.InstallationID)
 	if _, err := s.cluster.Run("helm", "install", "image-writeback", "charts/image-writeback", "--namespace", "argocd", "--values", file, "--set", three); err != nil {
 		return nil, err
 	}
@@ -238,13 +241,13 @@ func (s *story) install(ctx context.Context) (stop func() error, _ error) {
 // follow waits for a build on its way from the registry into the cluster.
 func (s *story) follow(ctx context.Context, build string) error {
 	err := s.await(ctx, "the commit", func() bool {
-		content, err := s.world.Git.Show(sandbox.ExampleRepository, "main", sandbox.DevFile)
+		content, err := s.world.Git.Show(world.Repository, "main", world.DevFile)
 		return err == nil && strings.Contains(content, build)
 	})
 	if err != nil {
 		return err
 	}
-	shown, err := s.world.Git.Run(sandbox.ExampleRepository, "show", "--format=%h %an: %s", "--unified=0", "refs/heads/main")
+	shown, err := s.world.Git.Run(world.Repository, "show", "--format=%h %an: %s", "--unified=0", "refs/heads/main")
 	if err != nil {
 		return err
 	}
@@ -281,14 +284,14 @@ func (s *story) idle(ctx context.Context) error {
 		return err
 	}
 	cycles, pushes, lists := s.said("cycle done"), git.Count("push"), s.world.Registry.Count("list")
-	before, err := git.Head(sandbox.ExampleRepository, "main")
+	before, err := git.Head(world.Repository, "main")
 	if err != nil {
 		return err
 	}
 	if err := s.await(ctx, "two idle cycles", func() bool { return s.said("cycle done") >= cycles+2 }); err != nil {
 		return err
 	}
-	after, err := git.Head(sandbox.ExampleRepository, "main")
+	after, err := git.Head(world.Repository, "main")
 	if err != nil {
 		return err
 	}
@@ -306,7 +309,7 @@ func (s *story) live() string {
 	if err != nil {
 		return ""
 	}
-	return strings.TrimPrefix(strings.TrimSpace(out), sandbox.ExampleImage+":")
+	return strings.TrimPrefix(strings.TrimSpace(out), world.Image+":")
 }
 
 func (s *story) said(what string) int { return strings.Count(s.log.String(), what) }

@@ -12,15 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 const repo = "o/manifests"
 
 // startGit serves a repository with a branch "head" that is ahead of main.
-func startGit(t *testing.T) *sandbox.Git {
+func startGit(t *testing.T) *git.Server {
 	t.Helper()
-	git, err := sandbox.NewGit(t.TempDir())
+	git, err := git.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +39,10 @@ func startGit(t *testing.T) *sandbox.Git {
 }
 
 // start puts GitHub in front of it.
-func start(t *testing.T) (*sandbox.GitHub, *GitHubRepository) {
+func start(t *testing.T) (*forge.GitHub, *GitHubRepository) {
 	t.Helper()
 	git := startGit(t)
-	hub, err := sandbox.NewGitHub(git)
+	hub, err := forge.NewGitHub(git)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func start(t *testing.T) (*sandbox.GitHub, *GitHubRepository) {
 			t.Error(deviation)
 		}
 	})
-	account, err := NewGitHubApp(hub.URL, sandbox.AppID, 0, write(t, string(hub.PrivateKey)), "test")
+	account, err := NewGitHubApp(hub.URL, forge.AppID, 0, write(t, string(hub.PrivateKey)), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,17 +188,17 @@ func TestTokensAreRenewed(t *testing.T) {
 
 // TestInstallationsAtOnce signs in to several at the same time.
 func TestInstallationsAtOnce(t *testing.T) {
-	git, err := sandbox.NewGit(t.TempDir())
+	git, err := git.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(git.Close)
-	hub, err := sandbox.NewGitHub(git)
+	hub, err := forge.NewGitHub(git)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(hub.Close)
-	account, err := NewGitHubApp(hub.URL, sandbox.AppID, 0, write(t, string(hub.PrivateKey)), "test")
+	account, err := NewGitHubApp(hub.URL, forge.AppID, 0, write(t, string(hub.PrivateKey)), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,44 +258,44 @@ func refusing(kind string, status int, body string, headers ...string) func(http
 func TestErrorsNameWhatToChange(t *testing.T) {
 	for _, c := range []struct {
 		what   string
-		change func(hub *sandbox.GitHub, r *GitHubRepository)
+		change func(hub *forge.GitHub, r *GitHubRepository)
 		want   []string
 	}{
-		{"401 of the App", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"401 of the App", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("GET /installation", 401, `{"message":"A JSON web token could not be decoded"}`)
 		}, []string{"finding the App's installation", "401 A JSON web token", "github.app.id", "github.app.privateKeyFile"}},
-		{"an expired signature", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"an expired signature", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("GET /installation", 401, `{"message":"'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"}`)
 		}, []string{"clock right"}},
-		{"not installed", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"not installed", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("GET /installation", 404, `{"message":"Not Found"}`)
 		}, []string{"404 Not Found", "install the App on this repository"}},
-		{"another installation", func(_ *sandbox.GitHub, r *GitHubRepository) { r.hub.installation = 1 }, []string{"getting an installation token|listing its pull requests", "404 Not Found", "github.app.installationID"}},
-		{"a suspended installation", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"another installation", func(_ *forge.GitHub, r *GitHubRepository) { r.hub.installation = 1 }, []string{"getting an installation token|listing its pull requests", "404 Not Found", "github.app.installationID"}},
+		{"a suspended installation", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("POST /access_tokens", 403, `{"message":"This installation has been suspended"}`)
 		}, []string{"unsuspend the App's installation"}},
-		{"a permission that is missing", func(h *sandbox.GitHub, _ *GitHubRepository) { h.NotGranted = []string{"pull_requests"} },
+		{"a permission that is missing", func(h *forge.GitHub, _ *GitHubRepository) { h.NotGranted = []string{"pull_requests"} },
 			[]string{"403 Resource not accessible by integration", "grant the App the repository permission Pull requests: read"}},
-		{"a permission that GitHub does not name", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"a permission that GitHub does not name", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("POST /pulls", 403, `{"message":"Forbidden"}`)
 		}, []string{"opening the pull request", "Pull requests: read and write"}},
-		{"single sign-on", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"single sign-on", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("GET /pulls", 403, `{"message":"Resource protected by organization SAML enforcement."}`)
 		}, []string{"single sign-on"}},
-		{"409", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"409", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("POST /pulls", 409, `{"message":"Conflict"}`)
 		}, []string{"409 Conflict", "the next cycle decides anew"}},
-		{"422: no reviewer", func(_ *sandbox.GitHub, _ *GitHubRepository) {}, []string{"asking for reviews", "Reviews may only be requested from collaborators", "github.pullRequest.reviewers"}},
-		{"422: drafts", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"422: no reviewer", func(_ *forge.GitHub, _ *GitHubRepository) {}, []string{"asking for reviews", "Reviews may only be requested from collaborators", "github.pullRequest.reviewers"}},
+		{"422: drafts", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"message":"Draft pull requests are not supported in this repository."}]}`)
 		}, []string{"github.pullRequest.draft: false"}},
-		{"422: a field", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"422: a field", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`)
 		}, []string{"Validation Failed: head invalid", "the branch is gone"}},
-		{"503", func(h *sandbox.GitHub, _ *GitHubRepository) {
+		{"503", func(h *forge.GitHub, _ *GitHubRepository) {
 			h.Fault = refusing("GET /pulls", 503, `<html>`)
 		}, []string{"503 Service Unavailable", "tried again in the next cycle"}},
-		{"nobody there", func(h *sandbox.GitHub, _ *GitHubRepository) { h.Close() }, []string{"connection refused", "github.apiURL"}},
+		{"nobody there", func(h *forge.GitHub, _ *GitHubRepository) { h.Close() }, []string{"connection refused", "github.apiURL"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			hub, r := start(t)

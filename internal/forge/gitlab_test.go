@@ -7,16 +7,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
 )
 
 // startLab is start for GitLab.
-func startLab(t *testing.T) (*sandbox.GitLab, *GitLabRepository) {
+func startLab(t *testing.T) (*forge.GitLab, *GitLabRepository) {
 	t.Helper()
 	git := startGit(t)
-	lab := sandbox.NewGitLab(git)
+	lab := forge.NewGitLab(git)
 	t.Cleanup(lab.Close)
-	account, err := NewGitLab(lab.URL, write(t, sandbox.GitLabToken+"\n"), "test")
+	account, err := NewGitLab(lab.URL, write(t, forge.GitLabToken+"\n"), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestGitLabErrorsNameWhatToChange(t *testing.T) {
 			}
 		}
 		var e *Error
-		if !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), sandbox.GitLabToken) || c.status != 0 && !strings.Contains(err.Error(), fmt.Sprint(c.status)) {
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), forge.GitLabToken) || c.status != 0 && !strings.Contains(err.Error(), fmt.Sprint(c.status)) {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}

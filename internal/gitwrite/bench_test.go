@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // BenchmarkFiveHundredCommits makes and pushes a commit for each of 500
@@ -19,7 +19,7 @@ func BenchmarkFiveHundredCommits(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		git, err := sandbox.NewGit(b.TempDir())
+		git, err := git.New(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
 		}

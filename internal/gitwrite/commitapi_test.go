@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // viaAPI has commits made through GitHub's API.
@@ -19,7 +19,7 @@ func viaAPI(client *forge.GitHub) Options {
 }
 
 // committers are those of a branch's commits, newest first.
-func committers(t *testing.T, git *sandbox.Git, branch string) string {
+func committers(t *testing.T, git *git.Server, branch string) string {
 	t.Helper()
 	out, err := git.Run(repo, "log", "--format=%an by %cn", "refs/heads/"+branch)
 	if err != nil {

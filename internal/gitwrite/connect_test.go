@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
 )
 
 // reads fetches a file of the repository with credentials.
@@ -128,12 +128,12 @@ func TestBearerToken(t *testing.T) {
 // that config.yaml does not know.
 func TestAppOfASecret(t *testing.T) {
 	git := startGit(t, true, 1)
-	hub, err := sandbox.NewGitHub(git)
+	hub, err := forge.NewGitHub(git)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(hub.Close)
-	good := Credentials{GitHubAppID: sandbox.AppID, GitHubInstallationID: sandbox.InstallationID, GitHubAppKey: hub.PrivateKey, GitHubURL: hub.URL}
+	good := Credentials{GitHubAppID: forge.AppID, GitHubInstallationID: forge.InstallationID, GitHubAppKey: hub.PrivateKey, GitHubURL: hub.URL}
 	if err := reads(t, git.URLOf(repo), good); err != nil {
 		t.Error(err)
 	}

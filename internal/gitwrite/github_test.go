@@ -13,14 +13,15 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxforge "github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // startHub serves a repository with GitHub in front of it.
-func startHub(t *testing.T, n int) (*sandbox.Git, *sandbox.GitHub, *forge.GitHub) {
+func startHub(t *testing.T, n int) (*git.Server, *sandboxforge.GitHub, *forge.GitHub) {
 	t.Helper()
 	git := startGit(t, true, n)
-	hub, err := sandbox.NewGitHub(git)
+	hub, err := sandboxforge.NewGitHub(git)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func startHub(t *testing.T, n int) (*sandbox.Git, *sandbox.GitHub, *forge.GitHub
 	if err := os.WriteFile(key, hub.PrivateKey, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client, err := forge.NewGitHubApp(hub.URL, sandbox.AppID, 0, key, "test")
+	client, err := forge.NewGitHubApp(hub.URL, sandboxforge.AppID, 0, key, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,15 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 const repo = "o/manifests"
 
 // startGit serves a repository with n small files f0/k.yaml, f1/k.yaml, ….
-func startGit(t *testing.T, partial bool, n int) *sandbox.Git {
+func startGit(t *testing.T, partial bool, n int) *git.Server {
 	t.Helper()
-	git, err := sandbox.NewGit(t.TempDir())
+	git, err := git.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func noErrors(t *testing.T, outcomes []Outcome) {
 	}
 }
 
-func subjects(t *testing.T, git *sandbox.Git, branch string) []string {
+func subjects(t *testing.T, git *git.Server, branch string) []string {
 	t.Helper()
 	s, err := git.Subjects(repo, branch)
 	if err != nil {
@@ -112,7 +112,7 @@ func subjects(t *testing.T, git *sandbox.Git, branch string) []string {
 	return s
 }
 
-func show(t *testing.T, git *sandbox.Git, branch, file string) string {
+func show(t *testing.T, git *git.Server, branch, file string) string {
 	t.Helper()
 	s, err := git.Show(repo, branch, file)
 	if err != nil {
@@ -263,7 +263,7 @@ func TestRaces(t *testing.T) {
 }
 
 // pushAsPerson commits on the newest head, as often as it takes.
-func pushAsPerson(git *sandbox.Git, message, content string) error {
+func pushAsPerson(git *git.Server, message, content string) error {
 	var err error
 	for range 100 {
 		// fast-import refuses to drop commits that came in between.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // settledWork is what is left of propose once the base holds what it wants.
@@ -20,7 +20,7 @@ func settledWork(file string) Work {
 	return w
 }
 
-func headOf(t *testing.T, git *sandbox.Git, branch string) string {
+func headOf(t *testing.T, git *git.Server, branch string) string {
 	t.Helper()
 	head, err := git.Head(repo, branch)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // signed commits with a signer and has git itself verify the commit, in an
 // environment of its own. It returns what git said.
-func signed(t *testing.T, git *sandbox.Git, signer *Signer, environment []string, settings ...string) string {
+func signed(t *testing.T, git *git.Server, signer *Signer, environment []string, settings ...string) string {
 	t.Helper()
 	r := open(t, newService(t, Options{Signer: signer, SignOff: true, Author: Signature{"Image Writeback", "bot@example.com"}}), git.URLOf(repo))
 	for _, o := range writeAll(t, r, setTag("f0/k.yaml", "v0", "v1")) {

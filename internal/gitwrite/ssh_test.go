@@ -10,12 +10,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 func TestSSHWithKnownHosts(t *testing.T) {
 	git := startGit(t, true, 1)
-	server, err := sandbox.NewSSH(git)
+	server, err := sandboxgit.NewSSH(git)
 	if err != nil {
 		t.Fatal(err)
 	}

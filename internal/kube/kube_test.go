@@ -19,7 +19,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/kube"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxkube "github.com/liverty-music/image-writeback/internal/sandbox/kube"
 )
 
 var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
@@ -28,7 +28,7 @@ var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v
 func TestCluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
+	k, err := sandboxkube.New(ctx, t.TempDir(), "../../bin")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func newSource(cluster *kube.Cluster, selection argo.Selection) *source {
 }
 
 // selecting returns the Applications of namespace argocd that a glob selects.
-func selecting(t *testing.T, k *sandbox.Kubernetes, glob string) (*kube.Cluster, *source) {
+func selecting(t *testing.T, k *sandboxkube.Cluster, glob string) (*kube.Cluster, *source) {
 	t.Helper()
 	selection, err := argo.NewSelection([]string{"argocd"}, "", []string{glob})
 	if err != nil {
@@ -150,7 +150,7 @@ kind: ConfigMap
 metadata: {name: argocd-ssh-known-hosts-cm, namespace: argocd}
 data: {ssh_known_hosts: "example.com ssh-ed25519 AAAA"}`
 
-func watchApplications(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, source *source) {
+func watchApplications(ctx context.Context, t *testing.T, k *sandboxkube.Cluster, source *source) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 100)
@@ -247,7 +247,7 @@ func findSecrets(ctx context.Context, t *testing.T, cluster *kube.Cluster) {
 	}
 }
 
-func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
+func clusterErrors(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 	if _, err := kube.New("/none", "", nil); err == nil || !strings.Contains(err.Error(), "--kubeconfig") {
 		t.Errorf("no kubeconfig: %v", err)
 	}
@@ -280,7 +280,7 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
 
 // setOverrides has somebody else change the Application between the reading
 // and the writing: nothing of theirs is lost.
-func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, cluster *kube.Cluster) {
+func setOverrides(ctx context.Context, t *testing.T, k *sandboxkube.Cluster, cluster *kube.Cluster) {
 	for name, source := range map[string]string{
 		"one":  `source: {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}`,
 		"many": `sources: [{repoURL: https://example.com/o/x.git, path: x}, {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}]`,
@@ -328,7 +328,7 @@ func setOverrides(ctx context.Context, t *testing.T, k *sandbox.Kubernetes, clus
 
 // readImageUpdaters finds Applications that a resource alone speaks of, and
 // notices when it changes.
-func readImageUpdaters(ctx context.Context, t *testing.T, k *sandbox.Kubernetes) {
+func readImageUpdaters(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 	if err := k.InstallImageUpdaters(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
 )
 
 const duration = 2 * time.Second
@@ -108,7 +109,7 @@ func owned(t *testing.T, members ...*member) []int {
 func TestReplicas(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), "../../bin")
+	k, err := kube.New(ctx, t.TempDir(), "../../bin")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func leaseDeleted(t *testing.T, g *group) {
 }
 
 // notAllowed names what an account lacks.
-func notAllowed(t *testing.T, k *sandbox.Kubernetes) {
+func notAllowed(t *testing.T, k *kube.Cluster) {
 	stranger := rest.CopyConfig(k.Config)
 	stranger.Impersonate.UserName = "stranger"
 	core, err := kubernetes.NewForConfig(stranger)
@@ -249,7 +250,7 @@ func notAllowed(t *testing.T, k *sandbox.Kubernetes) {
 }
 
 // serverGone halts the API server for longer than a Lease lasts.
-func serverGone(t *testing.T, k *sandbox.Kubernetes, g *group) {
+func serverGone(t *testing.T, k *kube.Cluster, g *group) {
 	a := g.join("a")
 	k.Halt()
 	g.await("nothing is owned", func() bool { return !a.Owns("x") })

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
 // script writes a program that the shell runs.
@@ -29,7 +29,7 @@ func script(t *testing.T, body string) string {
 func TestScripts(t *testing.T) {
 	r := start(t)
 	r.User, r.Password = "ada", "s3cret"
-	r.Push("p/app", sandbox.Build{Created: built}, "v1")
+	r.Push("p/app", registry.Build{Created: built}, "v1")
 	for body, want := range map[string]string{
 		"echo ada:s3cret":           "",
 		"echo s3cret >&2; exit 3":   "the program ended with exit status 3",
@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 func TestCredentialsExpire(t *testing.T) {
 	r := start(t)
 	r.User, r.Password = "ada", "s3cret"
-	r.Push("p/app", sandbox.Build{Created: built}, "v1")
+	r.Push("p/app", registry.Build{Created: built}, "v1")
 	log := filepath.Join(t.TempDir(), "log")
 	program := script(t, "echo asked >> "+log+"; echo ada:s3cret")
 	for life, want := range map[time.Duration]int{time.Nanosecond: 3, time.Hour: 1} {
@@ -87,7 +87,7 @@ func TestAmazon(t *testing.T) {
 	t.Setenv("AWS_ECR_DISABLE_CACHE", "true")
 	r := start(t)
 	r.User, r.Password = "AWS", "s3cret"
-	r.Push("app", sandbox.Build{Created: built}, "v1")
+	r.Push("app", registry.Build{Created: built}, "v1")
 	c := client(t, nil, Registry{Prefix: "123456789012.dkr.ecr.eu-west-1.amazonaws.com", APIURL: r.URL})
 	got, err := repository(t, c, "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app", "").List(t.Context())
 	if err != nil || names(got.Tags) != "v1" {
@@ -131,7 +131,7 @@ func TestSortedLists(t *testing.T) {
 	r := start(t)
 	r.Plain = true
 	for _, tag := range []string{"a", "b", "c"} {
-		r.Push("p/app", sandbox.Build{Created: built}, tag)
+		r.Push("p/app", registry.Build{Created: built}, tag)
 	}
 	for sorted, newest := range map[string]string{"latest-first": "a", "latest-last": "c"} {
 		c := client(t, nil, Registry{Prefix: r.Host(), APIURL: r.URL, Sorted: sorted})
@@ -152,7 +152,7 @@ func TestSortedLists(t *testing.T) {
 // at again before each cycle.
 func TestATokenIsAskedForOnce(t *testing.T) {
 	s := start(t)
-	s.Push(server, sandbox.Build{Created: built}, "v1")
+	s.Push(server, registry.Build{Created: built}, "v1")
 	tokens, good := 0, ""
 	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/token" {

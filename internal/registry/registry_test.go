@@ -20,16 +20,16 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
 const server = "p/backend/server"
 
 var built = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 
-func start(t *testing.T) *sandbox.Registry {
+func start(t *testing.T) *registry.Server {
 	t.Helper()
-	r := sandbox.NewRegistry()
+	r := registry.New()
 	t.Cleanup(r.Close)
 	return r
 }
@@ -66,9 +66,9 @@ func names(tags []image.Tag) string {
 
 func TestGooglesListingIsOneRequest(t *testing.T) {
 	s := start(t)
-	digest := s.Push(server, sandbox.Build{Created: built}, "latest", "v1")
-	s.Push(server, sandbox.Build{Created: built.Add(-time.Hour), Uploaded: built.Add(time.Hour)}, "v0")
-	s.Push(server, sandbox.Build{Created: built, Platforms: []string{"linux/amd64", "linux/arm64"}}, "multi")
+	digest := s.Push(server, registry.Build{Created: built}, "latest", "v1")
+	s.Push(server, registry.Build{Created: built.Add(-time.Hour), Uploaded: built.Add(time.Hour)}, "v0")
+	s.Push(server, registry.Build{Created: built, Platforms: []string{"linux/amd64", "linux/arm64"}}, "multi")
 	// The host is not Google's: the shape of the answer tells.
 	c := client(t, nil, Registry{Prefix: "asia-northeast2-docker.pkg.dev", APIURL: s.URL})
 	for range 3 { // cycles
@@ -119,10 +119,10 @@ func TestOnePingForAllRepositories(t *testing.T) {
 func TestAnotherRegistryIsAskedForWhatIsLeftStanding(t *testing.T) {
 	s := start(t)
 	s.Plain, s.PageSize = true, 2
-	digest := s.Push(server, sandbox.Build{Created: built}, "v1", "v2")
-	s.Push(server, sandbox.Build{Created: built.Add(time.Hour)}, "v3")
-	s.Push(server, sandbox.Build{Created: built.Add(2 * time.Hour), Platforms: []string{"linux/amd64", "linux/arm64"}}, "multi")
-	s.Push(server, sandbox.Build{Created: built, Platforms: []string{"windows/amd64"}}, "win")
+	digest := s.Push(server, registry.Build{Created: built}, "v1", "v2")
+	s.Push(server, registry.Build{Created: built.Add(time.Hour)}, "v3")
+	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour), Platforms: []string{"linux/amd64", "linux/arm64"}}, "multi")
+	s.Push(server, registry.Build{Created: built, Platforms: []string{"windows/amd64"}}, "win")
 	c := client(t, nil)
 	r := repository(t, c, s.Host()+"/"+server, "")
 	listing, err := r.List(t.Context())
@@ -157,9 +157,9 @@ func TestAnotherRegistryIsAskedForWhatIsLeftStanding(t *testing.T) {
 
 func TestPlatforms(t *testing.T) {
 	s := start(t)
-	s.Push(server, sandbox.Build{Created: built, Platforms: []string{"linux/amd64", "linux/arm64/v8"}}, "both")
-	s.Push(server, sandbox.Build{Created: built, Platforms: []string{"linux/amd64"}}, "amd")
-	s.Push(server, sandbox.Build{Created: built, Platforms: []string{"linux/arm/v7"}}, "arm7")
+	s.Push(server, registry.Build{Created: built, Platforms: []string{"linux/amd64", "linux/arm64/v8"}}, "both")
+	s.Push(server, registry.Build{Created: built, Platforms: []string{"linux/amd64"}}, "amd")
+	s.Push(server, registry.Build{Created: built, Platforms: []string{"linux/arm/v7"}}, "arm7")
 	for platforms, want := range map[string]string{
 		"linux/amd64":              "amd both",
 		"linux/arm64":              "both",
@@ -202,7 +202,7 @@ func TestRetries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			s.Push(server, sandbox.Build{Created: built}, "v1")
+			s.Push(server, registry.Build{Created: built}, "v1")
 			answered := 0
 			s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasSuffix(r.URL.Path, "/tags/list") || answered >= len(c.answers) {
@@ -239,7 +239,7 @@ func TestTriesAreSharedByACycle(t *testing.T) {
 	var tags []string
 	for i := range 20 {
 		tags = append(tags, fmt.Sprintf("v%d", i))
-		s.Push(server, sandbox.Build{Created: built.Add(time.Duration(i) * time.Minute)}, tags[i])
+		s.Push(server, registry.Build{Created: built.Add(time.Duration(i) * time.Minute)}, tags[i])
 	}
 	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/manifests/") {
@@ -299,7 +299,7 @@ func TestGarbageAndSilence(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	s := start(t)
 	s.User, s.Password = "robot", "s3cret"
-	s.Push(server, sandbox.Build{Created: built}, "v1")
+	s.Push(server, registry.Build{Created: built}, "v1")
 	host := s.Host()
 	config := func(content string) map[string][]byte { return map[string][]byte{".dockerconfigjson": []byte(content)} }
 	auth := base64.StdEncoding.EncodeToString([]byte("robot:s3cret"))
@@ -378,7 +378,7 @@ func TestGoogleCredentials(t *testing.T) {
 	list := func(password, credentials string) error {
 		s := start(t)
 		s.User, s.Password = "_token", password
-		s.Push(server, sandbox.Build{Created: built}, "v1")
+		s.Push(server, registry.Build{Created: built}, "v1")
 		c := client(t, nil, Registry{Prefix: prefix, APIURL: s.URL, Credentials: credentials})
 		_, err := repository(t, c, prefix+"/"+server, "").List(t.Context())
 		return err
@@ -425,7 +425,7 @@ func TestGoogleCredentials(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	inner := start(t)
-	inner.Push(server, sandbox.Build{Created: built}, "v1")
+	inner.Push(server, registry.Build{Created: built}, "v1")
 	s := httptest.NewTLSServer(inner)
 	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -453,8 +453,8 @@ func TestTLS(t *testing.T) {
 
 func TestTheLongestPrefixCounts(t *testing.T) {
 	a, b := start(t), start(t)
-	a.Push(server, sandbox.Build{Created: built}, "a")
-	b.Push(server, sandbox.Build{Created: built}, "b")
+	a.Push(server, registry.Build{Created: built}, "a")
+	b.Push(server, registry.Build{Created: built}, "b")
 	c := client(t, nil, Registry{Prefix: "r.example.com", APIURL: a.URL}, Registry{Prefix: "r.example.com/p/backend", APIURL: b.URL})
 	listing, err := repository(t, c, "r.example.com/"+server, "").List(t.Context())
 	if err != nil || names(listing.Tags) != "b" {

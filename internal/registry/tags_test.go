@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
 // TestPlainRegistriesAreAskedForWhatIsNew follows a registry that lists names
@@ -19,7 +19,7 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	s := start(t)
 	s.Plain, s.ETags = true, true
 	for i := range 5 {
-		s.Push(server, sandbox.Build{Created: built.Add(time.Duration(i) * time.Minute)}, fmt.Sprint("v", i))
+		s.Push(server, registry.Build{Created: built.Add(time.Duration(i) * time.Minute)}, fmt.Sprint("v", i))
 	}
 	folder := t.TempDir()
 	open := func() *Client {
@@ -67,13 +67,13 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	}
 	cycle("cold", false, "1 × list, 0 × unchanged list, 5 × manifest, 5 × blob")
 	cycle("idle", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
-	s.Push(server, sandbox.Build{Created: built.Add(time.Hour)}, "v5", "v0")
+	s.Push(server, registry.Build{Created: built.Add(time.Hour)}, "v5", "v0")
 	cycle("a new name, and one that has moved", false, "1 × list, 0 × unchanged list, 7 × manifest, 1 × blob")
 	if newest.Name != "v0" && newest.Name != "v5" || !newest.Created.Equal(built.Add(time.Hour)) {
 		t.Errorf("the newest is %+v", newest)
 	}
 	cycle("idle again", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
-	s.Push(server, sandbox.Build{Created: built.Add(2 * time.Hour)}, "v1")
+	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour)}, "v1")
 	cycle("a name that has moved, which an event told", true, "1 × list, 1 × unchanged list, 7 × manifest, 1 × blob")
 	if newest.Name != "v1" {
 		t.Errorf("the newest is %+v", newest)

@@ -2,15 +2,16 @@ package sandbox
 
 import "sync"
 
-// counter counts the requests that a part serves, by kind.
-type counter struct {
-	countMu sync.Mutex
-	counts  map[string]int
+// Counter counts the requests that a part serves, by kind.
+type Counter struct {
+	mu     sync.Mutex
+	counts map[string]int
 }
 
-func (c *counter) served(kind string) {
-	c.countMu.Lock()
-	defer c.countMu.Unlock()
+// Served counts one more request of a kind.
+func (c *Counter) Served(kind string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.counts == nil {
 		c.counts = map[string]int{}
 	}
@@ -19,8 +20,8 @@ func (c *counter) served(kind string) {
 
 // Count is how many requests of a kind were served; the part's own text names
 // its kinds.
-func (c *counter) Count(kind string) int {
-	c.countMu.Lock()
-	defer c.countMu.Unlock()
+func (c *Counter) Count(kind string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.counts[kind]
 }

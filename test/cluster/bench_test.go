@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/fleet"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -18,7 +19,7 @@ import (
 // and the highest that there was before.
 func BenchmarkTenThousandApplications(b *testing.B) {
 	const applications = 10_000
-	f, err := sandbox.NewFleet(context.Background(), b.TempDir(), "../../bin", sandbox.FleetOptions{Applications: applications, Repositories: 100, Tags: 1, Strategy: "semver", StatusKB: 20, UpToDate: true})
+	f, err := fleet.New(context.Background(), b.TempDir(), "../../bin", fleet.Options{Applications: applications, Repositories: 100, Tags: 1, Strategy: "semver", StatusKB: 20, UpToDate: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -22,7 +22,7 @@ func TestAppliedByKubectl(t *testing.T) {
 	landed := func(build string) {
 		t.Helper()
 		harness.Await(t, "the commit of "+build, func() bool {
-			return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+			return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 		})
 	}
 	annotate := func(app, annotation string) {
@@ -34,7 +34,7 @@ func TestAppliedByKubectl(t *testing.T) {
 	harness.Kubectl(t, k, "apply", "-f", harness.ForceUpdate(t, w))
 	landed(build)
 	t.Logf("from kubectl apply to the commit: %.2f s", time.Since(begin).Seconds())
-	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
+	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(world.Repository)) == 1 })
 
 	annotate("backend-dev", "image-list-")
 	s.Says("cycle done\" applications=1 ", 1)
@@ -42,7 +42,7 @@ func TestAppliedByKubectl(t *testing.T) {
 	cycles := strings.Count(s.Log.String(), "cycle done")
 	annotate("backend-prod", "server.ignore-tags=none")
 	s.Says("cycle done", cycles+1)
-	if strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), stopped) {
+	if strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), stopped) {
 		t.Error("an Application that lost its annotation is updated all the same")
 	}
 
@@ -70,10 +70,10 @@ func TestAppliedByKubectl(t *testing.T) {
 	})
 	landed(next)
 	harness.Await(t, "the pull request to be of the newest release", func() bool {
-		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+		pulls := w.GitHub.Pulls(world.Repository)
 		return len(pulls) == 1 && pulls[0].Title == "backend-prod: server v1.2.3 → v1.4.0"
 	})
-	if got := harness.Commits(t, w.Git, sandbox.ExampleRepository); len(got) != 4 {
+	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 4 {
 		t.Errorf("commits: %q", got)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -47,7 +49,7 @@ func TestReplicas(t *testing.T) {
 // deployment is two replicas of the service in a world of their own.
 type deployment struct {
 	t                             *testing.T
-	world                         *sandbox.World
+	world                         *world.World
 	binary, namespace, kubeconfig string
 	leases                        func() int
 
@@ -65,7 +67,7 @@ type replica struct {
 	log     *sandbox.Log
 }
 
-func newDeployment(t *testing.T, k *sandbox.Kubernetes, binary, namespace string) *deployment {
+func newDeployment(t *testing.T, k *kube.Cluster, binary, namespace string) *deployment {
 	t.Helper()
 	w := harness.NewWorld(t)
 	if err := k.Create(t.Context(), "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}"); err != nil {
@@ -171,18 +173,18 @@ func (d *deployment) strike(signal syscall.Signal, release string) (build string
 func (d *deployment) landed(release, build string) string {
 	d.t.Helper()
 	harness.Await(d.t, "the build for dev", func() bool {
-		return strings.Contains(harness.Show(d.t, d.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+		return strings.Contains(harness.Show(d.t, d.world.Git, world.Repository, world.DevFile), build)
 	})
 	var number int
 	harness.Await(d.t, "the pull request of "+release, func() bool {
-		for _, p := range d.world.GitHub.Pulls(sandbox.ExampleRepository) {
+		for _, p := range d.world.GitHub.Pulls(world.Repository) {
 			if p.State == "open" && strings.HasSuffix(p.Title, " → "+release) {
 				number = p.Number
 			}
 		}
 		return number > 0
 	})
-	if err := d.world.GitHub.ClosePull(sandbox.ExampleRepository, number, true); err != nil {
+	if err := d.world.GitHub.ClosePull(world.Repository, number, true); err != nil {
 		d.t.Fatal(err)
 	}
 	return build
@@ -190,7 +192,7 @@ func (d *deployment) landed(release, build string) string {
 
 func (d *deployment) eachOnce(builds []string, releases int) {
 	d.t.Helper()
-	messages, err := d.world.Git.Run(sandbox.ExampleRepository, "log", "--format=%B", "main")
+	messages, err := d.world.Git.Run(world.Repository, "log", "--format=%B", "main")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -199,7 +201,7 @@ func (d *deployment) eachOnce(builds []string, releases int) {
 			d.t.Errorf("%s was committed %d times", build, n)
 		}
 	}
-	pulls := d.world.GitHub.Pulls(sandbox.ExampleRepository)
+	pulls := d.world.GitHub.Pulls(world.Repository)
 	titles := map[string]int{}
 	for _, p := range pulls {
 		titles[p.Title]++

@@ -19,7 +19,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/liverty-music/image-writeback/internal/reconcile"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/internal/spec"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
@@ -28,9 +30,9 @@ import (
 // it is known what Argo CD Image Updater does with them.
 type compat struct {
 	t          *testing.T
-	kubernetes *sandbox.Kubernetes
-	git        *sandbox.Git
-	registry   *sandbox.Registry
+	kubernetes *kube.Cluster
+	git        *git.Server
+	registry   *registry.Server
 	config     string
 }
 

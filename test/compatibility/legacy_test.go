@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -29,11 +29,11 @@ func TestArgumentsOfArgoCDImageUpdater(t *testing.T) {
 		"--git-commit-user", "ci-bot", "--git-commit-email", "ci@example.com", "--git-commit-sign-off", "--match-application-name", "*-dev", "--match-application-label", "",
 		"--application-namespace", "argocd", "--loglevel", "trace", "--logformat", "json", "--health-port", "0", "--metrics-port", "0", "--max-concurrency", "5",
 		"--warmup-cache=false", "--disable-kube-events", "--applications-api", "kubernetes", "--argocd-server-addr", "argocd-server", "--enable-webhook").MustEnd(t, 0)
-	out, err := w.Git.Run(sandbox.ExampleRepository, "log", "-1", "--format=%an <%ae>%n%B", "main")
+	out, err := w.Git.Run(world.Repository, "log", "-1", "--format=%an <%ae>%n%B", "main")
 	if err != nil || !strings.HasPrefix(out, "ci-bot <ci@example.com>\nci: backend-dev liverty-music-dev/backend/server\n") || !strings.Contains(out, "Signed-off-by: ci-bot <ci@example.com>") {
 		t.Errorf("the commit is\n%s\n%v", out, err)
 	}
-	if len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 0 {
+	if len(w.GitHub.Pulls(world.Repository)) != 0 {
 		t.Error("an Application that --match-application-name leaves out was updated")
 	}
 	for _, flag := range []string{"--match-application-name", "--max-concurrency", "--applications-api", "--argocd-server-addr"} {
@@ -66,7 +66,7 @@ func TestEnvironmentOfArgoCDImageUpdater(t *testing.T) {
 	}
 	// An interval of 0 is --once, and a flag beats the environment.
 	got := harness.Run(t, harness.In(w, "run", "--git-commit-user", "flag-bot")...).MustEnd(t, 0)
-	out, err := w.Git.Run(sandbox.ExampleRepository, "log", "-1", "--format=%an <%ae>%n%B", "main")
+	out, err := w.Git.Run(world.Repository, "log", "-1", "--format=%an <%ae>%n%B", "main")
 	if err != nil || !strings.HasPrefix(out, "flag-bot <env@example.com>\n") || !strings.Contains(out, "Signed-off-by: flag-bot") {
 		t.Errorf("the commit is\n%s\n%v", out, err)
 	}
@@ -86,12 +86,12 @@ func TestEnvironmentOfArgoCDImageUpdater(t *testing.T) {
 func TestTestAsInArgoCDImageUpdater(t *testing.T) {
 	w := harness.NewWorld(t)
 	conf := harness.Write(t, filepath.Join(t.TempDir(), "registries.conf"), "registries:\n- {name: GAR, prefix: asia-northeast2-docker.pkg.dev, api_url: "+w.Registry.URL+"}\n")
-	got := harness.Run(t, "test", sandbox.ExampleImage, "--semver-constraint", "~1.2", "--registries-conf-path", conf, "--rate-limit", "50", "--loglevel", "debug",
+	got := harness.Run(t, "test", world.Image, "--semver-constraint", "~1.2", "--registries-conf-path", conf, "--rate-limit", "50", "--loglevel", "debug",
 		"--disable-kubernetes", "--ignore-tags", "latest", "--ignore-tags", "*-rc*", "--platforms", "linux/amd64").MustEnd(t, 0)
-	if got.Stdout != sandbox.ExampleImage+":v1.2.3\n" {
+	if got.Stdout != world.Image+":v1.2.3\n" {
 		t.Errorf("stdout %q", got.Stdout)
 	}
 	for _, args := range [][]string{{"--rate-limit", "many"}, {"--registries-conf-path", "/none"}} {
-		harness.Run(t, append([]string{"test", sandbox.ExampleImage}, args...)...).MustEnd(t, 2)
+		harness.Run(t, append([]string{"test", world.Image}, args...)...).MustEnd(t, 2)
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 )
 
 // Write writes a file, with its folder, and returns its name.
@@ -45,7 +46,7 @@ func Edit(t *testing.T, file, from, to string) {
 }
 
 // Commits are the subjects of main's commits, newest first.
-func Commits(t *testing.T, git *sandbox.Git, repository string) []string {
+func Commits(t *testing.T, git *git.Server, repository string) []string {
 	t.Helper()
 	subjects, err := git.Subjects(repository, "main")
 	if err != nil {
@@ -56,7 +57,7 @@ func Commits(t *testing.T, git *sandbox.Git, repository string) []string {
 }
 
 // Show is what a file holds on main.
-func Show(t *testing.T, git *sandbox.Git, repository, file string) string {
+func Show(t *testing.T, git *git.Server, repository, file string) string {
 	t.Helper()
 	content, err := git.Show(repository, "main", file)
 	if err != nil {
@@ -87,7 +88,7 @@ metadata:
 
 // ForceUpdate writes the Applications of a world to a file, with the annotation
 // force-update, since no image runs in the sandbox.
-func ForceUpdate(t *testing.T, w *sandbox.World) string {
+func ForceUpdate(t *testing.T, w *world.World) string {
 	t.Helper()
 	edited := strings.ReplaceAll(ReadFile(t, w.Applications), "  annotations:\n",
 		"  annotations:\n    argocd-image-updater.argoproj.io/force-update: \"true\"\n")

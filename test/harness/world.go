@@ -5,14 +5,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 )
 
 // NewWorld starts the example. The test fails where the updater has used an API
 // of GitHub in a way that GitHub's own description does not allow.
-func NewWorld(t *testing.T) *sandbox.World {
+func NewWorld(t *testing.T) *world.World {
 	t.Helper()
-	w, err := sandbox.NewWorld(t.TempDir())
+	w, err := world.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,14 +34,14 @@ func NewWorld(t *testing.T) *sandbox.World {
 }
 
 // In appends the flags that name the files of a world to a command.
-func In(w *sandbox.World, args ...string) []string {
+func In(w *world.World, args ...string) []string {
 	return append(args, "--config", w.Config, "--applications", w.Applications)
 }
 
 // NewGit starts a git server without repositories.
-func NewGit(t *testing.T) *sandbox.Git {
+func NewGit(t *testing.T) *git.Server {
 	t.Helper()
-	git, err := sandbox.NewGit(t.TempDir())
+	git, err := git.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,20 +51,20 @@ func NewGit(t *testing.T) *sandbox.Git {
 }
 
 // NewRegistry starts a registry without images.
-func NewRegistry(t *testing.T) *sandbox.Registry {
+func NewRegistry(t *testing.T) *registry.Server {
 	t.Helper()
-	registry := sandbox.NewRegistry()
+	registry := registry.New()
 	t.Cleanup(registry.Close)
 
 	return registry
 }
 
 // NewKubernetes starts an API server.
-func NewKubernetes(t *testing.T) *sandbox.Kubernetes {
+func NewKubernetes(t *testing.T) *kube.Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	k, err := sandbox.NewKubernetes(ctx, t.TempDir(), Bin)
+	k, err := kube.New(ctx, t.TempDir(), Bin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +74,7 @@ func NewKubernetes(t *testing.T) *sandbox.Kubernetes {
 }
 
 // Kubectl runs kubectl as the administrator.
-func Kubectl(t *testing.T, k *sandbox.Kubernetes, args ...string) {
+func Kubectl(t *testing.T, k *kube.Cluster, args ...string) {
 	t.Helper()
 	if _, err := k.Run("kubectl", args...); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -28,10 +31,10 @@ const (
 )
 
 // threeValues are all that a set-up on GitHub needs.
-var threeValues = []string{"--set", fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", sandbox.AppID, sandbox.InstallationID)}
+var threeValues = []string{"--set", fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", forge.AppID, forge.InstallationID)}
 
 // helm runs helm in the namespace argocd.
-func helm(t *testing.T, k *sandbox.Kubernetes, args ...string) string {
+func helm(t *testing.T, k *kube.Cluster, args ...string) string {
 	t.Helper()
 	out, err := k.Run("helm", append(args, "--namespace", "argocd")...)
 	if err != nil {
@@ -41,7 +44,7 @@ func helm(t *testing.T, k *sandbox.Kubernetes, args ...string) string {
 }
 
 // install installs the chart with the three values and those of a file.
-func install(t *testing.T, k *sandbox.Kubernetes, values string) {
+func install(t *testing.T, k *kube.Cluster, values string) {
 	t.Helper()
 	file := harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"), values)
 	helm(t, k, append([]string{"install", "image-writeback", chart, "--values", file}, threeValues...)...)
@@ -49,7 +52,7 @@ func install(t *testing.T, k *sandbox.Kubernetes, values string) {
 
 // installed is the configuration that an installed chart gives to the updater,
 // with the App's key where it lies on this machine.
-func installed(t *testing.T, k *sandbox.Kubernetes, w *sandbox.World) string {
+func installed(t *testing.T, k *kube.Cluster, w *world.World) string {
 	t.Helper()
 	config, err := k.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o", "jsonpath={.data.config\\.yaml}")
 	if err != nil {
@@ -65,7 +68,7 @@ func installed(t *testing.T, k *sandbox.Kubernetes, w *sandbox.World) string {
 
 // forWorld are the values that the sandbox's servers need, with more keys of
 // config and of the chart.
-func forWorld(w *sandbox.World, credentials, more string) string {
+func forWorld(w *world.World, credentials, more string) string {
 	return fmt.Sprintf(`config:
   interval: 1h
   registries: [{name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: %q, credentials: %q}]
@@ -77,7 +80,7 @@ func forWorld(w *sandbox.World, credentials, more string) string {
 }
 
 // objects are all that a cluster holds, by kind and name, with what they say.
-func objects(t *testing.T, k *sandbox.Kubernetes) map[string]string {
+func objects(t *testing.T, k *kube.Cluster) map[string]string {
 	t.Helper()
 	kinds, err := k.Run("kubectl", "api-resources", "--verbs=list", "-o", "name")
 	if err != nil {
@@ -209,7 +212,7 @@ imagePullSecrets: [{name: pull}]
 
 // restricted creates a pod as the Deployment would, in a namespace that takes
 // only what the Pod Security Standard "restricted" allows.
-func restricted(t *testing.T, k *sandbox.Kubernetes) {
+func restricted(t *testing.T, k *kube.Cluster) {
 	t.Helper()
 	deployment, err := k.Dynamic.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("argocd").Get(t.Context(), "image-writeback", metav1.GetOptions{})
 	if err != nil {
@@ -261,12 +264,12 @@ func useRights(t *testing.T, scope string) {
 	var applications strings.Builder
 	for _, method := range []string{"argocd", "git:repocreds", "git:secret:argocd/git-login"} {
 		name := "a-" + strings.NewReplacer(":", "-", "/", "-").Replace(method)
-		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " + sandbox.ExampleImage + "\n  newTag: v1.2.3\n"}); err != nil {
+		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " + world.Image + "\n  newTag: v1.2.3\n"}); err != nil {
 			t.Fatal(err)
 		}
-		applications.WriteString(strings.Replace(harness.Manifest(name, other.URLOf("o/"+name), "app", "image-list: "+sandbox.ExampleImage+":^1.0\nwrite-back-method: "+method), "spec:", `status:
+		applications.WriteString(strings.Replace(harness.Manifest(name, other.URLOf("o/"+name), "app", "image-list: "+world.Image+":^1.0\nwrite-back-method: "+method), "spec:", `status:
   sourceType: Kustomize
-  summary: {images: ["`+sandbox.ExampleImage+`:v1.2.3"]}
+  summary: {images: ["`+world.Image+`:v1.2.3"]}
 spec:
   project: default
   destination: {server: "https://kubernetes.default.svc"}`, 1))
@@ -326,7 +329,7 @@ stringData: {username: ada, password: s3cret, url: "`
 
 // grantedAndUnused are the verbs of the chart's Roles that its ServiceAccount
 // has not used yet.
-func grantedAndUnused(t *testing.T, k *sandbox.Kubernetes) (unused []string) {
+func grantedAndUnused(t *testing.T, k *kube.Cluster) (unused []string) {
 	t.Helper()
 	core, err := kubernetes.NewForConfig(k.Config)
 	if err != nil {
@@ -353,7 +356,7 @@ func grantedAndUnused(t *testing.T, k *sandbox.Kubernetes) (unused []string) {
 			}
 			for _, verb := range rule.Verbs {
 				for _, name := range names {
-					if !slices.ContainsFunc(requests, func(r sandbox.Request) bool {
+					if !slices.ContainsFunc(requests, func(r kube.Request) bool {
 						return r.Verb == verb && slices.Contains(rule.APIGroups, r.Group) && slices.Contains(rule.Resources, r.Resource) &&
 							(namespace == "" || r.Namespace == namespace) && (name == "" || r.Name == name)
 					}) {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -50,15 +51,15 @@ func TestInACluster(t *testing.T) {
 		t.Error("an image that does not run was updated")
 	}
 	for _, name := range []string{"backend-dev", "backend-prod"} {
-		patch(name, `{"status":{"sourceType":"Kustomize","summary":{"images":["`+sandbox.ExampleImage+`:v1.2.3"]}}}`)
+		patch(name, `{"status":{"sourceType":"Kustomize","summary":{"images":["`+world.Image+`:v1.2.3"]}}}`)
 	}
 	harness.Await(t, "the commit and the pull request", func() bool {
-		return len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) == 2 && len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1
+		return len(harness.Commits(t, w.Git, world.Repository)) == 2 && len(w.GitHub.Pulls(world.Repository)) == 1
 	})
 	build := w.Build()
 	patch("backend-dev", `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"latest"}}}`)
 	harness.Await(t, "the commit after a changed annotation", func() bool {
-		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
 	if got := harness.Get(t, "http://"+health+"/healthz") + harness.Get(t, "http://"+health+"/readyz"); got != "ok\nok\n" {
 		t.Errorf("health: %s", got)
@@ -74,7 +75,7 @@ func TestInACluster(t *testing.T) {
 		t.Fatalf("events %v, %v", events, err)
 	}
 	last := events.Items[0].GetAnnotations()
-	if last["argocd-image-updater.image-0/full-image-name"] != sandbox.ExampleImage || last["argocd-image-updater.image-0/image-name"] != "liverty-music-dev/backend/server" ||
+	if last["argocd-image-updater.image-0/full-image-name"] != world.Image || last["argocd-image-updater.image-0/image-name"] != "liverty-music-dev/backend/server" ||
 		last["argocd-image-updater.image-0/old-tag"] == "" || last["argocd-image-updater.image-0/new-tag"] == "" {
 		t.Errorf("the annotations of the event are %v", last)
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -42,17 +42,17 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	for _, r := range replicas {
 		r.Says("this replica takes its share of the work", 1)
 	}
-	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) == 2 })
+	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, world.Repository)) == 2 })
 	for range 2 {
 		for _, r := range replicas {
 			build := w.Build()
-			if status := r.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
+			if status := r.image(world.Image, build, webhookSecret); status != http.StatusOK {
 				t.Fatalf("status %d", status)
 			}
 			r.landed(build)
 		}
 	}
-	about := `msg="cycle done" about=` + sandbox.ExampleImage
+	about := `msg="cycle done" about=` + world.Image
 	cycles := func() int {
 		return strings.Count(replicas[0].Log.String(), about) + strings.Count(replicas[1].Log.String(), about)
 	}

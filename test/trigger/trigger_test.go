@@ -22,6 +22,9 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxpubsub "github.com/liverty-music/image-writeback/internal/sandbox/pubsub"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -31,12 +34,12 @@ const webhookSecret = "between-us"
 // an hour, so that nothing but events makes it work.
 type listening struct {
 	*harness.Service
-	world  *sandbox.World
+	world  *world.World
 	events string // address
 }
 
 // listen starts the service with a configuration to which events are added.
-func listen(t *testing.T, w *sandbox.World, config string, more ...string) *listening {
+func listen(t *testing.T, w *world.World, config string, more ...string) *listening {
 	t.Helper()
 	address, secret := harness.FreeAddress(t), harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
 	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", address, secret, secret) + strings.Join(more, "")
@@ -60,7 +63,7 @@ func (s *listening) image(image, tag, secret string) int {
 // pushed sends the event that main of the example has moved.
 func (s *listening) pushed(head string) {
 	s.T.Helper()
-	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head, s.world.Git.URLOf(sandbox.ExampleRepository))
+	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head, s.world.Git.URLOf(world.Repository))
 	mac := hmac.New(sha256.New, []byte(webhookSecret))
 	_, _ = mac.Write([]byte(body))
 	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
@@ -98,7 +101,7 @@ func (a asked) since(b asked) asked {
 func (s *listening) landed(build string) {
 	s.T.Helper()
 	harness.Await(s.T, "the commit of "+build, func() bool {
-		return strings.Contains(harness.Show(s.T, s.world.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+		return strings.Contains(harness.Show(s.T, s.world.Git, world.Repository, world.DevFile), build)
 	})
 }
 
@@ -120,7 +123,7 @@ func TestEvents(t *testing.T) {
 	}
 	head := func() string {
 		t.Helper()
-		hash, err := w.Git.Head(sandbox.ExampleRepository, "main")
+		hash, err := w.Git.Head(world.Repository, "main")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +133,7 @@ func TestEvents(t *testing.T) {
 	pushed := func() {
 		t.Helper()
 		build = w.Build()
-		if status := s.image(sandbox.ExampleImage, build, webhookSecret); status != http.StatusOK {
+		if status := s.image(world.Image, build, webhookSecret); status != http.StatusOK {
 			t.Fatalf("status %d", status)
 		}
 		s.landed(build)
@@ -146,14 +149,14 @@ func TestEvents(t *testing.T) {
 	}
 
 	// Somebody else has pushed: it is fetched, and nobody asks the registry.
-	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Say more", map[string]string{"README.md": "More.\n"}); err != nil {
+	if err := w.Git.Commit(world.Repository, "main", "Say more", map[string]string{"README.md": "More.\n"}); err != nil {
 		t.Fatal(err)
 	}
 	step("a push by somebody else", func() { s.pushed(head()) }, asked{advertise: 1, fetch: 1})
 
 	// Somebody has put an older tag there: what was chosen is remembered.
-	old := strings.Replace(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build, "latest", 1)
-	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: old}); err != nil {
+	old := strings.Replace(harness.Show(t, w.Git, world.Repository, world.DevFile), build, "latest", 1)
+	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: old}); err != nil {
 		t.Fatal(err)
 	}
 	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) }, asked{advertise: 1, fetch: 1, push: 1})
@@ -162,7 +165,7 @@ func TestEvents(t *testing.T) {
 	// a forged event. The event after them shows that they had their time.
 	before = s.asked()
 	s.image("asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/other", "v1", webhookSecret)
-	if status := s.image(sandbox.ExampleImage, "v9", "guessed"); status != http.StatusUnauthorized {
+	if status := s.image(world.Image, "v9", "guessed"); status != http.StatusUnauthorized {
 		t.Errorf("a forged event: %d", status)
 	}
 	s.post("harbor", "{", http.Header{"Authorization": {webhookSecret}})
@@ -183,7 +186,7 @@ func TestEvents(t *testing.T) {
 	if strings.Contains(s.Log.String()+metrics, webhookSecret) {
 		t.Error("the secret is in the log or the metrics")
 	}
-	if !strings.Contains(s.Log.String(), `msg="cycle done" about=`+sandbox.ExampleImage+` applications=2`) {
+	if !strings.Contains(s.Log.String(), `msg="cycle done" about=`+world.Image+` applications=2`) {
 		t.Errorf("the log does not say what a cycle was about")
 	}
 }
@@ -204,7 +207,7 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 		return broken
 	}
 	build := w.Build()
-	s.image(sandbox.ExampleImage, build, webhookSecret)
+	s.image(world.Image, build, webhookSecret)
 	s.Says("answered 403 Forbidden", 1)
 	mu.Lock()
 	broken = false
@@ -217,7 +220,7 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 	w := harness.NewWorld(t)
 	s := listen(t, w, harness.ReadFile(t, w.Config))
-	written := harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile)
+	written := harness.Show(t, w.Git, world.Repository, world.DevFile)
 	var mu sync.Mutex
 	broken := true
 	w.Git.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
@@ -229,10 +232,10 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 		}
 		return fails
 	}
-	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Go back", map[string]string{sandbox.DevFile: strings.Replace(written, w.Newest, "latest", 1), "README.md": "New.\n"}); err != nil {
+	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: strings.Replace(written, w.Newest, "latest", 1), "README.md": "New.\n"}); err != nil {
 		t.Fatal(err)
 	}
-	head, err := w.Git.Head(sandbox.ExampleRepository, "main")
+	head, err := w.Git.Head(world.Repository, "main")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,23 +254,23 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 	w := harness.NewWorld(t)
 	const other = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/worker"
 	worker := func(tag string) {
-		w.Registry.Push("liverty-music-dev/backend/worker", sandbox.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
+		w.Registry.Push("liverty-music-dev/backend/worker", registry.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
 	}
 	worker("v1.0.0")
 	worker("v1.1.0")
-	if err := w.Git.Commit(sandbox.ExampleRepository, "main", "Add the worker", map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other + "\n  newTag: v1.0.0\n"}); err != nil {
+	if err := w.Git.Commit(world.Repository, "main", "Add the worker", map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other + "\n  newTag: v1.0.0\n"}); err != nil {
 		t.Fatal(err)
 	}
-	harness.Write(t, w.Applications, harness.ReadFile(t, w.Applications)+"---\n"+harness.Manifest("worker-prod", w.Git.URLOf(sandbox.ExampleRepository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
+	harness.Write(t, w.Applications, harness.ReadFile(t, w.Applications)+"---\n"+harness.Manifest("worker-prod", w.Git.URLOf(world.Repository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
 	config := strings.Replace(harness.ReadFile(t, w.Config), "pullRequest: {labels: [deploy]}", `pullRequest: {branch: "image-writeback/prod"}`, 1)
 	s := listen(t, w, config)
 	body := func() string {
 		t.Helper()
-		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+		pulls := w.GitHub.Pulls(world.Repository)
 		if len(pulls) != 1 {
 			t.Fatalf("%d pull requests", len(pulls))
 		}
-		diff, err := w.Git.Run(sandbox.ExampleRepository, "diff", "main", pulls[0].Head)
+		diff, err := w.Git.Run(world.Repository, "diff", "main", pulls[0].Head)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,18 +296,18 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 // holds what they cost: a list and a push each, and for a burst no more.
 func TestPubSub(t *testing.T) {
 	w := harness.NewWorld(t)
-	pubsub, err := sandbox.NewPubSub()
+	pubsub, err := sandboxpubsub.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pubsub.Close)
 	t.Setenv(pubsub.Environment())
-	s := listen(t, w, harness.ReadFile(t, w.Config), "  pubsub: {subscription: "+sandbox.Subscription+"}\n")
+	s := listen(t, w, harness.ReadFile(t, w.Config), "  pubsub: {subscription: "+sandboxpubsub.Subscription+"}\n")
 	for i := range 3 {
 		before := s.asked()
 		build := w.Build()
-		pubsub.Pushed(sandbox.ExampleImage, build)
-		pubsub.Pushed(sandbox.ExampleImage, "latest")
+		pubsub.Pushed(world.Image, build)
+		pubsub.Pushed(world.Image, "latest")
 		s.landed(build)
 		s.Says("cycle done", i+2)
 		if got, want := s.asked().since(before), (asked{list: 1, advertise: 1, push: 1}); got != want {
@@ -353,7 +356,7 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	harness.Await(t, "the commit", func() bool {
-		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
 	cycles, most := w.Registry.Count("list")-lists, int(took/(2*time.Second))+3
 	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before, harness.Resident(t, command.Process.Pid, "VmHWM"))
@@ -381,7 +384,7 @@ func flood(ctx context.Context, address string, limiter *rate.Limiter, connectio
 		}
 		var batch bytes.Buffer
 		for i := range together {
-			image, tag := sandbox.ExampleImage, "v"+strconv.Itoa(sent+i)
+			image, tag := world.Image, "v"+strconv.Itoa(sent+i)
 			if i%10 != 0 {
 				image = fmt.Sprintf("asia-northeast2-docker.pkg.dev/p/c%d/i%d", connection, sent+i)
 			}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -18,7 +18,7 @@ func TestBadInput(t *testing.T) {
 	t.Parallel() // it waits for a registry that never answers
 	git := harness.NewGit(t)
 	registry := harness.NewRegistry(t)
-	registry.Push("p/app", sandbox.Build{Created: time.Now()}, "v1.1.0")
+	registry.Push("p/app", sandboxregistry.Build{Created: time.Now()}, "v1.1.0")
 	faults := map[string]http.HandlerFunc{
 		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
 		"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -22,7 +22,7 @@ func TestPlanJSON(t *testing.T) {
 		t.Fatalf("%v\n%s", err, got.Stdout)
 	}
 	var want map[string]any
-	text := strings.NewReplacer("GIT", w.Git.URLOf(sandbox.ExampleRepository), "IMAGE", sandbox.ExampleImage, "BUILD", w.Newest).Replace(`{
+	text := strings.NewReplacer("GIT", w.Git.URLOf(world.Repository), "IMAGE", world.Image, "BUILD", w.Newest).Replace(`{
   "applications": [
     {"namespace": "argocd", "name": "backend-dev", "problems": [], "images": [
       {"alias": "server", "image": "IMAGE", "strategy": "newest-build", "constraint": "", "current": "latest", "candidate": "BUILD", "action": "update",
@@ -110,25 +110,25 @@ func TestExplain(t *testing.T) {
 
 func TestTest(t *testing.T) {
 	w := harness.NewWorld(t)
-	got := harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage+":^1.0").MustEnd(t, 0)
-	if got.Stdout != sandbox.ExampleImage+":v1.3.0\n" || !strings.Contains(got.Stderr, "highest version within ^1.0") {
+	got := harness.Run(t, "test", "--config", w.Config, world.Image+":^1.0").MustEnd(t, 0)
+	if got.Stdout != world.Image+":v1.3.0\n" || !strings.Contains(got.Stderr, "highest version within ^1.0") {
 		t.Errorf("stdout %q, stderr %q", got.Stdout, got.Stderr)
 	}
-	got = harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage, "--update-strategy", "newest-build", "--allow-tags", "regexp:^[0-9a-f]{40}$").MustEnd(t, 0)
-	if got.Stdout != sandbox.ExampleImage+":"+w.Newest+"\n" {
+	got = harness.Run(t, "test", "--config", w.Config, world.Image, "--update-strategy", "newest-build", "--allow-tags", "regexp:^[0-9a-f]{40}$").MustEnd(t, 0)
+	if got.Stdout != world.Image+":"+w.Newest+"\n" {
 		t.Errorf("stdout %q", got.Stdout)
 	}
-	got = harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage+":latest", "--update-strategy", "digest").MustEnd(t, 0)
-	if !strings.HasPrefix(got.Stdout, sandbox.ExampleImage+":latest@sha256:") {
+	got = harness.Run(t, "test", "--config", w.Config, world.Image+":latest", "--update-strategy", "digest").MustEnd(t, 0)
+	if !strings.HasPrefix(got.Stdout, world.Image+":latest@sha256:") {
 		t.Errorf("stdout %q", got.Stdout)
 	}
-	if got := harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage+":^9").MustEnd(t, 1); got.Stdout != "" || !strings.Contains(got.Stderr, "none of 7 tags is left: semver dropped 7") {
+	if got := harness.Run(t, "test", "--config", w.Config, world.Image+":^9").MustEnd(t, 1); got.Stdout != "" || !strings.Contains(got.Stderr, "none of 7 tags is left: semver dropped 7") {
 		t.Errorf("stdout %q, stderr %q", got.Stdout, got.Stderr)
 	}
-	if got := harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage, "--platforms", "windows/amd64").MustEnd(t, 1); !strings.Contains(got.Stderr, "has an image for windows/amd64") {
+	if got := harness.Run(t, "test", "--config", w.Config, world.Image, "--platforms", "windows/amd64").MustEnd(t, 1); !strings.Contains(got.Stderr, "has an image for windows/amd64") {
 		t.Errorf("stderr %q", got.Stderr)
 	}
-	if got := harness.Run(t, "test", "--config", w.Config, sandbox.ExampleImage+"/none").MustEnd(t, 1); !strings.Contains(got.Stderr, "check the image's name") {
+	if got := harness.Run(t, "test", "--config", w.Config, world.Image+"/none").MustEnd(t, 1); !strings.Contains(got.Stderr, "check the image's name") {
 		t.Errorf("stderr %q", got.Stderr)
 	}
 }
@@ -178,10 +178,10 @@ func TestVersion(t *testing.T) {
 func TestPlanOfApplicationsThemselves(t *testing.T) {
 	w := harness.NewWorld(t)
 	apps := harness.Write(t, filepath.Join(t.TempDir(), "apps.yaml"), strings.Replace(harness.Manifest("web", "https://example.com/o/r.git", "x",
-		"image-list: server="+sandbox.ExampleImage+":^1\nwrite-back-method: argocd"), "path: x}", "path: x, kustomize: {images: ['"+sandbox.ExampleImage+":v1.2.3']}}", 1))
+		"image-list: server="+world.Image+":^1\nwrite-back-method: argocd"), "path: x}", "path: x, kustomize: {images: ['"+world.Image+":v1.2.3']}}", 1))
 	with := func(args ...string) []string { return append(args, "--config", w.Config, "--applications", apps) }
 	table := harness.Run(t, with("plan")...).MustEnd(t, 0).Stdout
-	for _, want := range []string{"update  v1.2.3   v1.3.0  change of spec.source", "Application argocd/web:\n--- a/spec.source", "+  - " + sandbox.ExampleImage + ":v1.3.0"} {
+	for _, want := range []string{"update  v1.2.3   v1.3.0  change of spec.source", "Application argocd/web:\n--- a/spec.source", "+  - " + world.Image + ":v1.3.0"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}

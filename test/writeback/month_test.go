@@ -13,7 +13,8 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/cli"
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -21,7 +22,7 @@ import (
 // people, CI and GitHub around it.
 type story struct {
 	t       *testing.T
-	world   *sandbox.World
+	world   *world.World
 	service *cli.Service
 	log     bytes.Buffer
 	builds  int
@@ -35,7 +36,7 @@ const prodBranch = "image-writeback/argocd/backend-prod"
 
 // forgeOfPeople is what people do at a forge, and see there.
 type forgeOfPeople interface {
-	Pulls(repository string) []sandbox.Pull
+	Pulls(repository string) []forge.Pull
 	ClosePull(repository string, number int, merged bool) error
 	ReopenPull(repository string, number int) error
 	EditBody(repository string, number int, words string) error
@@ -51,11 +52,11 @@ func TestMonth(t *testing.T) {
 	})
 	t.Run("GitLab", func(t *testing.T) {
 		w := harness.NewWorld(t)
-		lab := sandbox.NewGitLab(w.Git)
+		lab := forge.NewGitLab(w.Git)
 		t.Cleanup(lab.Close)
-		token := harness.Write(t, filepath.Join(t.TempDir(), "token"), sandbox.GitLabToken)
+		token := harness.Write(t, filepath.Join(t.TempDir(), "token"), forge.GitLabToken)
 		harness.Edit(t, w.Config, "github:\n", fmt.Sprintf("gitlab: {url: %s, tokenFile: %s}\ngithub:\n", lab.URL, token))
-		harness.Edit(t, w.Config, fmt.Sprintf("  app: {id: %d, privateKeyFile:", sandbox.AppID), "  # ")
+		harness.Edit(t, w.Config, fmt.Sprintf("  app: {id: %d, privateKeyFile:", forge.AppID), "  # ")
 		(&story{t: t, world: w, forge: lab, pulls: "merge_requests", fault: &lab.Fault}).play()
 	})
 }
@@ -99,7 +100,7 @@ func (s *story) lines() []step {
 	add := func(pattern string, do func(words []string) error) {
 		steps = append(steps, step{regexp.MustCompile("^" + pattern + "$"), do})
 	}
-	hub, repository := s.forge, sandbox.ExampleRepository
+	hub, repository := s.forge, world.Repository
 	number := func(word string) int { n, _ := strconv.Atoi(word); return n }
 
 	add(`release (\S+)`, func(w []string) error { s.builds++; s.world.Build(w[0]); return nil })
@@ -190,10 +191,10 @@ func (s *story) lines() []step {
 		return nil
 	})
 	add(`prod runs (\S+)`, func(w []string) error {
-		return contains(harness.Show(s.t, s.world.Git, repository, sandbox.ProdFile), "newTag: "+w[0]+"\n")
+		return contains(harness.Show(s.t, s.world.Git, repository, world.ProdFile), "newTag: "+w[0]+"\n")
 	})
 	add(`dev runs the newest build`, func([]string) error {
-		return contains(harness.Show(s.t, s.world.Git, repository, sandbox.DevFile), s.world.Newest)
+		return contains(harness.Show(s.t, s.world.Git, repository, world.DevFile), s.world.Newest)
 	})
 	return steps
 }
@@ -224,30 +225,30 @@ func (s *story) cycle(failing string) error {
 	return contains(s.log.String()[before:], failing)
 }
 
-func (s *story) pull(number string) sandbox.Pull {
-	all := s.forge.Pulls(sandbox.ExampleRepository)
+func (s *story) pull(number string) forge.Pull {
+	all := s.forge.Pulls(world.Repository)
 	n, _ := strconv.Atoi(number)
 	if n > len(all) {
-		return sandbox.Pull{State: "not there"}
+		return forge.Pull{State: "not there"}
 	}
 	return all[n-1]
 }
 
 func (s *story) branch() string {
-	head, _ := s.world.Git.Head(sandbox.ExampleRepository, prodBranch)
+	head, _ := s.world.Git.Head(world.Repository, prodBranch)
 	return head
 }
 
 func (s *story) git(args ...string) error {
-	_, err := s.world.Git.Run(sandbox.ExampleRepository, args...)
+	_, err := s.world.Git.Run(world.Repository, args...)
 	return err
 }
 
 // edit has a colleague change the file of prod on main.
 func (s *story) edit(pattern, to string) error {
-	content := harness.Show(s.t, s.world.Git, sandbox.ExampleRepository, sandbox.ProdFile)
+	content := harness.Show(s.t, s.world.Git, world.Repository, world.ProdFile)
 	edited := regexp.MustCompile(pattern).ReplaceAllString(content, to)
-	return s.world.Git.Commit(sandbox.ExampleRepository, "main", "By hand", map[string]string{sandbox.ProdFile: edited})
+	return s.world.Git.Commit(world.Repository, "main", "By hand", map[string]string{world.ProdFile: edited})
 }
 
 // down has GitHub fail for some requests.

@@ -4,7 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -13,14 +14,14 @@ import (
 func TestWhatAPullRequestTells(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Applications, "  destination: {server: https://kubernetes.default.svc, namespace: backend}\n",
-		"  destination: {server: https://kubernetes.default.svc, namespace: backend}\nstatus:\n  health: {status: Degraded, lastTransitionTime: 2026-11-21T07:30:00Z}\n  summary: {images: ["+sandbox.ExampleImage+":v1.3.0]}\n")
+		"  destination: {server: https://kubernetes.default.svc, namespace: backend}\nstatus:\n  health: {status: Degraded, lastTransitionTime: 2026-11-21T07:30:00Z}\n  summary: {images: ["+world.Image+":v1.3.0]}\n")
 	harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, 0)
-	pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+	pulls := w.GitHub.Pulls(world.Repository)
 	if len(pulls) != 1 {
 		t.Fatalf("%d pull requests", len(pulls))
 	}
 	for _, want := range []string{
-		"| [`v1.3.0`](https://" + sandbox.ExampleImage + ":v1.3.0) | `sha256:", "| 2026-11-20 11:00 UTC |",
+		"| [`v1.3.0`](https://" + world.Image + ":v1.3.0) | `sha256:", "| 2026-11-20 11:00 UTC |",
 		"`v1.3.0` is the highest version within ^1.0",
 		"- **server** in `argocd/backend-dev`: 💔 Degraded since 2026-11-21 07:30 UTC",
 		"/liverty-music/backend/compare/", "(2 commits)", "`Load the artists in one query`\n", "`Fix the login of people with two accounts (#241)`\n",
@@ -33,7 +34,7 @@ func TestWhatAPullRequestTells(t *testing.T) {
 	// How it fares there is told anew, though nothing else has changed.
 	harness.Edit(t, w.Applications, "Degraded", "Healthy")
 	harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, 0)
-	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 || !strings.Contains(pulls[0].Body, "💚 Healthy since") || w.Git.Count("push") != 1 {
+	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 1 || !strings.Contains(pulls[0].Body, "💚 Healthy since") || w.Git.Count("push") != 1 {
 		t.Errorf("%d pushes, %+v", w.Git.Count("push"), pulls)
 	}
 }
@@ -44,10 +45,10 @@ func TestASharedPullRequest(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Config, `path: "**/overlays/prod*/**"`, `path: "**"`)
 	harness.Edit(t, w.Config, "pullRequest: {", `pullRequest: {branch: "updates/{{.Project}}", `)
-	cycle := func(status int) sandbox.Pull {
+	cycle := func(status int) forge.Pull {
 		t.Helper()
 		harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, status)
-		pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+		pulls := w.GitHub.Pulls(world.Repository)
 		if len(pulls) != 1 {
 			t.Fatalf("%d pull requests", len(pulls))
 		}

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
+	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -23,40 +25,40 @@ func TestTheMainJob(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if got := harness.Commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
+	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
 		t.Errorf("commits: %q", got)
 	}
-	diff, err := w.Git.Run(sandbox.ExampleRepository, "show", "--format=", "--unified=0", "main")
+	diff, err := w.Git.Run(world.Repository, "show", "--format=", "--unified=0", "main")
 	if err != nil || strings.Count(diff, "\n+ ") != 1 || strings.Count(diff, "\n- ") != 1 || !strings.Contains(diff, "# the newest build of main") {
 		t.Errorf("the dev commit (%v):\n%s", err, diff)
 	}
-	pulls := w.GitHub.Pulls(sandbox.ExampleRepository)
+	pulls := w.GitHub.Pulls(world.Repository)
 	if len(pulls) != 1 || pulls[0].Title != "backend-prod: server v1.2.3 → v1.3.0" || pulls[0].State != "open" || pulls[0].Base != "main" {
 		t.Fatalf("pull requests: %+v", pulls)
 	}
-	diff, err = w.Git.Run(sandbox.ExampleRepository, "diff", "--unified=0", "main^", pulls[0].Head)
+	diff, err = w.Git.Run(world.Repository, "diff", "--unified=0", "main^", pulls[0].Head)
 	if err != nil || !strings.Contains(diff, "-  newTag: v1.2.3\n+  newTag: v1.3.0\n") || strings.Count(diff, "@@") != 2 {
 		t.Errorf("the prod pull request (%v):\n%s", err, diff)
 	}
 
 	fetches, pushes := w.Git.Count("fetch"), w.Git.Count("push")
 	second := harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 1 {
+	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes || len(w.GitHub.Pulls(world.Repository)) != 1 {
 		t.Errorf("the second run: %d fetches, %d pushes, %d pull requests\n%s", w.Git.Count("fetch")-fetches, w.Git.Count("push")-pushes,
-			len(w.GitHub.Pulls(sandbox.ExampleRepository)), second.Stderr)
+			len(w.GitHub.Pulls(world.Repository)), second.Stderr)
 	}
 	if !strings.Contains(second.Stderr, "waits on branch image-writeback/argocd/backend-prod") {
 		t.Errorf("the second run does not say what it waits for:\n%s", second.Stderr)
 	}
 
 	// Merged: the Application is up to date, and the next release opens another.
-	if err := w.GitHub.ClosePull(sandbox.ExampleRepository, 1, true); err != nil {
+	if err := w.GitHub.ClosePull(world.Repository, 1, true); err != nil {
 		t.Fatal(err)
 	}
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
 	w.Build("v1.4.0")
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 2 || pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
+	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 2 || pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
 		t.Errorf("pull requests: %+v", pulls)
 	}
 }
@@ -74,15 +76,15 @@ func TestTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = command.Process.Kill() }()
-	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(sandbox.ExampleRepository)) == 1 })
+	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(world.Repository)) == 1 })
 	build := w.Build()
 	harness.Await(t, "the next commit", func() bool {
-		return strings.Contains(harness.Show(t, w.Git, sandbox.ExampleRepository, sandbox.DevFile), build)
+		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
 	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
 	harness.Await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
-	if w.Git.Count("fetch") != fetches || len(harness.Commits(t, w.Git, sandbox.ExampleRepository)) != 3 {
-		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(harness.Commits(t, w.Git, sandbox.ExampleRepository)))
+	if w.Git.Count("fetch") != fetches || len(harness.Commits(t, w.Git, world.Repository)) != 3 {
+		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(harness.Commits(t, w.Git, world.Repository)))
 	}
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -112,24 +114,24 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	if out, err := exec.Command(binary, harness.In(w, "run", "--once")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if got := harness.Commits(t, w.Git, sandbox.ExampleRepository); len(got) != 2 {
+	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 2 {
 		t.Errorf("commits: %q", got)
 	}
-	if pulls := w.GitHub.Pulls(sandbox.ExampleRepository); len(pulls) != 1 {
+	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 1 {
 		t.Errorf("pull requests: %+v", pulls)
 	}
 }
 
 // fleet is many Applications over fewer image repositories, in one git repository.
-func fleet(t *testing.T, applications, images int) (git *sandbox.Git, registry *sandbox.Registry, args []string) {
+func fleet(t *testing.T, applications, images int) (git *git.Server, registry *sandboxregistry.Server, args []string) {
 	t.Helper()
 	git = harness.NewGit(t)
 	registry = harness.NewRegistry(t)
 	for i := range images {
 		created := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 		repository := fmt.Sprintf("p/team/app%d", i)
-		registry.Push(repository, sandbox.Build{Created: created}, "v1.0.0")
-		registry.Push(repository, sandbox.Build{Created: created.Add(time.Hour)}, "v1.1.0", "latest")
+		registry.Push(repository, sandboxregistry.Build{Created: created}, "v1.0.0")
+		registry.Push(repository, sandboxregistry.Build{Created: created.Add(time.Hour)}, "v1.1.0", "latest")
 	}
 	files := map[string]string{}
 	var manifests strings.Builder
@@ -226,7 +228,7 @@ func TestInterrupted(t *testing.T) {
 func TestDryRunWritesNothing(t *testing.T) {
 	w := harness.NewWorld(t)
 	got := harness.Run(t, harness.In(w, "run", "--once", "--dry-run")...).MustEnd(t, 0)
-	if strings.Count(got.Stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(sandbox.ExampleRepository)) != 0 {
+	if strings.Count(got.Stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(world.Repository)) != 0 {
 		t.Errorf("%d pushes\n%s", w.Git.Count("push"), got.Stderr)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
@@ -17,7 +17,7 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	registry.Plain, registry.PageSize = true, 3
 	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	push := func(hours int, platforms []string, tags ...string) string {
-		return registry.Push("p/app", sandbox.Build{Created: begin.Add(time.Duration(hours) * time.Hour), Platforms: platforms}, tags...)
+		return registry.Push("p/app", sandboxregistry.Build{Created: begin.Add(time.Duration(hours) * time.Hour), Platforms: platforms}, tags...)
 	}
 	amd := []string{"linux/amd64"}
 	push(1, amd, "v1.9.0")

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/pubsub"
 	"github.com/liverty-music/image-writeback/internal/trigger"
 )
 
 // pull receives from a subscription of Google's own test server until the test
 // ends.
-func (w *world) pull(subscription string) *sandbox.PubSub {
+func (w *world) pull(subscription string) *pubsub.Server {
 	w.t.Helper()
-	server, err := sandbox.NewPubSub()
+	server, err := pubsub.New()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func (w *world) pull(subscription string) *sandbox.PubSub {
 // TestPull checks that each message is acknowledged, whatever is in it.
 func TestPull(t *testing.T) {
 	w := newWorld(t)
-	server := w.pull(sandbox.Subscription)
+	server := w.pull(pubsub.Subscription)
 	good := pushOfAnImage(t)
 	for _, data := range []string{good, "nonsense", deletion, strings.Repeat("x", trigger.MaxSize+1), good} {
 		server.Publish(data)

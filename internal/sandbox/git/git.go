@@ -1,4 +1,6 @@
-package sandbox
+// Package git is a git server for tests and stories, over smart HTTP ([Server])
+// and over SSH ([SSH]), with what people do in its repositories.
+package git
 
 import (
 	"bytes"
@@ -12,10 +14,12 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// Git is a git server over smart HTTP: git's own http-backend.
-type Git struct {
+// Server is a git server over smart HTTP: git's own http-backend.
+type Server struct {
 	*httptest.Server
 	Root string // the folder of the bare repositories
 	// Allow decides who may come in; nil: everyone.
@@ -25,12 +29,12 @@ type Git struct {
 	// Fault may answer a request in git's stead; it then returns true.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
-	handler http.Handler
-	counter // of "advertise", "fetch" and "push"
+	handler         http.Handler
+	sandbox.Counter // of "advertise", "fetch" and "push"
 }
 
-// NewGit starts a server of the repositories below root.
-func NewGit(root string) (*Git, error) {
+// New starts a server of the repositories below root.
+func New(root string) (*Server, error) {
 	execPath, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
 		return nil, fmt.Errorf("git is needed: %w", err)
@@ -39,7 +43,7 @@ func NewGit(root string) (*Git, error) {
 	if _, err := os.Stat(backend); err != nil {
 		return nil, fmt.Errorf("git http-backend is needed: %w", err)
 	}
-	g := &Git{Root: root, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
+	g := &Server{Root: root, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
 		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard}}
 	g.Server = httptest.NewServer(g)
 	return g, nil
@@ -52,7 +56,7 @@ func gitEnvironment() []string {
 }
 
 // ServeHTTP serves git.
-func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := "advertise"
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/git-upload-pack"):
@@ -60,7 +64,7 @@ func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/git-receive-pack"):
 		kind = "push"
 	}
-	g.served(kind)
+	g.Served(kind)
 	if g.Fault != nil && g.Fault(w, r) {
 		return
 	}
@@ -76,11 +80,11 @@ func (g *Git) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // URLOf is the address of a repository such as "owner/name".
-func (g *Git) URLOf(repository string) string { return g.URL + "/" + repository + ".git" }
+func (g *Server) URLOf(repository string) string { return g.URL + "/" + repository + ".git" }
 
 // Create makes a bare repository whose branch main has files. partial lets
 // clients leave blobs out and ask for single ones, as GitHub does.
-func (g *Git) Create(repository string, partial bool, files map[string]string) error {
+func (g *Server) Create(repository string, partial bool, files map[string]string) error {
 	dir := g.dir(repository)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
@@ -98,16 +102,17 @@ func (g *Git) Create(repository string, partial bool, files map[string]string) e
 	return g.Commit(repository, "main", "Begin", files)
 }
 
-func (g *Git) dir(repository string) string {
+func (g *Server) dir(repository string) string {
 	return filepath.Join(g.Root, filepath.FromSlash(strings.TrimSuffix(repository, ".git"))+".git")
 }
 
 // Run runs git in a repository and returns what it printed.
-func (g *Git) Run(repository string, args ...string) (string, error) {
-	return g.run(repository, nil, args...)
+func (g *Server) Run(repository string, args ...string) (string, error) {
+	return g.RunWith(repository, nil, args...)
 }
 
-func (g *Git) run(repository string, stdin []byte, args ...string) (string, error) {
+// RunWith runs git in a repository, with an input, and returns what it printed.
+func (g *Server) RunWith(repository string, stdin []byte, args ...string) (string, error) {
 	command := exec.Command("git", args...) //nolint:gosec // a part for tests
 	command.Dir, command.Env, command.Stdin = g.dir(repository), gitEnvironment(), bytes.NewReader(stdin)
 	var out, stderr bytes.Buffer
@@ -120,7 +125,7 @@ func (g *Git) run(repository string, stdin []byte, args ...string) (string, erro
 
 // Commit makes a commit by a person on a branch, which it makes where it is
 // missing. A file whose content begins with "link:" is a symbolic link.
-func (g *Git) Commit(repository, branch, message string, files map[string]string) error {
+func (g *Server) Commit(repository, branch, message string, files map[string]string) error {
 	var stream bytes.Buffer
 	fmt.Fprintf(&stream, "commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata %d\n%s\n", branch, len(message), message)
 	if _, err := g.Run(repository, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch); err == nil {
@@ -139,23 +144,23 @@ func (g *Git) Commit(repository, branch, message string, files map[string]string
 		fmt.Fprintf(&stream, "M %s inline %s\ndata %d\n%s\n", mode, name, len(content), content)
 	}
 	stream.WriteString("done\n")
-	_, err := g.run(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+	_, err := g.RunWith(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
 	return err
 }
 
 // Show is the content of a file at a branch.
-func (g *Git) Show(repository, branch, file string) (string, error) {
+func (g *Server) Show(repository, branch, file string) (string, error) {
 	return g.Run(repository, "show", "refs/heads/"+branch+":"+file)
 }
 
 // Head is the commit that a branch is at; empty where there is no such branch.
-func (g *Git) Head(repository, branch string) (string, error) {
+func (g *Server) Head(repository, branch string) (string, error) {
 	out, err := g.Run(repository, "for-each-ref", "--format=%(objectname)", "refs/heads/"+branch)
 	return strings.TrimSpace(out), err
 }
 
 // Subjects are the first lines of a branch's commits, newest first.
-func (g *Git) Subjects(repository, branch string) ([]string, error) {
+func (g *Server) Subjects(repository, branch string) ([]string, error) {
 	out, err := g.Run(repository, "log", "--format=%s", "refs/heads/"+branch)
 	if err != nil {
 		return nil, err
@@ -164,14 +169,14 @@ func (g *Git) Subjects(repository, branch string) ([]string, error) {
 }
 
 // Exists reports whether a repository was created.
-func (g *Git) Exists(repository string) bool {
+func (g *Server) Exists(repository string) bool {
 	_, err := os.Stat(g.dir(repository))
 	return err == nil
 }
 
 // CommitMode gives a file on a branch another mode, by a person.
-func (g *Git) CommitMode(repository, branch, file, mode, blob string) error {
+func (g *Server) CommitMode(repository, branch, file, mode, blob string) error {
 	stream := fmt.Sprintf("commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata 4\nMode\nfrom refs/heads/%s^0\nM %s %s %s\ndone\n", branch, branch, mode, blob, file)
-	_, err := g.run(repository, []byte(stream), "fast-import", "--quiet", "--date-format=now", "--done")
+	_, err := g.RunWith(repository, []byte(stream), "fast-import", "--quiet", "--date-format=now", "--done")
 	return err
 }

@@ -1,11 +1,6 @@
-// Package sandbox is the world around the updater, on loopback and made of
-// real parts: a container registry that lists as Google's do, a git server
-// over smart HTTP, GitHub's REST API with Apps and pull requests, and a
-// Kubernetes API server. The demo, the tests and the benchmarks run in it.
-//
-// Every part counts the requests that it serves, so that a test can hold what
-// a cycle costs, and can be told to misbehave.
-package sandbox
+// Package registry is a container registry for tests and stories, with images
+// that are pushed to it without a network.
+package registry
 
 import (
 	"crypto/sha256"
@@ -29,11 +24,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// Registry is a container registry. Its list of tags is Google's, with
+// Server is a container registry. Its list of tags is Google's, with
 // manifests and times, unless Plain is set.
-type Registry struct {
+type Server struct {
 	*httptest.Server
 	// Plain lists as the OCI distribution specification has it: names alone,
 	// PageSize at a time.
@@ -46,10 +43,10 @@ type Registry struct {
 	// Fault may answer a request in the registry's stead; it then returns true.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
-	inner   http.Handler
-	mu      sync.Mutex
-	repos   map[string]map[string]pushed // repository → tag → image
-	counter                              // of "list", "manifest", "blob" and "ping"
+	inner           http.Handler
+	mu              sync.Mutex
+	repos           map[string]map[string]pushed // repository → tag → image
+	sandbox.Counter                              // of "list", "manifest", "blob" and "ping"
 }
 
 type pushed struct {
@@ -58,15 +55,15 @@ type pushed struct {
 	mediaType         string
 }
 
-// NewRegistry starts a registry; close it with Close.
-func NewRegistry() *Registry {
-	r := &Registry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), repos: map[string]map[string]pushed{}}
+// New starts a registry; close it with Close.
+func New() *Server {
+	r := &Server{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), repos: map[string]map[string]pushed{}}
 	r.Server = httptest.NewServer(r)
 	return r
 }
 
 // Host is the registry's address as images name it.
-func (r *Registry) Host() string { return strings.TrimPrefix(r.URL, "http://") }
+func (r *Server) Host() string { return strings.TrimPrefix(r.URL, "http://") }
 
 // Build is an image to push.
 type Build struct {
@@ -77,7 +74,7 @@ type Build struct {
 }
 
 // Push builds an image and pushes it under tags. It returns its digest.
-func (r *Registry) Push(repository string, b Build, tags ...string) string {
+func (r *Server) Push(repository string, b Build, tags ...string) string {
 	if b.Uploaded.IsZero() {
 		b.Uploaded = b.Created
 	}
@@ -86,13 +83,13 @@ func (r *Registry) Push(repository string, b Build, tags ...string) string {
 	if len(b.Platforms) > 1 {
 		index := v1.ImageIndex(empty.Index)
 		for _, p := range b.Platforms {
-			platform := must(v1.ParsePlatform(p))
+			platform := sandbox.Must(v1.ParsePlatform(p))
 			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: r.image(b, p), Descriptor: v1.Descriptor{Platform: platform}})
 		}
 		for _, tag := range tags {
-			check(remote.WriteIndex(r.reference(repository, tag), index, remote.WithTransport(direct{r.inner})))
+			sandbox.Check(remote.WriteIndex(r.reference(repository, tag), index, remote.WithTransport(direct{r.inner})))
 		}
-		digest, mediaType = must(index.Digest()).String(), string(must(index.MediaType()))
+		digest, mediaType = sandbox.Must(index.Digest()).String(), string(sandbox.Must(index.MediaType()))
 		created = time.Time{} // an index has none of its own
 	} else {
 		platform := "linux/amd64"
@@ -101,9 +98,9 @@ func (r *Registry) Push(repository string, b Build, tags ...string) string {
 		}
 		img := r.image(b, platform)
 		for _, tag := range tags {
-			check(remote.Write(r.reference(repository, tag), img, remote.WithTransport(direct{r.inner})))
+			sandbox.Check(remote.Write(r.reference(repository, tag), img, remote.WithTransport(direct{r.inner})))
 		}
-		digest, mediaType = must(img.Digest()).String(), string(must(img.MediaType()))
+		digest, mediaType = sandbox.Must(img.Digest()).String(), string(sandbox.Must(img.MediaType()))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +115,7 @@ func (r *Registry) Push(repository string, b Build, tags ...string) string {
 
 // Announce lists a tag, with digest and creation time, that nothing was pushed
 // for: enough for whatever a listing like Google's answers alone.
-func (r *Registry) Announce(repository, tag, digest string, created time.Time) {
+func (r *Server) Announce(repository, tag, digest string, created time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.repos[repository] == nil {
@@ -127,18 +124,18 @@ func (r *Registry) Announce(repository, tag, digest string, created time.Time) {
 	r.repos[repository][tag] = pushed{digest, created, created, "application/vnd.oci.image.manifest.v1+json"}
 }
 
-func (r *Registry) image(b Build, platform string) v1.Image {
-	p := must(v1.ParsePlatform(platform))
+func (r *Server) image(b Build, platform string) v1.Image {
+	p := sandbox.Must(v1.ParsePlatform(platform))
 	labels := map[string]string{"uploaded": b.Uploaded.Format(time.RFC3339Nano)}
 	for k, v := range b.Labels {
 		labels[k] = v
 	}
-	return must(mutate.ConfigFile(empty.Image, &v1.ConfigFile{Created: v1.Time{Time: b.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
+	return sandbox.Must(mutate.ConfigFile(empty.Image, &v1.ConfigFile{Created: v1.Time{Time: b.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		Config: v1.Config{Labels: labels}, RootFS: v1.RootFS{Type: "layers"}}))
 }
 
-func (r *Registry) reference(repository, tag string) name.Reference {
-	return must(name.ParseReference("sandbox.localhost/" + repository + ":" + tag))
+func (r *Server) reference(repository, tag string) name.Reference {
+	return sandbox.Must(name.ParseReference("sandbox.localhost/" + repository + ":" + tag))
 }
 
 // direct calls a handler without a network, so that pushes are not counted.
@@ -158,7 +155,7 @@ func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // ServeHTTP serves the registry API.
-func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (r *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	kind := "blob"
 	switch {
 	case request.URL.Path == "/v2/":
@@ -168,7 +165,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case strings.Contains(request.URL.Path, "/manifests/"):
 		kind = "manifest"
 	}
-	r.served(kind)
+	r.Served(kind)
 	if r.Fault != nil && r.Fault(w, request) {
 		return
 	}
@@ -184,8 +181,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.inner.ServeHTTP(w, request)
 }
 
-// list answers as Artifact Registry does, or with plain pages.
-func (r *Registry) list(w http.ResponseWriter, request *http.Request) {
+// list answers as Artifact Server does, or with plain pages.
+func (r *Server) list(w http.ResponseWriter, request *http.Request) {
 	repository := strings.TrimSuffix(strings.TrimPrefix(request.URL.Path, "/v2/"), "/tags/list")
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,12 +205,12 @@ func (r *Registry) list(w http.ResponseWriter, request *http.Request) {
 		answer["child"] = []string{}
 		answer["manifest"] = manifests(tags, names)
 	}
-	body := must(json.Marshal(answer))
+	body := sandbox.Must(json.Marshal(answer))
 	if r.ETags {
 		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(body))
 		w.Header().Set("ETag", etag)
 		if request.Header.Get("If-None-Match") == etag {
-			r.served("unchanged list")
+			r.Served("unchanged list")
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
@@ -222,7 +219,7 @@ func (r *Registry) list(w http.ResponseWriter, request *http.Request) {
 	_, _ = w.Write(append(body, '\n')) // whoever asked may be gone
 }
 
-func (r *Registry) page(w http.ResponseWriter, request *http.Request, names []string) []string {
+func (r *Server) page(w http.ResponseWriter, request *http.Request, names []string) []string {
 	if last := request.URL.Query().Get("last"); last != "" {
 		names = names[sort.SearchStrings(names, last+"\x00"):]
 	}
@@ -255,7 +252,7 @@ func milliseconds(t time.Time) string {
 }
 
 // Tags lists the tags of a repository.
-func (r *Registry) Tags(repository string) []string {
+func (r *Server) Tags(repository string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var names []string
@@ -264,16 +261,4 @@ func (r *Registry) Tags(repository string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// must and check end the program: the sandbox is broken, not what runs in it.
-func must[T any](value T, err error) T {
-	check(err)
-	return value
-}
-
-func check(err error) {
-	if err != nil {
-		panic(fmt.Sprintf("sandbox: %v", err))
-	}
 }

@@ -1,4 +1,5 @@
-package sandbox
+// Package pubsub is Google's Pub/Sub for tests and stories.
+package pubsub
 
 import (
 	"context"
@@ -6,12 +7,14 @@ import (
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/pubsub/v2/pstest"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// PubSub is Google's own server for tests, with the topic to which Artifact
+// Server is Google's own server for tests, with the topic to which Artifact
 // Registry tells what is pushed, and a subscription to it. Google's clients find
 // it by the environment variable PUBSUB_EMULATOR_HOST.
-type PubSub struct{ server *pstest.Server }
+type Server struct{ server *pstest.Server }
 
 // The names of Pub/Sub in the sandbox.
 const (
@@ -19,9 +22,9 @@ const (
 	topic        = "projects/p/topics/gcr"
 )
 
-// NewPubSub starts the server; close it with Close.
-func NewPubSub() (*PubSub, error) {
-	p := &PubSub{pstest.NewServer()}
+// New starts the server; close it with Close.
+func New() (*Server, error) {
+	p := &Server{pstest.NewServer()}
 	if _, err := p.server.GServer.CreateTopic(context.Background(), &pubsubpb.Topic{Name: topic}); err != nil {
 		return nil, err
 	}
@@ -30,21 +33,21 @@ func NewPubSub() (*PubSub, error) {
 }
 
 // Close stops the server.
-func (p *PubSub) Close() { _ = p.server.Close() }
+func (p *Server) Close() { _ = p.server.Close() }
 
 // Environment is what has Google's clients find the server.
-func (p *PubSub) Environment() (name, value string) { return "PUBSUB_EMULATOR_HOST", p.server.Addr }
+func (p *Server) Environment() (name, value string) { return "PUBSUB_EMULATOR_HOST", p.server.Addr }
 
 // Publish sends a message of any content.
-func (p *PubSub) Publish(data string) { p.server.Publish(topic, []byte(data), nil) }
+func (p *Server) Publish(data string) { p.server.Publish(topic, []byte(data), nil) }
 
 // Pushed tells of an image as Artifact Registry does.
-func (p *PubSub) Pushed(image, tag string) {
-	p.Publish(string(must(json.Marshal(map[string]string{"action": "INSERT", "digest": image + "@sha256:0", "tag": image + ":" + tag}))))
+func (p *Server) Pushed(image, tag string) {
+	p.Publish(string(sandbox.Must(json.Marshal(map[string]string{"action": "INSERT", "digest": image + "@sha256:0", "tag": image + ":" + tag}))))
 }
 
 // Taken counts the messages that were acknowledged.
-func (p *PubSub) Taken() int {
+func (p *Server) Taken() int {
 	n := 0
 	for _, m := range p.server.Messages() {
 		if m.Acks > 0 {

@@ -1,4 +1,6 @@
-package sandbox
+// Package world is the example of the README with everything that it needs but a
+// cluster: a team's registry, its repositories and GitHub.
+package world
 
 import (
 	"fmt"
@@ -6,23 +8,28 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
 // The names of the example: one service of a team that keeps its manifests in
 // cloud-provisioning and its images in Google Artifact Registry.
 const (
-	ExampleRepository = "liverty-music/cloud-provisioning"
-	ExampleImage      = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/server"
-	exampleImagePath  = "liverty-music-dev/backend/server"
-	DevFile           = "k8s/namespaces/backend/overlays/dev/kustomization.yaml"
-	ProdFile          = "k8s/namespaces/backend/overlays/prod/kustomization.yaml"
+	Repository = "liverty-music/cloud-provisioning"
+	Image      = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/server"
+	imagePath  = "liverty-music-dev/backend/server"
+	DevFile    = "k8s/namespaces/backend/overlays/dev/kustomization.yaml"
+	ProdFile   = "k8s/namespaces/backend/overlays/prod/kustomization.yaml"
 )
 
 // World is the example with everything that it needs running.
 type World struct {
-	Registry *Registry
-	Git      *Git
-	GitHub   *GitHub
+	Registry *registry.Server
+	Git      *git.Server
+	GitHub   *forge.GitHub
 	// Applications and Config are the files to give the updater.
 	Applications string
 	Config       string
@@ -32,17 +39,17 @@ type World struct {
 	builds int
 }
 
-// NewWorld starts the example below dir.
-func NewWorld(dir string) (*World, error) {
-	git, err := NewGit(filepath.Join(dir, "git"))
+// New starts the example below dir.
+func New(dir string) (*World, error) {
+	git, err := git.New(filepath.Join(dir, "git"))
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Registry: NewRegistry(), Git: git, Applications: filepath.Join(dir, "applications.yaml"), Config: filepath.Join(dir, "config.yaml")}
-	if w.GitHub, err = NewGitHub(git); err != nil {
+	w := &World{Registry: registry.New(), Git: git, Applications: filepath.Join(dir, "applications.yaml"), Config: filepath.Join(dir, "config.yaml")}
+	if w.GitHub, err = forge.NewGitHub(git); err != nil {
 		return nil, err
 	}
-	if err := git.Create(ExampleRepository, true, exampleFiles()); err != nil {
+	if err := git.Create(Repository, true, exampleFiles()); err != nil {
 		return nil, err
 	}
 	if err := git.Create(sourceRepository, true, map[string]string{"README.md": "# backend\n"}); err != nil {
@@ -55,7 +62,7 @@ func NewWorld(dir string) (*World, error) {
 	key := filepath.Join(dir, "app.pem")
 	for file, content := range map[string]string{
 		key:            string(w.GitHub.PrivateKey),
-		w.Applications: applications(git.URLOf(ExampleRepository)),
+		w.Applications: applications(git.URLOf(Repository)),
 		w.Config:       w.configuration(key),
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -83,10 +90,10 @@ var subjects = []string{"Show concerts on a map", "Fix the login of people with 
 func (w *World) Build(releases ...string) string {
 	subject := subjects[w.builds%len(subjects)]
 	w.builds++
-	check(w.Git.Commit(sourceRepository, "main", subject, map[string]string{"CHANGES": fmt.Sprintln(w.builds, subject)}))
-	commit := must(w.Git.Head(sourceRepository, "main"))
+	sandbox.Check(w.Git.Commit(sourceRepository, "main", subject, map[string]string{"CHANGES": fmt.Sprintln(w.builds, subject)}))
+	commit := sandbox.Must(w.Git.Head(sourceRepository, "main"))
 	created := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(w.builds) * time.Hour)
-	w.Registry.Push(exampleImagePath, Build{Created: created, Labels: map[string]string{
+	w.Registry.Push(imagePath, registry.Build{Created: created, Labels: map[string]string{
 		"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": w.Git.URLOf(sourceRepository)}}, append([]string{commit, "latest"}, releases...)...)
 	w.Newest = commit
 	return commit
@@ -108,7 +115,7 @@ github:
   apiURL: %s/
   app: {id: %d, privateKeyFile: %s}
   pullRequest: {labels: [deploy]}
-`, w.Registry.URL, w.GitHub.URL, AppID, key)
+`, w.Registry.URL, w.GitHub.URL, forge.AppID, key)
 }
 
 func applications(repoURL string) string {
@@ -118,7 +125,7 @@ metadata:
   name: backend-dev
   namespace: argocd
   annotations:
-    argocd-image-updater.argoproj.io/image-list: server=`+ExampleImage+`
+    argocd-image-updater.argoproj.io/image-list: server=`+Image+`
     argocd-image-updater.argoproj.io/server.update-strategy: newest-build
     argocd-image-updater.argoproj.io/server.allow-tags: regexp:^[0-9a-f]{40}$
 spec:
@@ -135,7 +142,7 @@ metadata:
   name: backend-prod
   namespace: argocd
   annotations:
-    argocd-image-updater.argoproj.io/image-list: server=`+ExampleImage+`:^1.0
+    argocd-image-updater.argoproj.io/image-list: server=`+Image+`:^1.0
     argocd-image-updater.argoproj.io/server.update-strategy: semver
 spec:
   project: default
@@ -169,7 +176,7 @@ spec:
     spec:
       containers:
       - name: server
-        image: ` + ExampleImage + `
+        image: ` + Image + `
         ports:
         - containerPort: 8080
 `,
@@ -190,7 +197,7 @@ resources:
 - ../../base
 
 images:
-- name: ` + ExampleImage + `
+- name: ` + Image + `
   newTag: latest # the newest build of main
 `,
 		ProdFile: `apiVersion: kustomize.config.k8s.io/v1beta1
@@ -205,7 +212,7 @@ replicas:
 
 images:
 # What customers use. Ask #backend before you change this by hand.
-- name: ` + ExampleImage + `
+- name: ` + Image + `
   newTag: v1.2.3
 `,
 	}

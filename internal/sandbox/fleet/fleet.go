@@ -1,4 +1,5 @@
-package sandbox
+// Package fleet is a world of any size, for tests of scale and for benchmarks.
+package fleet
 
 import (
 	"bytes"
@@ -18,10 +19,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
+	"github.com/liverty-music/image-writeback/internal/sandbox/pubsub"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
-// FleetOptions say how large a Fleet is.
-type FleetOptions struct {
+// Options say how large a Fleet is.
+type Options struct {
 	Applications, Repositories, Tags int
 	// Latencies are added to each answer.
 	RegistryLatency, GitLatency time.Duration
@@ -35,36 +41,36 @@ type FleetOptions struct {
 // Fleet is many Applications in a real API server, whose manifests live in one
 // git repository, with their image repositories: a world for any updater.
 type Fleet struct {
-	Kubernetes *Kubernetes
-	Registry   *Registry
-	Git        *Git
-	PubSub     *PubSub
+	Kubernetes *kube.Cluster
+	Registry   *registry.Server
+	Git        *git.Server
+	PubSub     *pubsub.Server
 	Config     string // of our updater; for others it says where everything is
 
-	options FleetOptions
+	options Options
 	newest  int
 	client  dynamic.ResourceInterface
 }
 
-// FleetRepository is the git repository of a Fleet.
-const FleetRepository = "o/fleet"
+// Repository is the git repository of a Fleet.
+const Repository = "o/fleet"
 
-// fleetRegistry is what the images of a Fleet are named by.
-const fleetRegistry = "reg.example.com"
+// registryHost is what the images of a Fleet are named by.
+const registryHost = "reg.example.com"
 
-// NewFleet starts a Fleet below dir, with programs from bin. Each Application
+// New starts a Fleet below dir, with programs from bin. Each Application
 // runs an older tag than the newest, unless UpToDate says otherwise.
-func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, err error) {
-	f := &Fleet{options: o, Registry: NewRegistry()}
+func New(ctx context.Context, dir, bin string, o Options) (_ *Fleet, err error) {
+	f := &Fleet{options: o, Registry: registry.New()}
 	defer func() {
 		if err != nil {
 			f.Close()
 		}
 	}()
-	if f.Git, err = NewGit(filepath.Join(dir, "git")); err != nil {
+	if f.Git, err = git.New(filepath.Join(dir, "git")); err != nil {
 		return nil, err
 	}
-	if f.PubSub, err = NewPubSub(); err != nil {
+	if f.PubSub, err = pubsub.New(); err != nil {
 		return nil, err
 	}
 	for f.newest < o.Tags {
@@ -79,14 +85,14 @@ func NewFleet(ctx context.Context, dir, bin string, o FleetOptions) (_ *Fleet, e
 	if err := os.Mkdir(home, 0o750); err != nil {
 		return nil, err
 	}
-	if f.Kubernetes, err = NewKubernetes(ctx, home, bin); err != nil {
+	if f.Kubernetes, err = kube.New(ctx, home, bin); err != nil {
 		return nil, err
 	}
 	if err := f.createApplications(ctx); err != nil {
 		return nil, err
 	}
 	f.Config = filepath.Join(dir, "config.yaml")
-	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\nevents: {pubsub: {subscription: %s}}\n", fleetRegistry, f.Registry.URL, Subscription), 0o600)
+	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\nevents: {pubsub: {subscription: %s}}\n", registryHost, f.Registry.URL, pubsub.Subscription), 0o600)
 }
 
 // late answers after a while.
@@ -139,9 +145,9 @@ func (f *Fleet) ReleaseOne(ctx context.Context, n int) error {
 	i := n % f.options.Repositories
 	name := fmt.Sprintf("2.0.%d", 10_000+n)
 	f.Registry.Announce(f.image(i), name, fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name))), time.Date(2027, 1, 1, 0, 0, n, 0, time.UTC))
-	f.PubSub.Pushed(fleetRegistry+"/"+f.image(i), name)
+	f.PubSub.Pushed(registryHost+"/"+f.image(i), name)
 	for {
-		content, err := f.Git.Show(FleetRepository, "main", f.Folder(i)+"/kustomization.yaml")
+		content, err := f.Git.Show(Repository, "main", f.Folder(i)+"/kustomization.yaml")
 		if err != nil || bytes.Contains([]byte(content), []byte("newTag: "+name+"\n")) {
 			return err
 		}
@@ -170,9 +176,9 @@ func (f *Fleet) current() string {
 func (f *Fleet) commitHistory() error {
 	files := map[string]string{}
 	for i := range f.options.Applications {
-		files[f.Folder(i)+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", fleetRegistry, f.image(i), f.current())
+		files[f.Folder(i)+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", registryHost, f.image(i), f.current())
 	}
-	if err := f.Git.Create(FleetRepository, true, files); err != nil {
+	if err := f.Git.Create(Repository, true, files); err != nil {
 		return err
 	}
 	var stream bytes.Buffer
@@ -184,7 +190,7 @@ func (f *Fleet) commitHistory() error {
 		fmt.Fprintf(&stream, "M 100644 inline notes/n%d.md\ndata 6\nnote\n\n\n", i%100)
 	}
 	stream.WriteString("done\n")
-	_, err := f.Git.run(FleetRepository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+	_, err := f.Git.RunWith(Repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
 	return err
 }
 
@@ -229,13 +235,13 @@ func (f *Fleet) createApplications(ctx context.Context) error {
 }
 
 func (f *Fleet) application(i int, resources []any) *unstructured.Unstructured {
-	image := fleetRegistry + "/" + f.image(i)
+	image := registryHost + "/" + f.image(i)
 	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
 		"metadata": map[string]any{"name": fmt.Sprintf("a%d", i), "annotations": map[string]any{
 			"argocd-image-updater.argoproj.io/image-list": "app=" + image, "argocd-image-updater.argoproj.io/app.update-strategy": f.options.Strategy,
 			"argocd-image-updater.argoproj.io/write-back-method": "git", "argocd-image-updater.argoproj.io/write-back-target": "kustomization", "argocd-image-updater.argoproj.io/git-branch": "main"}},
 		"spec": map[string]any{"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
-			"source": map[string]any{"repoURL": f.Git.URLOf(FleetRepository), "targetRevision": "main", "path": f.Folder(i)}},
+			"source": map[string]any{"repoURL": f.Git.URLOf(Repository), "targetRevision": "main", "path": f.Folder(i)}},
 		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + f.current()}}, "resources": resources}}}
 }
 
@@ -264,7 +270,7 @@ func (r Requests) All() int { return r.List + r.Ping + r.Manifest + r.Advertise 
 
 // Updated counts the manifests that have the newest tag.
 func (f *Fleet) Updated() (int, error) {
-	out, err := f.Git.Run(FleetRepository, "grep", "--count", "-F", "newTag: "+f.Newest(), "main", "--", "apps")
+	out, err := f.Git.Run(Repository, "grep", "--count", "-F", "newTag: "+f.Newest(), "main", "--", "apps")
 	if err != nil && out == "" {
 		return 0, errors.Join(errors.New("none has it"), err)
 	}

@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"encoding/json"
@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // GitLabToken is the access token that the sandbox's GitLab takes.
@@ -23,11 +26,11 @@ type GitLab struct {
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
 	pullStore
-	counter // of a method and a kind, such as "POST merge_requests"
+	sandbox.Counter // of a method and a kind, such as "POST merge_requests"
 }
 
 // NewGitLab starts the API. Git lets nobody in any more but with the token.
-func NewGitLab(git *Git) *GitLab {
+func NewGitLab(git *git.Server) *GitLab {
 	l := &GitLab{pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
 	l.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/-/merge_requests/%d", l.URL, p.Repository, p.Number) }
 	git.Allow = func(user, password string) bool { return user == "oauth2" && password == GitLabToken }
@@ -51,7 +54,7 @@ func NewGitLab(git *Git) *GitLab {
 		if _, err := strconv.Atoi(kind); err == nil {
 			kind = parts[len(parts)-2]
 		}
-		l.served(r.Method + " " + kind)
+		l.Served(r.Method + " " + kind)
 		switch {
 		case l.Fault != nil && l.Fault(w, r):
 		case r.Header.Get("PRIVATE-TOKEN") != GitLabToken:
@@ -74,7 +77,7 @@ func (l *GitLab) findUsers(w http.ResponseWriter, r *http.Request) {
 
 func projectOf(r *http.Request) string {
 	path, err := url.PathUnescape(r.PathValue("project"))
-	check(err)
+	sandbox.Check(err)
 	return path
 }
 
@@ -120,7 +123,7 @@ func (l *GitLab) createMerge(w http.ResponseWriter, r *http.Request) {
 		AssigneeIDs        []int `json:"assignee_ids"`
 		ReviewerIDs        []int `json:"reviewer_ids"`
 	}
-	check(json.NewDecoder(r.Body).Decode(&request))
+	sandbox.Check(json.NewDecoder(r.Body).Decode(&request))
 	repository := projectOf(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,7 +175,7 @@ func (l *GitLab) editMerge(w http.ResponseWriter, r *http.Request) {
 		TargetBranch       *string `json:"target_branch"`
 		StateEvent         string  `json:"state_event"`
 	}
-	check(json.NewDecoder(r.Body).Decode(&request))
+	sandbox.Check(json.NewDecoder(r.Body).Decode(&request))
 	l.withMerge(w, r, func(p *Pull) {
 		for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Description, &p.Body}, {request.TargetBranch, &p.Base}} {
 			if set.from != nil {
@@ -210,7 +213,7 @@ func (l *GitLab) commits(log string) []any {
 func (l *GitLab) mergeCommits(w http.ResponseWriter, r *http.Request) {
 	l.withMerge(w, r, func(p *Pull) {
 		out, err := l.git.Run(p.Repository, "log", logFormat, "refs/heads/"+p.Base+".."+p.HeadSHA)
-		check(err)
+		sandbox.Check(err)
 		answer(w, http.StatusOK, l.commits(out))
 	})
 }
@@ -227,7 +230,7 @@ func (l *GitLab) listNotes(w http.ResponseWriter, r *http.Request) {
 
 func (l *GitLab) createNote(w http.ResponseWriter, r *http.Request) {
 	var request struct{ Body string }
-	check(json.NewDecoder(r.Body).Decode(&request))
+	sandbox.Check(json.NewDecoder(r.Body).Decode(&request))
 	l.withMerge(w, r, func(p *Pull) {
 		p.Comments = append(p.Comments, Comment{"image-writeback", request.Body})
 		answer(w, http.StatusCreated, map[string]any{"id": len(p.Comments), "body": request.Body})

@@ -1,4 +1,4 @@
-package sandbox
+package kube
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 // Run runs a program that "make tools" built, such as kubectl or helm, as the
 // administrator, and returns what it printed.
-func (k *Kubernetes) Run(program string, args ...string) (string, error) {
+func (k *Cluster) Run(program string, args ...string) (string, error) {
 	command := exec.Command(filepath.Join(k.bin, program), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+k.dir, "HELM_CACHE_HOME="+k.dir, "HELM_CONFIG_HOME="+k.dir, "HELM_DATA_HOME="+k.dir)
 	var out, stderr bytes.Buffer
@@ -32,7 +32,7 @@ rules:
 - {level: None}
 `
 
-func (k *Kubernetes) auditLog() string { return filepath.Join(k.dir, "audit.log") }
+func (k *Cluster) auditLog() string { return filepath.Join(k.dir, "audit.log") }
 
 // Request is one that a ServiceAccount made of the API server.
 type Request struct {
@@ -41,7 +41,7 @@ type Request struct {
 }
 
 // Requests are those of a ServiceAccount so far.
-func (k *Kubernetes) Requests(namespace, account string) ([]Request, error) {
+func (k *Cluster) Requests(namespace, account string) ([]Request, error) {
 	data, err := os.ReadFile(k.auditLog())
 	if err != nil {
 		return nil, err

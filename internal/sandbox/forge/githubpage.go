@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
 // page shows a pull request to a person: what it says and what it changes.
@@ -48,13 +50,13 @@ func (h *GitHub) page(w http.ResponseWriter, r *http.Request) {
 		comments = append(comments, markdown(c.Body))
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	check(pullPage.Execute(w, map[string]any{"Pull": shown, "Body": markdown(shown.Body), "Comments": comments, "Lines": lines}))
+	sandbox.Check(pullPage.Execute(w, map[string]any{"Pull": shown, "Body": markdown(shown.Body), "Comments": comments, "Lines": lines}))
 }
 
 // markdown renders a text as GitHub does: its flavour, without HTML.
 func markdown(text string) template.HTML {
 	var b bytes.Buffer
-	check(goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(text), &b))
+	sandbox.Check(goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(text), &b))
 	return template.HTML(b.String()) //nolint:gosec // HTML in the text is left out
 }
 

@@ -1,4 +1,7 @@
-package sandbox
+// Package forge stands in for the APIs of GitHub and GitLab over the repositories
+// of a git server, for tests and stories: pull requests, and what people do with
+// them. It can hold what it is asked against GitHub's own description.
+package forge
 
 import (
 	"fmt"
@@ -7,11 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // pullStore holds the pull requests of a forge, and what people do with them.
 type pullStore struct {
-	git    *Git
+	git    *git.Server
 	pageOf func(*Pull) string // for people
 
 	mu    sync.Mutex
@@ -64,7 +70,7 @@ func (h *pullStore) follow(repository string) {
 		return
 	}
 	out, err := h.git.Run(repository, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
-	check(err)
+	sandbox.Check(err)
 	heads := map[string]string{}
 	for line := range strings.Lines(out) {
 		branch, sha, _ := strings.Cut(strings.TrimSpace(line), " ")

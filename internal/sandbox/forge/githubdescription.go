@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"bytes"

@@ -1,4 +1,6 @@
-package sandbox
+// Package kube is a real Kubernetes API server for tests and stories, with kubectl
+// and, where a story needs it, Argo CD itself.
+package kube
 
 import (
 	"context"
@@ -28,11 +30,13 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// Kubernetes is a Kubernetes API server with its etcd, and Argo CD's
+// Cluster is a Kubernetes API server with its etcd, and Argo CD's
 // Application resource. Nothing runs in it: it stores and serves.
-type Kubernetes struct {
+type Cluster struct {
 	Kubeconfig string // of an administrator
 	Dynamic    dynamic.Interface
 	Config     *rest.Config
@@ -42,14 +46,14 @@ type Kubernetes struct {
 	etcdArgs     []string
 	serverArgs   []string
 	address      string
-	log          *Log
+	log          *sandbox.Log
 }
 
 const adminToken = "sandbox-admin" //nolint:gosec // of a server on loopback that lives as long as a test
 
-// NewKubernetes starts an API server below dir. bin holds kube-apiserver and
+// New starts an API server below dir. bin holds kube-apiserver and
 // etcd, as "make tools" builds them.
-func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
+func New(ctx context.Context, dir, bin string) (*Cluster, error) {
 	for _, program := range []string{"etcd", "kube-apiserver"} {
 		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
 			return nil, fmt.Errorf("%s is not built; run make tools: %w", program, err)
@@ -70,7 +74,7 @@ func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
 	ports := freePorts(3)
 	client, peer, secure := ports[0], ports[1], ports[2]
 	certs := filepath.Join(dir, "certs")
-	k := &Kubernetes{dir: dir, bin: bin, log: &Log{}, address: "https" + strings.TrimPrefix(secure, "http")}
+	k := &Cluster{dir: dir, bin: bin, log: &sandbox.Log{}, address: "https" + strings.TrimPrefix(secure, "http")}
 	k.etcdArgs = []string{"--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
@@ -89,21 +93,21 @@ func NewKubernetes(ctx context.Context, dir, bin string) (*Kubernetes, error) {
 	return k, k.connect(ctx, dir, k.address, filepath.Join(certs, "apiserver.crt"))
 }
 
-func (k *Kubernetes) start(program string, args ...string) (*exec.Cmd, error) {
+func (k *Cluster) start(program string, args ...string) (*exec.Cmd, error) {
 	command := exec.Command(filepath.Join(k.bin, program), args...)
 	command.Stdout, command.Stderr = k.log, k.log
 	return command, command.Start()
 }
 
 // StartEtcd starts etcd, again after StopEtcd.
-func (k *Kubernetes) StartEtcd() (err error) {
+func (k *Cluster) StartEtcd() (err error) {
 	k.etcd, err = k.start("etcd", k.etcdArgs...)
 	return err
 }
 
 // StartServer starts the API server, again after StopServer, and waits until it
 // is ready.
-func (k *Kubernetes) StartServer(ctx context.Context) (err error) {
+func (k *Cluster) StartServer(ctx context.Context) (err error) {
 	if k.server, err = k.start("kube-apiserver", k.serverArgs...); err != nil {
 		return err
 	}
@@ -114,10 +118,10 @@ func (k *Kubernetes) StartServer(ctx context.Context) (err error) {
 }
 
 // StopEtcd and StopServer kill a program: what it has stored stays.
-func (k *Kubernetes) StopEtcd() { kill(k.etcd) }
+func (k *Cluster) StopEtcd() { kill(k.etcd) }
 
 // StopServer kills the API server.
-func (k *Kubernetes) StopServer() { kill(k.server) }
+func (k *Cluster) StopServer() { kill(k.server) }
 
 func kill(command *exec.Cmd) {
 	if command != nil && command.Process != nil {
@@ -126,7 +130,7 @@ func kill(command *exec.Cmd) {
 	}
 }
 
-func (k *Kubernetes) ready(ctx context.Context, address string) error {
+func (k *Cluster) ready(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is only just being made
@@ -151,7 +155,7 @@ func (k *Kubernetes) ready(ctx context.Context, address string) error {
 	}
 }
 
-func (k *Kubernetes) connect(ctx context.Context, dir, address, ca string) error {
+func (k *Cluster) connect(ctx context.Context, dir, address, ca string) error {
 	k.Kubeconfig = filepath.Join(dir, "kubeconfig")
 	config := clientcmdapi.NewConfig()
 	config.Clusters["sandbox"] = &clientcmdapi.Cluster{Server: address, CertificateAuthority: ca}
@@ -173,7 +177,7 @@ func (k *Kubernetes) connect(ctx context.Context, dir, address, ca string) error
 }
 
 // installApplications makes Argo CD's own definition of the Application known.
-func (k *Kubernetes) installApplications(ctx context.Context) error {
+func (k *Cluster) installApplications(ctx context.Context) error {
 	if err := k.installCRD(ctx, "application-crd.yaml"); err != nil {
 		return err
 	}
@@ -184,7 +188,7 @@ func (k *Kubernetes) installApplications(ctx context.Context) error {
 }
 
 // installCRD creates a resource as a file of Argo CD's module defines it.
-func (k *Kubernetes) installCRD(ctx context.Context, file string) error {
+func (k *Cluster) installCRD(ctx context.Context, file string) error {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
 	if err != nil {
 		return fmt.Errorf("finding Argo CD's module: %w", err)
@@ -197,7 +201,7 @@ func (k *Kubernetes) installCRD(ctx context.Context, file string) error {
 }
 
 // known waits until the API server serves a kind.
-func (k *Kubernetes) known(ctx context.Context, kind string) error {
+func (k *Cluster) known(ctx context.Context, kind string) error {
 	for {
 		if _, err := k.Dynamic.Resource(resourceOf(kind)).List(ctx, metav1.ListOptions{}); err == nil {
 			return nil
@@ -228,7 +232,7 @@ spec:
 `
 
 // InstallImageUpdaters makes the ImageUpdater resource known.
-func (k *Kubernetes) InstallImageUpdaters(ctx context.Context) error {
+func (k *Cluster) InstallImageUpdaters(ctx context.Context) error {
 	if err := k.Create(ctx, "", imageUpdaters); err != nil {
 		return err
 	}
@@ -255,7 +259,7 @@ func resourceOf(kind string) schema.GroupVersionResource {
 }
 
 // Create creates the objects of a manifest, in a namespace where they need one.
-func (k *Kubernetes) Create(ctx context.Context, namespace, manifest string) error {
+func (k *Cluster) Create(ctx context.Context, namespace, manifest string) error {
 	for document := range strings.SplitSeq(manifest, "\n---\n") {
 		var object unstructured.Unstructured
 		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
@@ -280,7 +284,7 @@ func (k *Kubernetes) Create(ctx context.Context, namespace, manifest string) err
 
 // KubeconfigOf writes a kubeconfig that signs in as a ServiceAccount, with what
 // RBAC lets it do and no more.
-func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string) (string, error) {
+func (k *Cluster) KubeconfigOf(ctx context.Context, namespace, account string) (string, error) {
 	client, err := kubernetes.NewForConfig(k.Config)
 	if err != nil {
 		return "", err
@@ -301,13 +305,13 @@ func (k *Kubernetes) KubeconfigOf(ctx context.Context, namespace, account string
 
 // Halt stops the API server in its tracks until Resume: it takes connections
 // and answers none.
-func (k *Kubernetes) Halt() { check(k.server.Process.Signal(syscall.SIGSTOP)) }
+func (k *Cluster) Halt() { sandbox.Check(k.server.Process.Signal(syscall.SIGSTOP)) }
 
 // Resume ends Halt.
-func (k *Kubernetes) Resume() { check(k.server.Process.Signal(syscall.SIGCONT)) }
+func (k *Cluster) Resume() { sandbox.Check(k.server.Process.Signal(syscall.SIGCONT)) }
 
 // Close stops both programs.
-func (k *Kubernetes) Close() {
+func (k *Cluster) Close() {
 	k.StopServer()
 	k.StopEtcd()
 }
@@ -316,7 +320,7 @@ func (k *Kubernetes) Close() {
 func freePorts(n int) []string {
 	var addresses []string
 	for range n {
-		listener := must(net.Listen("tcp", "127.0.0.1:0"))
+		listener := sandbox.Must(net.Listen("tcp", "127.0.0.1:0"))
 		defer func() { _ = listener.Close() }()
 		addresses = append(addresses, "http://"+listener.Addr().String())
 	}

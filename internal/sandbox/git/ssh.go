@@ -1,4 +1,4 @@
-package sandbox
+package git
 
 import (
 	"crypto/ed25519"
@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// SSH serves the repositories of a Git over SSH, to one key.
+// SSH serves the repositories of a Server over SSH, to one key.
 type SSH struct {
 	// PrivateKey is the user's, in PEM form; KnownHosts is the line by which
 	// the server is known.
@@ -21,12 +21,12 @@ type SSH struct {
 	KnownHosts string
 
 	listener net.Listener
-	git      *Git
+	git      *Server
 	config   *ssh.ServerConfig
 }
 
 // NewSSH starts the server.
-func NewSSH(git *Git) (*SSH, error) {
+func NewSSH(git *Server) (*SSH, error) {
 	_, hostKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err

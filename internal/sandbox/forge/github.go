@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"bytes"
@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // The App that the sandbox's GitHub knows.
@@ -52,14 +55,14 @@ type GitHub struct {
 	description *description // nil: nothing is checked
 	schema      *graphQLSchema
 
-	token      string
-	owners     []string // each has an installation of its own
-	deviations []string
-	counter    // of a method and a kind, such as "POST pulls"
+	token           string
+	owners          []string // each has an installation of its own
+	deviations      []string
+	sandbox.Counter // of a method and a kind, such as "POST pulls"
 }
 
 // NewGitHub starts the API. Git lets nobody in any more but with the App's token.
-func NewGitHub(git *Git) (*GitHub, error) {
+func NewGitHub(git *git.Server) (*GitHub, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func NewGitHub(git *Git) (*GitHub, error) {
 	pages := http.NewServeMux() // of its own: its pattern overlaps with those of the API
 	pages.HandleFunc("GET /{owner}/{repo}/pull/{pull_number}", h.page)
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.served(r.Method + " " + kindOf(r.URL.Path))
+		h.Served(r.Method + " " + kindOf(r.URL.Path))
 		if h.Fault != nil && h.Fault(w, r) {
 			return
 		}
@@ -138,7 +141,7 @@ func (h *GitHub) routes() []route {
 func (h *GitHub) checked(route route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		check(err)
+		sandbox.Check(err)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if h.description != nil {
 			h.deviates(h.description.request(route, r, body))
@@ -161,7 +164,7 @@ func (h *GitHub) checked(route route) http.HandlerFunc {
 			tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 			recorded.Header().Set("ETag", tag)
 			if r.Header.Get("If-None-Match") == tag {
-				h.served("304")
+				h.Served("304")
 				w.Header().Set("ETag", tag)
 				w.WriteHeader(http.StatusNotModified)
 				return

@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
 // render is a pull request in the API's form.
@@ -151,7 +153,7 @@ func (h *GitHub) editPull(w http.ResponseWriter, r *http.Request) {
 func (h *GitHub) listCommits(w http.ResponseWriter, r *http.Request) {
 	h.withPull(w, r, func(p *Pull) {
 		out, err := h.git.Run(p.Repository, "log", "--reverse", logFormat, "refs/heads/"+p.Base+".."+p.HeadSHA)
-		check(err)
+		sandbox.Check(err)
 		answer(w, http.StatusOK, h.commits(p.Repository, out))
 	})
 }

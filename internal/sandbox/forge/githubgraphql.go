@@ -1,4 +1,4 @@
-package sandbox
+package forge
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
 // graphQLSchema is GitHub's public schema.
@@ -95,7 +97,7 @@ func (h *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 	}
 	field := operation.SelectionSet[0].(*ast.Field)
 	input, err := field.Arguments.ForName("input").Value.Value(variables)
-	check(err)
+	sandbox.Check(err)
 	var result map[string]any
 	var kind, message string
 	switch field.Name {
@@ -187,10 +189,10 @@ func (h *GitHub) createCommit(input map[string]any) (result map[string]any, kind
 		fmt.Fprintf(&stream, "M 100644 inline %s\ndata %d\n%s\n", file["path"], len(content), content)
 	}
 	stream.WriteString("done\n")
-	if _, err := h.git.run(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done"); err != nil {
+	if _, err := h.git.RunWith(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done"); err != nil {
 		return nil, "UNPROCESSABLE", err.Error()
 	}
 	made, err := h.git.Head(repository, name)
-	check(err)
+	sandbox.Check(err)
 	return map[string]any{"commit": map[string]any{"oid": made}}, "", ""
 }

@@ -1,4 +1,4 @@
-package sandbox
+package kube
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
 // ArgoCD is Argo CD itself, its repository server and its application
@@ -17,7 +19,7 @@ import (
 // controllers and scheduler run, and kwok makes the pods that they place Ready,
 // though nothing runs in them.
 type ArgoCD struct {
-	Log       *Log
+	Log       *sandbox.Log
 	processes []*exec.Cmd
 }
 
@@ -55,7 +57,7 @@ status:
 // NewArgoCD starts Argo CD and what it needs in a cluster, with files below
 // dir. Beside what "make tools" builds, it needs what "make e2e" does, and
 // redis-server.
-func NewArgoCD(ctx context.Context, dir string, k *Kubernetes) (*ArgoCD, error) {
+func NewArgoCD(ctx context.Context, dir string, k *Cluster) (*ArgoCD, error) {
 	if err := k.installCRD(ctx, "appproject-crd.yaml"); err != nil {
 		return nil, err
 	}
@@ -90,7 +92,7 @@ func NewArgoCD(ctx context.Context, dir string, k *Kubernetes) (*ArgoCD, error) 
 	environment := append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+filepath.Join(dir, "home"), "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+dir,
 		"ARGOCD_GPG_ENABLED=false", "ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_TLS_DATA_PATH="+filepath.Join(dir, "tls"), "ARGOCD_SSH_DATA_PATH="+filepath.Join(dir, "ssh"),
 		"GIT_CONFIG_NOSYSTEM=1")
-	a := &ArgoCD{Log: &Log{}}
+	a := &ArgoCD{Log: &sandbox.Log{}}
 	for _, one := range []struct {
 		program, role string
 		args          []string
