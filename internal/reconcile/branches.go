@@ -20,16 +20,14 @@ func nameBranches(apps []spec.Application, plans []Application, works []*gitwrit
 		if template == nil || works[i] == nil || apps[i].Target.WriteBranch != "" {
 			continue
 		}
-		var images []spec.BranchImage
+		var changes []image.Change
 		for _, img := range plans[i].Images {
-			if img.Action != ActionUpdate {
-				continue
-			}
-			if ref, err := image.ParseName(img.Image); err == nil {
-				images = append(images, spec.NewBranchImage(ref, img.Alias, img.Current, img.Candidate))
+			if img.Action == ActionUpdate {
+				changes = append(changes, image.Change{Image: img.Image, Alias: img.Alias,
+					Old: image.ParseVersion(img.Current), New: image.ParseVersion(img.Candidate)})
 			}
 		}
-		branch, err := template.Branch(apps[i].Target.Key(), images)
+		branch, err := template.Branch(apps[i].Target.Key(), changes)
 		if err != nil {
 			failAll(&plans[i], fmt.Sprintf("annotation %sgit-branch: %v", spec.Prefix, err))
 			works[i] = nil

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -17,8 +18,8 @@ type BranchTemplate struct {
 	namespace, name string
 }
 
-// BranchImage is one change, as branch templates see it.
-type BranchImage struct {
+// branchImage is one change, as branch templates see it.
+type branchImage struct {
 	Name   string // without registry
 	Alias  string
 	OldTag string // the digest alone, if there is one
@@ -38,41 +39,49 @@ func ParseBranchTemplate(text, namespace, name string) (*BranchTemplate, error) 
 	}
 
 	t := &BranchTemplate{parsed, namespace, name}
-	if _, err := t.Branch("0a1b2c3d", []BranchImage{{"image", "alias", "1.0", "2.0"}}); err != nil {
+	example := image.Change{Image: "image", Alias: "alias", Old: image.Version{Tag: "1.0"}, New: image.Version{Tag: "2.0"}}
+	if _, err := t.Branch("0a1b2c3d", []image.Change{example}); err != nil {
 		return nil, err
 	}
 
 	return t, nil
 }
 
-// NewBranchImage returns the change of one image from a version to another.
-func NewBranchImage(ref image.Ref, alias, from, to string) BranchImage {
+func newBranchImage(change image.Change) (branchImage, error) {
+	ref, err := image.ParseName(change.Image)
+	if err != nil {
+		return branchImage{}, err
+	}
+
 	name := ref.Repository
 	if ref.Registry == image.DockerHub {
 		name = ref.Name
 	}
 
-	return BranchImage{Name: name, Alias: alias, OldTag: digestAlone(from), NewTag: digestAlone(to)}
+	return branchImage{Name: name, Alias: change.Alias, OldTag: digestOrTag(change.Old), NewTag: digestOrTag(change.New)}, nil
 }
 
-func digestAlone(version string) string {
-	if _, digest, ok := strings.Cut(version, "@"); ok {
-		return digest
-	}
+func digestOrTag(v image.Version) string { return cmp.Or(v.Digest, v.Tag) }
 
-	return version
-}
-
-// Branch returns the name for a target ([Target.Key]) and its changes. The
-// error is for a template that fails, or a name that git does not allow.
-func (t *BranchTemplate) Branch(targetKey string, images []BranchImage) (string, error) {
+// Branch returns the name for a target ([Target.Key]) and the changes that go
+// there, in which Alias is empty if image-list gives none. Images whose name
+// cannot be read are left out. The error is for a template that fails, or a name
+// that git does not allow.
+func (t *BranchTemplate) Branch(targetKey string, changes []image.Change) (string, error) {
+	var images []branchImage
 	sum := sha256.New()
-	for _, i := range images {
+	for _, change := range changes {
+		i, err := newBranchImage(change)
+		if err != nil {
+			continue
+		}
+
+		images = append(images, i)
 		_, _ = fmt.Fprintf(sum, "%s-%s-%s,", i.Name, i.OldTag, i.NewTag)
 	}
 
 	data := struct {
-		Images                           []BranchImage
+		Images                           []branchImage
 		SHA256                           string
 		AppName, AppNamespace, TargetKey string
 	}{images, hex.EncodeToString(sum.Sum(nil)), t.name, t.namespace, targetKey}
