@@ -7,7 +7,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// validateDigest reports a missing constraint: there is no tag to follow.
+// validateDigest returns an error if there is no constraint: it is the tag to
+// follow.
 func validateDigest(p Policy) error {
 	if p.Constraint == "" {
 		return errors.New("the digest strategy needs the tag to follow, as in image-list: app=registry/app:latest")
@@ -15,8 +16,9 @@ func validateDigest(p Policy) error {
 	return nil
 }
 
-// chooseDigest takes the tag that the constraint names, for what it points to now.
+// chooseDigest takes the tag that the constraint names, with the digest that it
+// points to now.
 func chooseDigest(_ Policy, standing []image.Tag) Choice {
-	tag := standing[0] // Standing lets only this tag through.
+	tag := standing[0] // Standing drops every other tag
 	return Choice{Found: true, Tag: tag, Reason: fmt.Sprintf("%s points to %s", tag.Name, tag.Digest)}
 }

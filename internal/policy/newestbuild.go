@@ -12,15 +12,19 @@ import (
 // carry 1970 or 1980 instead of a time.
 var plausible = time.Date(1981, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// chooseNewestBuild takes the tag that was built last; ties go by name. Where
-// any tag has no believable build time and the registry tells upload times,
-// these count for all tags: a mix of both would compare unlike things.
+// chooseNewestBuild takes the tag that was built last; of equal ones, the one that
+// sorts last. If any tag has no believable build time and the registry has the
+// upload times of all, these count instead: a mix of both would compare unlike
+// things.
 func chooseNewestBuild(_ Policy, standing []image.Tag) Choice {
+	allowed := count(len(standing), "allowed tag")
 	if !slices.ContainsFunc(standing, func(t image.Tag) bool { return t.Rank == 0 }) {
-		choice := best(NewestBuild, standing, func(a, b image.Tag) bool { return a.Rank < b.Rank }, func(w image.Tag) string { return "older than " + w.Name })
-		choice.Reason = fmt.Sprintf("newest of %s, in the order of the registry's list", count(len(standing), "allowed tag"))
+		less := func(a, b image.Tag) bool { return a.Rank < b.Rank }
+		choice := best(NewestBuild, standing, less, "older than")
+		choice.Reason = fmt.Sprintf("newest of %s, in the order of the registry's list", allowed)
 		return choice
 	}
+
 	unbuilt, uploaded := 0, 0
 	for _, tag := range standing {
 		if tag.Created.Before(plausible) {
@@ -30,6 +34,7 @@ func chooseNewestBuild(_ Policy, standing []image.Tag) Choice {
 			uploaded++
 		}
 	}
+
 	when, verb := func(t image.Tag) time.Time { return t.Created }, "built"
 	if unbuilt > 0 && uploaded == len(standing) {
 		when, verb = func(t image.Tag) time.Time { return t.Uploaded }, "uploaded"
@@ -40,16 +45,19 @@ func chooseNewestBuild(_ Policy, standing []image.Tag) Choice {
 		}
 		return a.Name < b.Name
 	}
-	choice := best(NewestBuild, standing, less, func(w image.Tag) string { return "older than " + w.Name })
-	choice.Reason = fmt.Sprintf("newest of %s, %s %s", count(len(standing), "allowed tag"), verb, when(choice.Tag).UTC().Format(time.RFC3339))
+
+	choice := best(NewestBuild, standing, less, "older than")
+	newest := when(choice.Tag)
+	choice.Reason = fmt.Sprintf("newest of %s, %s %s", allowed, verb, newest.UTC().Format(time.RFC3339))
 	switch {
 	case verb == "uploaded":
 		choice.Reason += fmt.Sprintf(" (upload times count, since %s no build time after 1980)", have(unbuilt))
-	case when(choice.Tag).Before(plausible):
-		choice.Reason = fmt.Sprintf("last by name of %s: none has a build time after 1980", count(len(standing), "allowed tag"))
+	case newest.Before(plausible):
+		choice.Reason = fmt.Sprintf("last by name of %s: none has a build time after 1980", allowed)
 	case unbuilt > 0:
 		choice.Reason += fmt.Sprintf(" (%s no build time after 1980)", have(unbuilt))
 	}
+
 	return choice
 }
 

@@ -1,10 +1,12 @@
-// Package policy decides which tag of an image repository wins, and says why.
-// It takes values and returns values: no registry, no clock, no I/O, so that
-// every decision can be made again from one table row. Each strategy has a
-// file of its own.
+// Package policy decides which tag of an image repository wins, and says why. Use
+// [Policy.Choose] to pick a tag, and [Policy.Version] and [Policy.Satisfied] to
+// compare it with what is in place. The package takes values and returns values:
+// it knows no registry, no clock and no I/O, so that every decision can be
+// repeated from one row of a table.
 //
-// The order of the rules is that of Argo CD Image Updater: allow-tags first,
-// then ignore-tags, then the strategy.
+// Each strategy has a file of its own and a line in the table of strategies. The
+// rules apply in the order of Argo CD Image Updater: allow-tags first, then
+// ignore-tags, then the strategy.
 package policy
 
 import (
@@ -12,7 +14,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -29,7 +31,9 @@ const (
 	Digest       Strategy = "digest"
 )
 
-// strategies lists every strategy with what implements it.
+// strategies lists every strategy with its implementation. choose gets at least
+// one tag. Where it finds none, its Reason is a phrase about the tags it got,
+// such as "none within ^1.2".
 var strategies = map[Strategy]struct {
 	choose   func(p Policy, standing []image.Tag) Choice
 	validate func(p Policy) error
@@ -50,8 +54,8 @@ type Metadata struct {
 	Created bool // creation or upload time
 }
 
-// Policy is what an annotated image asks for. The zero value is no policy: set
-// at least Strategy.
+// Policy is what the annotations of an image ask for. The zero value is not
+// valid: set at least Strategy.
 type Policy struct {
 	Strategy Strategy
 	// Constraint is a range of versions for SemVer and the tag to follow for
@@ -63,7 +67,7 @@ type Policy struct {
 
 // Choice is the outcome of a policy over the tags of a repository.
 type Choice struct {
-	// Found tells whether a tag won. Where none did, Reason says why.
+	// Found reports whether a tag won. If none did, Reason says why.
 	Found bool
 	Tag   image.Tag
 	// Reason is a phrase that follows "because" for a person.
@@ -72,18 +76,18 @@ type Choice struct {
 	Dropped []Dropped
 }
 
-// Dropped is one tag that did not win.
+// Dropped is one tag that did not win, with the rule that excluded it.
 type Dropped struct {
 	Tag  image.Tag
 	Rule string // "allow-tags", "ignore-tags", "platforms", or the strategy
 	Why  string
 }
 
-// ErrStrategy is wrapped where a strategy's name is not known.
+// ErrStrategy is wrapped by the errors about unknown names of strategies.
 var ErrStrategy = errors.New("unknown update strategy")
 
-// ParseStrategy reads the value of an update-strategy annotation, in any case
-// and with the old names. The error wraps ErrStrategy.
+// ParseStrategy reads the value of an update-strategy annotation, in upper or
+// lower case. It accepts the old names. The error wraps ErrStrategy.
 func ParseStrategy(s string) (Strategy, error) {
 	name := strings.ToLower(strings.TrimSpace(s))
 	if renamed, ok := oldNames[name]; ok {
@@ -95,18 +99,20 @@ func ParseStrategy(s string) (Strategy, error) {
 	return "", fmt.Errorf("%w %q", ErrStrategy, s)
 }
 
-// StrategyNames lists the current names, for messages and completion.
+// StrategyNames returns the current names, in alphabetical order.
 func StrategyNames() []string {
 	names := make([]string, 0, len(strategies))
 	for name := range strategies {
 		names = append(names, string(name))
 	}
-	sort.Strings(names)
+	slices.Sort(names)
+
 	return names
 }
 
 // ParseAllow reads the value of an allow-tags annotation: "any", or "regexp:"
-// and a Go regular expression, which is not anchored. Nil allows every tag.
+// and a Go regular expression, which is not anchored. It returns nil if every tag
+// is allowed.
 func ParseAllow(s string) (*regexp.Regexp, error) {
 	s = strings.TrimSpace(s)
 	if s == "any" || s == "" {
@@ -114,11 +120,11 @@ func ParseAllow(s string) (*regexp.Regexp, error) {
 	}
 	expr, ok := strings.CutPrefix(s, "regexp:")
 	if !ok {
-		return nil, fmt.Errorf(`%q is neither "any" nor "regexp:<Go regular expression>"`, s)
+		return nil, fmt.Errorf(`%q is neither "any" nor "regexp:EXPRESSION" (a Go regular expression)`, s)
 	}
 	re, err := regexp.Compile(expr)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no regular expression that Go understands: %w", expr, err)
+		return nil, fmt.Errorf("%q is not a valid Go regular expression: %w", expr, err)
 	}
 	return re, nil
 }
@@ -131,7 +137,7 @@ func ParseIgnore(s string) ([]string, error) {
 			continue
 		}
 		if _, err := filepath.Match(glob, ""); err != nil {
-			return nil, fmt.Errorf("%q is no glob: %w", glob, err)
+			return nil, fmt.Errorf("%q is not a valid glob: %w", glob, err)
 		}
 		globs = append(globs, glob)
 	}
@@ -150,11 +156,11 @@ func (p Policy) Validate() error {
 
 func valid(Policy) error { return nil }
 
-// Metadata tells what Choose needs of the tags that Standing leaves.
+// Metadata returns what Choose needs to know about the tags that Standing returns.
 func (p Policy) Metadata() Metadata { return strategies[p.Strategy].metadata }
 
-// Standing applies the rules that look at names alone. What is left is all
-// that a registry need be asked about.
+// Standing applies the rules that look at names alone. Only the tags that it
+// returns as standing need to be looked up in a registry.
 func (p Policy) Standing(tags []image.Tag) (standing []image.Tag, dropped []Dropped) {
 	for _, tag := range tags {
 		if rule, why := p.drop(tag.Name); rule != "" {
@@ -168,7 +174,7 @@ func (p Policy) Standing(tags []image.Tag) (standing []image.Tag, dropped []Drop
 
 func (p Policy) drop(tag string) (rule, why string) {
 	if p.Metadata().Created && !image.ValidTag(tag) {
-		return "name", "has characters that registries serve no tag under"
+		return "name", "not a valid name of a tag in a registry"
 	}
 	if p.followsDigest() && tag != p.Constraint {
 		return string(p.Strategy), "not the tag to follow, " + p.Constraint
@@ -184,58 +190,113 @@ func (p Policy) drop(tag string) (rule, why string) {
 	return "", ""
 }
 
-// Choose picks the winner among tags. The policy must be valid (Validate);
-// what Metadata names must be known of every tag that Standing leaves.
+// Choose picks the winner among tags. The policy must be valid (see
+// [Policy.Validate]), and what [Policy.Metadata] names must be known about every
+// tag that [Policy.Standing] returns.
 func (p Policy) Choose(tags []image.Tag) Choice {
+	if len(tags) == 0 {
+		return Choice{Reason: "the repository has no tags"}
+	}
+
 	standing, dropped := p.Standing(tags)
 	if len(standing) == 0 {
-		return Choice{Reason: nothingLeft(len(tags), dropped), Dropped: dropped}
+		return Choice{Reason: p.noneStanding(dropped), Dropped: dropped}
 	}
+
 	choice := strategies[p.Strategy].choose(p, standing)
-	choice.Dropped = append(dropped, choice.Dropped...)
-	if !choice.Found && choice.Reason == "" {
-		choice.Reason = nothingLeft(len(tags), choice.Dropped)
+	if !choice.Found {
+		choice.Reason = noneChosen(dropped, len(standing), choice.Reason)
 	}
+	choice.Dropped = append(dropped, choice.Dropped...)
+
 	return choice
 }
 
-// nothingLeft says which rules emptied the list, most effective first.
-func nothingLeft(total int, dropped []Dropped) string {
-	if total == 0 {
-		return "the repository has no tags"
+// noneStanding says which rules dropped all tags.
+func (p Policy) noneStanding(dropped []Dropped) string {
+	total := count(len(dropped), "tag")
+	rules := byRule(dropped)
+	if len(rules) > 1 {
+		return total + ": " + shares(rules)
 	}
-	counts := map[string]int{}
-	var rules []string
-	for _, d := range dropped {
-		if counts[d.Rule] == 0 {
-			rules = append(rules, d.Rule)
-		}
-		counts[d.Rule]++
+
+	switch rule := rules[0].name; rule {
+	case "allow-tags":
+		return total + ", none matches allow-tags"
+	case "ignore-tags":
+		return total + ", all match ignore-tags"
+	case string(Digest):
+		return total + ", none is " + p.Constraint
+	default:
+		return fmt.Sprintf("%s, all dropped by the rule %s", total, rule)
 	}
-	sort.SliceStable(rules, func(i, j int) bool { return counts[rules[i]] > counts[rules[j]] })
-	parts := make([]string, len(rules))
-	for i, rule := range rules {
-		parts[i] = fmt.Sprintf("%s dropped %d", rule, counts[rule])
-	}
-	return fmt.Sprintf("none of %s is left: %s", count(total, "tag"), strings.Join(parts, ", "))
 }
 
-// best returns the greatest tag by less, and the rest as dropped by the
-// strategy for the reason that why gives once the winner is known.
-func best(s Strategy, tags []image.Tag, less func(a, b image.Tag) bool, why func(winner image.Tag) string) Choice {
-	at := 0
+// noneChosen says why none of the standing tags was chosen, and how many the
+// rules about names had dropped before.
+func noneChosen(dropped []Dropped, standing int, why string) string {
+	total := count(len(dropped)+standing, "tag")
+	if len(dropped) == 0 {
+		return total + ", " + why
+	}
+
+	return fmt.Sprintf("%s: %s; of the other %d, %s", total, shares(byRule(dropped)), standing, why)
+}
+
+// ruleCount is how many tags a rule dropped.
+type ruleCount struct {
+	name string
+	tags int
+}
+
+// byRule counts dropped tags, the most effective rule first.
+func byRule(dropped []Dropped) []ruleCount {
+	var counts []ruleCount
+	for _, d := range dropped {
+		i := slices.IndexFunc(counts, func(c ruleCount) bool { return c.name == d.Rule })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, ruleCount{name: d.Rule})
+		}
+		counts[i].tags++
+	}
+	slices.SortStableFunc(counts, func(a, b ruleCount) int { return b.tags - a.tags })
+
+	return counts
+}
+
+// shares is such as "2 dropped by ignore-tags, 1 by allow-tags".
+func shares(rules []ruleCount) string {
+	parts := make([]string, len(rules))
+	for i, rule := range rules {
+		parts[i] = fmt.Sprintf("%d by %s", rule.tags, rule.name)
+		if i == 0 {
+			parts[i] = fmt.Sprintf("%d dropped by %s", rule.tags, rule.name)
+		}
+	}
+
+	return strings.Join(parts, ", ")
+}
+
+// best returns the greatest tag by less, and the others as dropped by the
+// strategy: each loses to the winner in the way that loses says, such as "lower
+// than".
+func best(s Strategy, tags []image.Tag, less func(a, b image.Tag) bool, loses string) Choice {
+	winner := 0
 	for i := range tags {
-		if less(tags[at], tags[i]) {
-			at = i
+		if less(tags[winner], tags[i]) {
+			winner = i
 		}
 	}
-	choice := Choice{Found: true, Tag: tags[at]}
-	text := why(tags[at])
+
+	choice := Choice{Found: true, Tag: tags[winner]}
 	for i, tag := range tags {
-		if i != at {
-			choice.Dropped = append(choice.Dropped, Dropped{tag, string(s), text})
+		if i != winner {
+			why := loses + " " + choice.Tag.Name
+			choice.Dropped = append(choice.Dropped, Dropped{tag, string(s), why})
 		}
 	}
+
 	return choice
 }
 

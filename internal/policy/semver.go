@@ -8,56 +8,68 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// validateSemVer reports a constraint that is no range of versions.
+// validateSemVer returns an error if the constraint is not a range of versions.
 func validateSemVer(p Policy) error {
 	if p.Constraint == "" {
 		return nil
 	}
 	if _, err := semver.NewConstraint(p.Constraint); err != nil {
-		return fmt.Errorf("%q is no range of versions such as ^1.2, 1.x or >=1.0 <2: %w", p.Constraint, err)
+		return fmt.Errorf("%q is not a version range such as ^1.2, 1.x or >=1.0 <2: %w", p.Constraint, err)
 	}
 	return nil
 }
 
 // chooseSemVer takes the highest version within the constraint. Without a
-// constraint every version counts, pre-releases too; with one, they count only
-// where it names one. Equal versions go by the text of the tag.
+// constraint every version counts, also pre-releases; with one, pre-releases
+// count only if the constraint names one. Of equal versions, the tag that sorts
+// last wins.
 func chooseSemVer(p Policy, standing []image.Tag) Choice {
 	var constraint *semver.Constraints
 	if p.Constraint != "" {
-		// Validate has seen to it that this parses.
-		constraint, _ = semver.NewConstraint(p.Constraint)
+		constraint, _ = semver.NewConstraint(p.Constraint) // valid by Validate
 	}
+
 	versions := make(map[string]*semver.Version, len(standing))
-	var candidates []image.Tag
+	var candidates, outsiders []image.Tag
 	var dropped []Dropped
 	for _, tag := range standing {
 		version, err := semver.NewVersion(tag.Name)
-		switch {
-		case err != nil:
+		if err != nil {
 			dropped = append(dropped, Dropped{tag, string(SemVer), "not a semantic version"})
-		case constraint != nil && !constraint.Check(version):
-			dropped = append(dropped, Dropped{tag, string(SemVer), outside(version, p.Constraint)})
-		default:
-			versions[tag.Name] = version
-			candidates = append(candidates, tag)
+			continue
 		}
+		versions[tag.Name] = version
+
+		if constraint != nil && !constraint.Check(version) {
+			dropped = append(dropped, Dropped{tag, string(SemVer), outside(version, p.Constraint)})
+			outsiders = append(outsiders, tag)
+			continue
+		}
+		candidates = append(candidates, tag)
 	}
-	if len(candidates) == 0 {
-		return Choice{Dropped: dropped}
-	}
+
 	less := func(a, b image.Tag) bool {
 		if c := versions[a.Name].Compare(versions[b.Name]); c != 0 {
 			return c < 0
 		}
 		return a.Name < b.Name
 	}
-	choice := best(SemVer, candidates, less, func(w image.Tag) string { return "lower than " + w.Name })
+
+	switch {
+	case len(candidates) == 0 && len(outsiders) == 0:
+		return Choice{Dropped: dropped, Reason: "none is a semantic version"}
+	case len(candidates) == 0:
+		highest := best(SemVer, outsiders, less, "").Tag.Name
+		return Choice{Dropped: dropped, Reason: fmt.Sprintf("none within %s (highest: %s)", p.Constraint, highest)}
+	}
+
+	choice := best(SemVer, candidates, less, "lower than")
 	choice.Dropped = append(dropped, choice.Dropped...)
 	choice.Reason = fmt.Sprintf("highest version of %s", count(len(candidates), "allowed tag"))
 	if constraint != nil {
 		choice.Reason = fmt.Sprintf("highest version within %s, of %s", p.Constraint, count(len(candidates), "allowed tag"))
 	}
+
 	return choice
 }
 

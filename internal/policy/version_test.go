@@ -26,14 +26,15 @@ func TestVersions(t *testing.T) {
 	} {
 		p := Policy{Strategy: c.strategy}
 		have, want := image.ParseVersion(c.have), p.Version(tag)
-		if want.String() != c.want || p.Satisfied(have, want) != c.satisfied || p.Runs(have, want) != c.runs {
-			t.Errorf("%s, %s: wants %s, satisfied %t, runs %t", c.strategy, have, want, p.Satisfied(have, want), p.Runs(have, want))
+		satisfied, runs := p.Satisfied(have, want), p.Runs(have, want)
+		if want.String() != c.want || satisfied != c.satisfied || runs != c.runs {
+			t.Errorf("%s, %s: wants %s, satisfied %t, runs %t", c.strategy, have, want, satisfied, runs)
 		}
 	}
 
 	// A strategy that reads tags takes a digest where both sides have one.
-	both := image.Version{Tag: "v2", Digest: "sha256:2"}
-	if p := (Policy{Strategy: SemVer}); !p.Runs(image.ParseVersion("v1@sha256:2"), both) || p.Runs(image.ParseVersion("v2@sha256:1"), both) {
+	p, want := Policy{Strategy: SemVer}, image.Version{Tag: "v2", Digest: "sha256:2"}
+	if !p.Runs(image.ParseVersion("v1@sha256:2"), want) || p.Runs(image.ParseVersion("v2@sha256:1"), want) {
 		t.Error("digests do not decide where both are known")
 	}
 }

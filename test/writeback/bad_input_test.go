@@ -55,7 +55,7 @@ func TestBadInput(t *testing.T) {
 	type row struct{ path, annotations, want string }
 	rows := map[string]row{
 		"strategy":   {"good", good + "\napp.update-strategy: newest", `app.update-strategy = "newest": unknown update strategy`},
-		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is no regular expression that Go understands"},
+		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is not a valid Go regular expression"},
 		"digest":     {"good", good + "\napp.update-strategy: digest", "needs the tag to follow"},
 		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has deployment.yaml); create the kustomization"},
 		"key":        {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]", "images[0]: there is no list images"},

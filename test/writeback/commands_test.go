@@ -122,7 +122,7 @@ func TestTest(t *testing.T) {
 	if !strings.HasPrefix(got.Stdout, world.Image+":latest@sha256:") {
 		t.Errorf("stdout %q", got.Stdout)
 	}
-	if got := harness.Run(t, "test", "--config", w.Config, world.Image+":^9").MustEnd(t, 1); got.Stdout != "" || !strings.Contains(got.Stderr, "none of 7 tags is left: semver dropped 7") {
+	if got := harness.Run(t, "test", "--config", w.Config, world.Image+":^9").MustEnd(t, 1); got.Stdout != "" || !strings.Contains(got.Stderr, "7 tags, none within ^9 (highest: ") {
 		t.Errorf("stdout %q, stderr %q", got.Stdout, got.Stderr)
 	}
 	if got := harness.Run(t, "test", "--config", w.Config, world.Image, "--platforms", "windows/amd64").MustEnd(t, 1); !strings.Contains(got.Stderr, "has an image for windows/amd64") {
@@ -141,7 +141,7 @@ func TestValidate(t *testing.T) {
 	dir := t.TempDir()
 	apps := harness.Write(t, filepath.Join(dir, "apps.yaml"), "# mine\n"+harness.Manifest("a", "https://github.com/o/r", "x", "image-list: app=nginx\napp.update-stratgy: semver\napp.allow-tags: regexp:(["))
 	got := harness.Run(t, "validate", dir).MustEnd(t, 1)
-	for _, want := range []string{apps + ":9: argocd/a: annotation argocd-image-updater.argoproj.io/app.update-stratgy", "(did you mean update-strategy?)", apps + ":10: argocd/a: ", "no regular expression"} {
+	for _, want := range []string{apps + ":9: argocd/a: annotation argocd-image-updater.argoproj.io/app.update-stratgy", "(did you mean update-strategy?)", apps + ":10: argocd/a: ", "not a valid Go regular expression"} {
 		if !strings.Contains(got.Stdout, want) {
 			t.Errorf("no %q in:\n%s", want, got.Stdout)
 		}
