@@ -197,7 +197,9 @@ func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 		err = fmt.Errorf("%q names no file", target)
 	}
 	if err != nil {
-		r.problem(writeBackTarget, "", err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+" or the file of overrides; a relative path starts at spec.source.path, one with / at the root")
+		r.problem(writeBackTarget, "", err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+
+			", where a relative path starts at spec.source.path and one with a leading / at the root of the repository; "+
+			"or the path of an override file from the root")
 		t.Folder, t.File = "", ""
 	}
 }
