@@ -67,7 +67,8 @@ func version(s string) Version {
 func referenceVersion(reference, where string) (Version, error) {
 	ref, err := image.ParseRunning(reference)
 	if err != nil {
-		return Version{}, fmt.Errorf("%w: %s is %q, which is not an image reference", yamledit.ErrShape, where, reference)
+		return Version{}, fmt.Errorf("%w: %s is %q, which is not an image reference",
+			yamledit.ErrShape, where, reference)
 	}
 	return Version{Version: ref.Version, Found: true}, nil
 }

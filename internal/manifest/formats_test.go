@@ -70,23 +70,24 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestHostileFiles holds that no file makes a format hang, crash or write
-// something by halves. testdata/compat has what is edited.
+// TestHostileFiles holds that no file makes a format hang, crash or make half
+// of an edit. The edits themselves are in testdata.
 func TestHostileFiles(t *testing.T) {
 	e := Entry{Image: "app", Version: image.Version{Tag: "2"}, HelmName: "image.name", HelmTag: "image.tag"}
 	for name, src := range map[string]string{
-		"a map that takes over itself":   "image: &a\n  <<: *a\n  name: app\n",
-		"a list that takes over itself":  "image: &a\n  <<: [*a, *a]\n",
-		"an alias of nothing":            "image: *none\n",
-		"a map of itself":                "image: &a {x: *a}\n",
-		"several documents":              "a: 1\n---\nb: 2\n",
-		"no map":                         "- a\n",
-		"a value alone":                  "text\n",
-		"tabs":                           "image:\n\ttag: 1\n",
-		"no UTF-8":                       "image: \xff\n",
-		"a key that is a map":            "? {a: b}\n: c\n",
-		"kustomize is a list":            "kustomize: [a]\nhelm: [a]\nimages: a\nimage: [a]\n",
-		"images are maps":                "kustomize: {images: [{a: b}]}\nhelm: {parameters: [{name: {a: b}}]}\nimages: [[a]]\nimage: {tag: {a: b}}\n",
+		"a map that takes over itself":  "image: &a\n  <<: *a\n  name: app\n",
+		"a list that takes over itself": "image: &a\n  <<: [*a, *a]\n",
+		"an alias of nothing":           "image: *none\n",
+		"a map of itself":               "image: &a {x: *a}\n",
+		"several documents":             "a: 1\n---\nb: 2\n",
+		"no map":                        "- a\n",
+		"a value alone":                 "text\n",
+		"tabs":                          "image:\n\ttag: 1\n",
+		"no UTF-8":                      "image: \xff\n",
+		"a key that is a map":           "? {a: b}\n: c\n",
+		"kustomize is a list":           "kustomize: [a]\nhelm: [a]\nimages: a\nimage: [a]\n",
+		"images are maps": "kustomize: {images: [{a: b}]}\nhelm: {parameters: [{name: {a: b}}]}\n" +
+			"images: [[a]]\nimage: {tag: {a: b}}\n",
 		"the same key twice":             "image: {tag: 1}\nimage: {tag: 2}\n",
 		"a tag over several lines":       "image:\n  name: app\n  tag: |\n    1\n",
 		"an anchored empty value":        "image: {name: app, tag: &t }\nother: *t\n",
@@ -107,14 +108,15 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// TestTwoWishesInOnePlace holds that a format refuses what cannot both be, in
-// every spelling of a name, and takes what is the same.
-func TestTwoWishesInOnePlace(t *testing.T) {
+// TestTwoVersionsUnderOneKey holds that a format refuses two different versions
+// under one key, in every spelling of a name, and accepts equal ones.
+func TestTwoVersionsUnderOneKey(t *testing.T) {
 	e := Entry{Image: "nginx", Version: image.Version{Tag: "2"}, HelmName: "image.name", HelmTag: "image.tag"}
 	same, other := e, e
 	same.Image = "docker.io/library/nginx"
 	other.Image, other.Tag = same.Image, "3"
-	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\nkustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
+	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\n" +
+		"kustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
 		for kind, f := range allFormats() {
 			if got, err := f.Set([]byte(src), e, other); !errors.Is(err, yamledit.ErrShape) {
 				t.Errorf("%s: %q, %v", kind, got, err)

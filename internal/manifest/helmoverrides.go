@@ -10,15 +10,18 @@ import (
 
 // HelmOverrides is the format of Argo CD's .argocd-source files for a Helm
 // source, and of spec.source itself: a list helm.parameters of name, value and
-// forcestring, which an Application spells forceString.
-type HelmOverrides struct{ InApplication bool }
+// forcestring.
+type HelmOverrides struct {
+	// InApplication is set for spec.source, which spells it forceString.
+	InApplication bool
+}
 
 var helmParameters = overrideList{"helm", "parameters"}
 
 // Key is the name of the parameter that holds the version.
 func (HelmOverrides) Key(e Entry) string { return e.helmKey() }
 
-// Read returns what the parameters of an image say.
+// Read returns the value of the parameter of an image.
 func (HelmOverrides) Read(src []byte, e Entry) (Version, error) {
 	list, err := helmParameters.read(src)
 	if err != nil {
@@ -74,29 +77,27 @@ func (h HelmOverrides) parameter(p namedValue) yamledit.Value {
 	return yamledit.Value{Fields: []yamledit.Field{
 		{Key: "name", Value: yamledit.Value{Text: p.name}},
 		{Key: "value", Value: yamledit.Value{Text: p.value}},
-		{Key: h.force(), Value: yamledit.Value{Text: "true", Bool: true}},
+		h.forced(),
 	}}
 }
 
 // setParameter gives an item a value, which Helm is to read as a string.
 func (h HelmOverrides) setParameter(f *yamledit.File, node *yaml.Node, value string) ([]yamledit.Splice, error) {
-	var splices []yamledit.Splice
 	_, have := yamledit.Lookup(node, "value")
-	if have == nil {
-		added, err := f.AddField(node, yamledit.Field{Key: "value", Value: yamledit.Value{Text: value}})
-		if err != nil {
-			return nil, err
-		}
-		splices = append(splices, added)
-	} else {
-		set, err := f.SetText(have, value)
-		if err != nil {
-			return nil, err
-		}
-		splices = append(splices, set...)
+	if have != nil && yamledit.Text(have) == value {
+		return nil, nil
 	}
-	if yamledit.Text(have) == value {
-		return splices, nil
+
+	var splices []yamledit.Splice
+	var err error
+	if have != nil {
+		splices, err = f.SetText(have, value)
+	} else {
+		splices = make([]yamledit.Splice, 1)
+		splices[0], err = f.AddField(node, yamledit.Field{Key: "value", Value: yamledit.Value{Text: value}})
+	}
+	if err != nil {
+		return nil, err
 	}
 
 	_, force := yamledit.Lookup(node, "forcestring") // Argo CD accepts both spellings in a file
@@ -105,7 +106,7 @@ func (h HelmOverrides) setParameter(f *yamledit.File, node *yaml.Node, value str
 	}
 	switch {
 	case force == nil:
-		added, err := f.AddField(node, yamledit.Field{Key: h.force(), Value: yamledit.Value{Text: "true", Bool: true}})
+		added, err := f.AddField(node, h.forced())
 		return append(splices, added), err
 	case force.Value != "true":
 		set, err := f.SetTrue(force)
@@ -114,12 +115,13 @@ func (h HelmOverrides) setParameter(f *yamledit.File, node *yaml.Node, value str
 	return splices, nil
 }
 
-// force is the key that has Helm read a value as a string.
-func (h HelmOverrides) force() string {
+// forced is the field that makes Helm read the value as a string.
+func (h HelmOverrides) forced() yamledit.Field {
+	key := "forcestring"
 	if h.InApplication {
-		return "forceString"
+		key = "forceString"
 	}
-	return "forcestring"
+	return yamledit.Field{Key: key, Value: yamledit.Value{Text: "true", Bool: true}}
 }
 
 // parameter is the value of a parameter, empty where there is none.

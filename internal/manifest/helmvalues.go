@@ -11,15 +11,15 @@ import (
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
 
-// HelmValues is the format of a Helm values file: an image stands there under
-// one key with its whole reference, or under two, of its name and of its tag.
+// HelmValues is the format of a Helm values file: one key has the whole
+// reference of an image, or two keys have its name and its tag.
 type HelmValues struct{}
 
 // Key is the key that holds the version.
 func (HelmValues) Key(e Entry) string { return e.helmKey() }
 
-// Read returns what the keys of an image say. A tag's key with an empty value
-// says nothing: charts take their own version then.
+// Read returns the value of the key of an image. An empty value is not a
+// version: charts use their own then.
 func (HelmValues) Read(src []byte, e Entry) (Version, error) {
 	_, root, err := yamledit.ParseMap(src)
 	if err != nil {
@@ -59,9 +59,8 @@ func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 			return nil, err
 		}
 		for _, want := range wanted {
-			if !slices.ContainsFunc(settings, func(s yamledit.Setting) bool {
-				return s.Key == want.Key && sameReference(s.Value, want.Value)
-			}) {
+			same := func(s yamledit.Setting) bool { return s.Key == want.Key && sameReference(s.Value, want.Value) }
+			if !slices.ContainsFunc(settings, same) {
 				settings = append(settings, want)
 			}
 		}
@@ -69,16 +68,16 @@ func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 	return yamledit.SetKeys(src, settings)
 }
 
-// sameReference tells whether two values are one, or one image in two spellings.
+// sameReference reports whether two values are equal, or two spellings of one image.
 func sameReference(a, b string) bool {
 	x, errX := image.ParseRunning(a)
 	y, errY := image.ParseRunning(b)
 	return a == b || errX == nil && errY == nil && x.SameImage(y) && x.Version == y.Version
 }
 
-// settings are the keys that an entry sets. The image's name stays as the file
-// has it where that is the same image, with or without its registry, which
-// many charts keep under a key of its own.
+// settings are the keys that an entry sets. A name in the file stays as it is
+// if it is the same image, with or without its registry: many charts have a
+// key of its own for the registry.
 func (e Entry) settings(root *yaml.Node) ([]yamledit.Setting, error) {
 	key := yamledit.KeyPath(e.HelmName)
 	if e.HelmSpec != "" {
@@ -98,18 +97,21 @@ func (e Entry) settings(root *yaml.Node) ([]yamledit.Setting, error) {
 	}, nil
 }
 
-// spelt is the entry's image in the form that a file has: as it is where it is
-// the same image, without registry where it had none.
+// spelt is the name of the entry's image in the spelling of the old name:
+// unchanged if it is the same image, and without registry if the old name has
+// none.
 func (e Entry) spelt(old string) string {
 	want, err := image.ParseName(e.Image)
 	if err != nil || old == "" {
 		return e.Image
 	}
 	have, err := image.ParseName(old)
+
 	short := want.Repository
 	if want.Registry == image.DockerHub {
 		short = strings.TrimPrefix(short, "library/")
 	}
+
 	switch {
 	case err != nil:
 		return e.Image

@@ -22,7 +22,7 @@ type Kustomization struct{}
 // Key is the name of the entry.
 func (Kustomization) Key(e Entry) string { return e.name() }
 
-// Read returns what the entry of an image says.
+// Read returns the newTag and the digest of an image's entry.
 func (Kustomization) Read(src []byte, e Entry) (Version, error) {
 	entry, found, err := readKustomizeImage(src, e.name())
 	return Version{Version: image.Version{Tag: entry.NewTag, Digest: entry.Digest}, Found: found}, err
@@ -81,8 +81,8 @@ func readEntry(node *yaml.Node) kustomizeImage {
 	return kustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest")}
 }
 
-// setKustomizeImages returns src with the entries of all edits set, in one
-// step. Entries and the list itself are added where they are missing.
+// setKustomizeImages sets the entries of all edits, in one step. Entries and
+// the list itself are added where they are missing.
 func setKustomizeImages(src []byte, edits ...kustomizeImage) ([]byte, error) {
 	k, err := parseKustomization(src)
 	if err != nil {
@@ -199,7 +199,7 @@ func (k kustomization) entry(name string) *yaml.Node {
 	return nil
 }
 
-// setEntry makes an existing entry say what edit says.
+// setEntry makes an edit of an existing entry.
 func (k kustomization) setEntry(
 	entry *yaml.Node, edit kustomizeImage, wanted map[*yaml.Node]string,
 ) ([]yamledit.Splice, error) {
@@ -220,7 +220,8 @@ func (k kustomization) setEntry(
 		switch {
 		case field.value == "" && field.keep:
 		case yamledit.Text(node) == field.value && (node != nil || field.value == ""):
-		case node != nil && node.Kind == yaml.AliasNode && wanted[node.Alias] == field.value: // changes with its anchor
+		case node != nil && node.Kind == yaml.AliasNode && wanted[node.Alias] == field.value:
+			// It changes with its anchor.
 		case node == nil:
 			p, err = k.AddFieldAfter(entry, after, field.key, field.value)
 		case field.value == "":
@@ -269,9 +270,14 @@ func (k kustomization) addEntries(entries []kustomizeImage) ([]yamledit.Splice, 
 // value has the keys of an entry that have a value, in kustomize's order.
 func (e kustomizeImage) value() yamledit.Value {
 	var v yamledit.Value
-	for _, f := range [][2]string{{"name", e.Name}, {"newName", e.NewName}, {"newTag", e.NewTag}, {"digest", e.Digest}} {
-		if f[1] != "" {
-			v.Fields = append(v.Fields, yamledit.Field{Key: f[0], Value: yamledit.Value{Text: f[1]}})
+	for _, field := range []struct{ key, value string }{
+		{"name", e.Name},
+		{"newName", e.NewName},
+		{"newTag", e.NewTag},
+		{"digest", e.Digest},
+	} {
+		if field.value != "" {
+			v.Fields = append(v.Fields, yamledit.Field{Key: field.key, Value: yamledit.Value{Text: field.value}})
 		}
 	}
 	return v
@@ -304,6 +310,7 @@ func (k kustomization) verify(result []byte, edits []kustomizeImage) error {
 	return nil
 }
 
+// verifyEntry compares an entry with the edit that was made.
 func verifyEntry(node *yaml.Node, edit kustomizeImage) error {
 	if node == nil {
 		return fmt.Errorf("there is no entry for %s", edit.Name)
@@ -314,7 +321,8 @@ func verifyEntry(node *yaml.Node, edit kustomizeImage) error {
 			edit.Name, got.NewName, got.NewTag, got.Digest)
 	}
 	for _, key := range []string{"newTag", "digest", "newName"} {
-		if _, v := yamledit.Lookup(node, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != yaml.NodeTagString {
+		_, v := yamledit.Lookup(node, key)
+		if v != nil && v.Kind == yaml.ScalarNode && v.Tag != yaml.NodeTagString {
 			return fmt.Errorf("%s of %s is not a string", key, edit.Name)
 		}
 	}

@@ -89,19 +89,21 @@ func TestVectors(t *testing.T) {
 }
 
 func TestWhatCannotBeEditedIsRefused(t *testing.T) {
+	unreadable, shape := yamledit.ErrUnreadable, yamledit.ErrShape
 	for name, c := range map[string]struct {
 		src  string
 		want error
 		says string
 	}{
-		"no YAML":              {"images: [\n", yamledit.ErrUnreadable, "line"},
-		"a tab as indentation": {"images:\n\t- name: app\n", yamledit.ErrUnreadable, "line 2"},
-		"not UTF-8":            {"images:\n- name: app\xff\n", yamledit.ErrUnreadable, "UTF-8"},
-		"a list":               {"- name: app\n", yamledit.ErrShape, "not a kustomization"},
-		"images no list":       {"images: {app: v1}\n", yamledit.ErrShape, "images: expected a list"},
-		"a block of text":      {"images:\n- name: app\n  newTag: >-\n    v1\n", yamledit.ErrShape, "write it on one line"},
-		"a value over lines":   {"images:\n- name: app\n  newTag: v1\n    x\n", yamledit.ErrShape, "write it on one line"},
-		"a shared anchor":      {"images:\n- name: app\n  newTag: &t v1\n- name: db\n  newTag: *t\n", yamledit.ErrShape, "line 5 uses this value"},
+		"no YAML":              {"images: [\n", unreadable, "line"},
+		"a tab as indentation": {"images:\n\t- name: app\n", unreadable, "line 2"},
+		"not UTF-8":            {"images:\n- name: app\xff\n", unreadable, "UTF-8"},
+		"a list":               {"- name: app\n", shape, "not a kustomization"},
+		"images no list":       {"images: {app: v1}\n", shape, "images: expected a list"},
+		"a block of text":      {"images:\n- name: app\n  newTag: >-\n    v1\n", shape, "write it on one line"},
+		"a value over lines":   {"images:\n- name: app\n  newTag: v1\n    x\n", shape, "write it on one line"},
+		"a shared anchor": {"images:\n- name: app\n  newTag: &t v1\n- name: db\n  newTag: *t\n", shape,
+			"line 5 uses this value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := setKustomizeImages([]byte(c.src), kustomizeImage{Name: "app", NewTag: "v2"})

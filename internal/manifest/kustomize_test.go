@@ -12,14 +12,14 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// refused are the pairs that kustomize itself refuses before the edit, or that
-// cannot be a component: files that it wants to be there, a field of its own, a
-// number for a tag, comments alone, several documents.
+// refused are the pairs that kustomize refuses before the edit, or that cannot
+// be a component: because of files that it needs, a field of its own, a number
+// for a tag, comments alone, or several documents.
 var refused = []string{"long", "unicode", "number-becomes-string", "comments-alone", "several-documents"}
 
-// TestKustomizeAgrees has kustomize build each pair of files: the pods run the
-// version that was asked for, and nothing else changes. A pair is taken in as
-// a component, so that it needs no resources of its own.
+// TestKustomizeAgrees builds each pair of files with kustomize: the pods run the
+// version that was asked for, and nothing else changes. A pair is built as a
+// component, so that it needs no resources of its own.
 func TestKustomizeAgrees(t *testing.T) {
 	built := 0
 	for _, v := range readVectors(t) {
@@ -28,7 +28,7 @@ func TestKustomizeAgrees(t *testing.T) {
 			after, err := build(t, v, readVector(t, v.Name+".after.yaml"))
 			if slices.Contains(refused, v.Name) {
 				if errBefore == "" {
-					t.Error("kustomize takes it by now: it can be compared")
+					t.Error("kustomize accepts it now: compare it")
 				}
 				return
 			}
@@ -57,68 +57,87 @@ func TestKustomizeAgrees(t *testing.T) {
 	}
 }
 
+// build builds a pod with the images of a vector, with content as a component.
+// The problem is what kustomize printed where it failed.
 func build(t *testing.T, v editVector, content []byte) (out, problem string) {
 	t.Helper()
 	dir := t.TempDir()
-	write := func(name, content string) {
-		t.Helper()
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	writeFile(t, filepath.Join(dir, "pod.yaml"), podOf(v, content))
+	writeFile(t, filepath.Join(dir, "kustomization.yaml"), "resources: [pod.yaml]\ncomponents: [k/overlays/part]\n")
+
+	part := filepath.Join(dir, "k/overlays/part")
+	component := strings.NewReplacer("kind: Kustomization", "kind: Component",
+		`"kind": "Kustomization"`, `"kind": "Component"`,
+		"kustomize.config.k8s.io/v1beta1", "kustomize.config.k8s.io/v1alpha1").Replace(string(content))
+	writeFile(t, filepath.Join(part, "kustomization.yaml"), component)
+	writeStubs(t, part, []byte(component))
+
+	program, err := filepath.Abs("../../bin/kustomize")
+	if err != nil {
+		t.Fatal(err)
 	}
+	command := exec.Command(program, "build", dir)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	data, err := command.Output()
+	if err != nil {
+		return "", err.Error() + ": " + stderr.String()
+	}
+	return string(data), ""
+}
+
+// podOf is a pod with the images of a vector, in the spelling that the file has.
+func podOf(v editVector, content []byte) string {
 	var pod strings.Builder
 	pod.WriteString("apiVersion: v1\nkind: Pod\nmetadata: {name: edited}\nspec:\n  containers:\n")
 	for _, e := range v.images() {
 		name := e.Name
 		if entry, found, err := readKustomizeImage(content, e.Name); err == nil && found {
-			name = entry.Name // in the spelling that the file has
+			name = entry.Name
 		}
 		pod.WriteString("  - {name: c, image: " + name + "}\n")
 	}
-	write("pod.yaml", pod.String())
-	write("kustomization.yaml", "resources: [pod.yaml]\ncomponents: [k/overlays/part]\n")
-	content = bytes.ReplaceAll(content, []byte("kind: Kustomization"), []byte("kind: Component"))
-	content = bytes.ReplaceAll(content, []byte(`"kind": "Kustomization"`), []byte(`"kind": "Component"`))
-	content = bytes.ReplaceAll(content, []byte("kustomize.config.k8s.io/v1beta1"), []byte("kustomize.config.k8s.io/v1alpha1"))
-	write("k/overlays/part/kustomization.yaml", string(content))
+	return pod.String()
+}
+
+// writeStubs writes the resources and patches that a component names.
+func writeStubs(t *testing.T, part string, component []byte) {
+	t.Helper()
 	var fields struct {
 		Resources []string `yaml:"resources"`
 		Patches   []struct {
 			Path string `yaml:"path"`
 		} `yaml:"patches"`
 	}
-	if err := yaml.Unmarshal(content, &fields); err != nil {
+	if err := yaml.Unmarshal(component, &fields); err != nil {
 		t.Fatal(err)
 	}
+
 	for i, resource := range fields.Resources {
 		stub := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stub" + strings.Repeat("x", i) + "}\n"
 		if filepath.Ext(resource) == "" {
-			write(filepath.Join("k/overlays/part", resource, "stub.yaml"), stub)
+			writeFile(t, filepath.Join(part, resource, "stub.yaml"), stub)
 			resource, stub = filepath.Join(resource, "kustomization.yaml"), "resources: [stub.yaml]\n"
 		}
-		write(filepath.Join("k/overlays/part", resource), stub)
+		writeFile(t, filepath.Join(part, resource), stub)
 	}
+
+	const patched = "apiVersion: v1\nkind: Pod\nmetadata: {name: edited, labels: {patched: \"yes\"}}\n"
 	for _, patch := range fields.Patches {
 		if patch.Path != "" {
-			write(filepath.Join("k/overlays/part", patch.Path), "apiVersion: v1\nkind: Pod\nmetadata: {name: edited, labels: {patched: \"yes\"}}\n")
+			writeFile(t, filepath.Join(part, patch.Path), patched)
 		}
 	}
-	program, err := filepath.Abs("../../bin/kustomize")
-	if err != nil {
+}
+
+func writeFile(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program, "build", dir)
-	var said bytes.Buffer
-	command.Stderr = &said
-	data, err := command.Output()
-	if err != nil {
-		return "", err.Error() + ": " + said.String()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	return string(data), ""
 }
 
 // containers are the images of the pod, in order.

@@ -18,7 +18,7 @@ var kustomizeImages = overrideList{"kustomize", "images"}
 // Key is the name of the entry.
 func (KustomizeOverrides) Key(e Entry) string { return e.name() }
 
-// Read returns what the list says of an image.
+// Read returns the version in the item of an image.
 func (KustomizeOverrides) Read(src []byte, e Entry) (Version, error) {
 	list, err := kustomizeImages.read(src)
 	if err != nil {

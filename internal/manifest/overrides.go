@@ -63,7 +63,7 @@ func (l overrideList) set(format overrideFormat, src []byte, entries []Entry) ([
 
 	for _, e := range entries {
 		if v, err := format.Read(result, e); err != nil || v.Version != e.Version {
-			return nil, fmt.Errorf("%w: after the edit, %s does not have %s for %s; two images may use one item there",
+			return nil, fmt.Errorf("%w: after the edit, %s does not have %s for %s; two images may share an item",
 				yamledit.ErrShape, l, e.Version, e.Image)
 		}
 	}

@@ -61,8 +61,8 @@ func (f *File) checkShared(root, mapping *yaml.Node, want Setting, all []Setting
 				!holds(n.Alias, mapping) || aliasSet(root, n, want, all) {
 				return
 			}
-			err = fmt.Errorf("line %d uses *%s and would change with it; write the values out in one of the two places",
-				n.Line, n.Value)
+			err = fmt.Errorf("line %d uses *%s and would change with it; "+
+				"write the values out in one of the two places", n.Line, n.Value)
 		})
 	}
 	return err

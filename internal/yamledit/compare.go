@@ -24,7 +24,10 @@ func Equal(a, b *yaml.Node, ignored map[*yaml.Node]bool) bool {
 	}
 
 	sameTag := a.Tag == b.Tag || a.Kind != yaml.ScalarNode
-	if a.Kind != b.Kind || !sameTag || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
+	if a.Kind != b.Kind || !sameTag || a.Value != b.Value || a.Anchor != b.Anchor {
+		return false
+	}
+	if len(a.Content) != len(b.Content) {
 		return false
 	}
 	for i := range a.Content {

@@ -167,7 +167,8 @@ func (f *File) SetText(node *yaml.Node, value string) ([]Splice, error) {
 		return nil, nil
 	}
 	if len(f.aliases(node)) > 0 {
-		return nil, fmt.Errorf("line %d: another place uses this value as *%s; write it out there", node.Line, node.Anchor)
+		return nil, fmt.Errorf("line %d: another place uses this value as *%s; write it out there",
+			node.Line, node.Anchor)
 	}
 	return f.replace(node, value)
 }
@@ -209,7 +210,8 @@ func verifySettings(before, after []byte, settings []Setting) error {
 		p, err := want.Key.find(root)
 		if err != nil || p.node == nil || len(p.rest) > 0 || Text(p.value()) != want.Value ||
 			p.value().Tag != yaml.NodeTagString && want.Value != "" {
-			return fmt.Errorf("after the edit, %s is not %q; two different values may be asked for it", want.Key, want.Value)
+			return fmt.Errorf("after the edit, %s is not %q; it may be set twice, to different values",
+				want.Key, want.Value)
 		}
 		put(was, want)
 	}

@@ -15,20 +15,21 @@ func TestSetKeys(t *testing.T) {
 		want     string
 		says     string // in the error
 	}{
-		"an empty file":         {"", []Setting{{"a.b", "1"}}, "a:\n  b: \"1\"\n", ""},
-		"a comment alone":       {"# none\n", []Setting{{"a", "x"}}, "# none\na: x\n", ""},
-		"a literal key":         {"a.b: x\na: {b: w}\n", []Setting{{"a.b", "z"}}, "a.b: z\na: {b: w}\n", ""},
-		"an item of a list":     {"l:\n- v: 'x'\n", []Setting{{"l[0].v", "z"}}, "l:\n- v: 'z'\n", ""},
-		"nothing to do":         {"a:  x # why\n", []Setting{{"a", "x"}}, "a:  x # why\n", ""},
-		"an anchor moves":       {"a: &v x\nb: *v\n", []Setting{{"a", "z"}}, "a: z\nb: &v x\n", ""},
-		"an anchor stays":       {"a: &v x\nb: *v\n", []Setting{{"a", "z"}, {"b", "z"}}, "a: &v z\nb: *v\n", ""},
-		"a map through <<":      {"a: &m {v: x}\nb: *m\n", []Setting{{"b.v", "z"}}, "a: &m {v: x}\nb:\n  <<: *m\n  v: z\n", ""},
+		"an empty file":     {"", []Setting{{"a.b", "1"}}, "a:\n  b: \"1\"\n", ""},
+		"a comment alone":   {"# none\n", []Setting{{"a", "x"}}, "# none\na: x\n", ""},
+		"a literal key":     {"a.b: x\na: {b: w}\n", []Setting{{"a.b", "z"}}, "a.b: z\na: {b: w}\n", ""},
+		"an item of a list": {"l:\n- v: 'x'\n", []Setting{{"l[0].v", "z"}}, "l:\n- v: 'z'\n", ""},
+		"nothing to do":     {"a:  x # why\n", []Setting{{"a", "x"}}, "a:  x # why\n", ""},
+		"an anchor moves":   {"a: &v x\nb: *v\n", []Setting{{"a", "z"}}, "a: z\nb: &v x\n", ""},
+		"an anchor stays":   {"a: &v x\nb: *v\n", []Setting{{"a", "z"}, {"b", "z"}}, "a: &v z\nb: *v\n", ""},
+		"a map through <<": {"a: &m {v: x}\nb: *m\n", []Setting{{"b.v", "z"}},
+			"a: &m {v: x}\nb:\n  <<: *m\n  v: z\n", ""},
 		"CRLF":                  {"a:\r\n  b: x\r\n", []Setting{{"a.c", "z"}}, "a:\r\n  b: x\r\n  c: z\r\n", ""},
 		"several documents":     {"a: x\n---\nb: x\n", []Setting{{"a", "z"}}, "", "more than one document"},
 		"a list of its own":     {"- a\n", []Setting{{"a", "z"}}, "", "the file holds a list"},
 		"no such item":          {"l: [x]\n", []Setting{{"l[1]", "z"}}, "", "l[1] does not exist (line 1)"},
-		"a map where a value":   {"a: {b: {c: d}}\n", []Setting{{"a.b", "z"}}, "", "a.b is a map, not a value (line 1)"},
-		"two values of one key": {"a: x\n", []Setting{{"a", "z"}, {"a", "w"}}, "", "two different values"},
+		"a map where a value":   {"a: {b: {c: d}}\n", []Setting{{"a.b", "z"}}, "", "a.b is a map, not a value"},
+		"two values of one key": {"a: x\n", []Setting{{"a", "z"}, {"a", "w"}}, "", "to different values"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := SetKeys([]byte(c.src), c.settings)
