@@ -6,56 +6,87 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/forge"
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/forge/github"
+	"github.com/liverty-music/image-writeback/internal/forge/gitlab"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
-// forges are those that config.yaml signs in to; nil for one that it does not.
-type forges struct {
-	gitHub *forge.GitHub
-	gitLab *forge.GitLab
+// forgeKinds lists the forges. A new one is a folder in internal/forge and a line
+// here.
+var forgeKinds = []struct {
+	// open signs in; nil where config.yaml does not have this forge.
+	open func(c config.Config, userAgent string) (forge.Client, error)
+	// compareURL shows people what lies between two commits; empty for a
+	// repository that is elsewhere.
+	compareURL func(source giturl.Address, from, to string) string
+}{
+	{openGitHub, github.CompareURL},
+	{openGitLab, gitlab.CompareURL},
 }
 
-func newForges(c config.Config, userAgent string) (f forges, err error) {
-	switch {
-	case c.GitHub.App.ID != 0:
-		f.gitHub, err = forge.NewGitHubApp(c.GitHub.APIURL, c.GitHub.App.ID, c.GitHub.App.InstallationID, c.GitHub.App.PrivateKeyFile, userAgent)
-	case c.GitHub.TokenFile != "":
-		f.gitHub, err = forge.NewGitHubToken(c.GitHub.APIURL, c.GitHub.TokenFile, userAgent)
+func openGitHub(c config.Config, userAgent string) (forge.Client, error) {
+	g := c.GitHub
+	if g.App.ID == 0 && g.TokenFile == "" {
+		return nil, nil //nolint:nilnil // config.yaml does not have it
 	}
-	if err == nil && c.GitLab.TokenFile != "" {
-		f.gitLab, err = forge.NewGitLab(c.GitLab.URL, c.GitLab.TokenFile, userAgent)
-	}
-	return f, err
+	return github.New(github.Options{
+		APIURL: g.APIURL, AppID: g.App.ID, InstallationID: g.App.InstallationID,
+		PrivateKeyFile: g.App.PrivateKeyFile, TokenFile: g.TokenFile, UserAgent: userAgent,
+	})
 }
 
-// repository is where pull requests of a repository live; nil where that is
-// none of the forges.
-func (f forges) repository(url string) gitwrite.Forge {
-	if f.gitHub != nil {
-		if r := f.gitHub.Repository(url); r != nil {
-			return r
+func openGitLab(c config.Config, userAgent string) (forge.Client, error) {
+	if c.GitLab.TokenFile == "" {
+		return nil, nil //nolint:nilnil // config.yaml does not have it
+	}
+	return gitlab.New(gitlab.Options{URL: c.GitLab.URL, TokenFile: c.GitLab.TokenFile, UserAgent: userAgent})
+}
+
+// forges are the forges that config.yaml signs in to.
+type forges []forge.Client
+
+func newForges(c config.Config, userAgent string) (forges, error) {
+	var all forges
+	for _, kind := range forgeKinds {
+		client, err := kind.open(c, userAgent)
+		if err != nil {
+			return nil, err
+		}
+		if client != nil {
+			all = append(all, client)
 		}
 	}
-	if f.gitLab != nil {
-		if r := f.gitLab.Repository(url); r != nil {
+	return all, nil
+}
+
+// repository returns where the pull requests of a repository live; nil where none
+// of the forges has it.
+func (f forges) repository(address giturl.Address) forge.Repository {
+	for _, client := range f {
+		if r := client.Repository(address); r != nil {
 			return r
 		}
 	}
 	return nil
 }
 
-// compare tells what lies between two commits. Where the forge does not tell
-// us, there is still the page for people.
+// compare returns what lies between two commits of a repository; where the forge
+// does not say it, only the page for people.
 func (f forges) compare(ctx context.Context, source, from, to string) forge.Comparison {
-	if at, ok := f.repository(source).(interface {
-		Compare(ctx context.Context, from, to string) (forge.Comparison, error)
-	}); ok {
+	address := giturl.Parse(source)
+	if at := f.repository(address); at != nil {
 		if found, err := at.Compare(ctx, from, to); err == nil {
 			return found
 		}
 	}
-	return forge.Comparison{URL: forge.CompareURL(source, from, to)}
+
+	for _, kind := range forgeKinds {
+		if page := kind.compareURL(address, from, to); page != "" {
+			return forge.Comparison{URL: page}
+		}
+	}
+	return forge.Comparison{}
 }
 
 func pullRequests(c config.PullRequest) (reconcile.PullRequests, error) {

@@ -1,86 +1,123 @@
-// Package forge asks GitHub and GitLab for what a git repository's own protocol
-// does not have: a token to sign in with, the account's name for commits, and
-// pull requests, which GitLab calls merge requests. It does what it is told and
-// no more; when one is opened, brought up to date, commented on or closed is
-// decided in internal/gitwrite.
+// Package forge is the contract of a forge: what GitHub and GitLab have beside a
+// git repository. That is a token to sign in with, the account's name for
+// commits, and pull requests, which GitLab calls merge requests.
+//
+// A [Client] is an account at one forge, and a [Repository] is one repository
+// there. Packages github and gitlab implement both; a new forge is one more such
+// package, which passes the suite of package forgetest, and one line in the table
+// of internal/cli. What is shared by all of them is here: errors, rate limits and
+// the connection.
+//
+// A forge does what it is asked and decides nothing: when a pull request is
+// opened, updated, commented on or closed is decided where it is called.
 package forge
 
 import (
-	"errors"
-	"fmt"
-	"net/http"
-	"time"
+	"context"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
-// PullRequest is one as the forge tells of it.
+// Client is an account at one forge.
+type Client interface {
+	// Repository returns the repository that an address names: the same one for
+	// every spelling. It returns nil for an address that is not at this forge, and
+	// sends no request.
+	Repository(address giturl.Address) Repository
+}
+
+// Repository is one repository at a forge. Its methods may be called from several
+// goroutines at once.
+//
+// Every error is an [*Error], which says what was asked and what to do now, and
+// quotes no credentials. It wraps a [*LimitedError] where the rate limit is used
+// up for longer than a request waits for it; nothing is sent until then.
+type Repository interface {
+	// Login returns the user and the password by which git signs in at the HTTPS
+	// address of the repository. They are valid for some minutes at least.
+	Login(ctx context.Context) (user, password string, err error)
+	// Author returns the name and the email address of the account, as the forge
+	// shows them at commits. Both are empty where the forge does not say.
+	Author(ctx context.Context) (name, email string)
+
+	// OpenPullRequests returns all that are open and whose head is a branch of this
+	// repository, in any order.
+	OpenPullRequests(ctx context.Context) ([]PullRequest, error)
+	// ClosedPullRequests returns those of one head that are closed or merged, newest
+	// first; of more than a hundred, the newest hundred.
+	ClosedPullRequests(ctx context.Context, head string) ([]PullRequest, error)
+	// Create opens a pull request from one branch of the repository to another. A
+	// forge may leave out what [Repository.Complete] adds.
+	Create(ctx context.Context, p Proposal) (PullRequest, error)
+	// Complete adds to a new pull request what Create could not say: labels,
+	// assignees, reviewers, and that it is merged as soon as it can be. It may be
+	// called again after an error.
+	Complete(ctx context.Context, pr PullRequest, p Proposal) error
+	// Edit sets title, body and base. A draft stays a draft.
+	Edit(ctx context.Context, pr PullRequest, title, body, base string) error
+	// Close closes without merging, and sets the body.
+	Close(ctx context.Context, pr PullRequest, body string) error
+	// CommentOnce comments with text, which contains the mark. It does nothing where
+	// a comment contains the mark already.
+	CommentOnce(ctx context.Context, pr PullRequest, mark, text string) error
+	// Commits returns the commits of a pull request in any order; at GitHub 250 at
+	// most.
+	Commits(ctx context.Context, pr PullRequest) ([]Commit, error)
+
+	// Compare returns the commits that one commit or branch has and another has not.
+	Compare(ctx context.Context, from, to string) (Comparison, error)
+}
+
+// Committer is a [Repository] that makes commits without git's protocol. GitHub
+// signs these.
+type Committer interface {
+	// Commit sets files on a branch whose head is head, in one commit, and returns
+	// its hash. The error wraps [ErrConflict] where the head is another one by now.
+	Commit(ctx context.Context, branch, head, message string, files map[string][]byte) (hash string, err error)
+}
+
+// PullRequest is a pull request as the forge describes it.
 type PullRequest struct {
 	Number     int
+	ID         string // the forge's own, where it needs more than the number
 	URL        string // for people
-	Title      string
+	Title      string // without what the forge marks drafts with
 	Body       string
 	Head, Base string // branches
 	HeadSHA    string
-	// Merged is known of closed ones only.
-	Merged bool
-	// Untouched tells that nothing has happened to it since it was opened.
+	Draft      bool
+	Merged     bool // set for closed ones only
+	// Untouched is set where nothing has happened since it was opened.
 	Untouched bool
-
-	node  string // GitHub's id for GraphQL
-	draft bool
 }
 
 // Proposal is a pull request to be opened.
 type Proposal struct {
 	Title, Body string
-	Head, Base  string
+	Head, Base  string // branches
 	Labels      []string
-	Reviewers   []string // logins, and teams as organization/team
-	Assignees   []string
+	Reviewers   []string // logins, and teams as ORGANIZATION/TEAM
+	Assignees   []string // logins
 	Draft       bool
 	AutoMerge   bool // merge as soon as all that the repository requires is there
 }
 
-// Error is a request that failed.
-type Error struct {
-	Repository string // such as "o/r at GitHub"
-	Doing      string
-	Err        error
-	Remedy     string
-}
-
-// Error says it all in one line.
-func (e *Error) Error() string {
-	return fmt.Sprintf("repository %s: %s: %v; %s", e.Repository, e.Doing, e.Err, e.Remedy)
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// ErrConflict is a branch that is no longer where it was expected.
-var ErrConflict = errors.New("the branch has moved")
-
-// LimitedError is a rate limit that is used up for longer than one cycle
-// should wait. Nothing is asked until then.
-type LimitedError struct{ Until time.Time }
-
-// Error names the time.
-func (e *LimitedError) Error() string {
-	return "the rate limit is used up until " + e.Until.UTC().Format("15:04:05 UTC")
-}
-
-// httpTransport is one of its own, with limits for a server that never answers.
-func httpTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 4
-	t.ResponseHeaderTimeout = requestTimeout
-	return t
-}
-
-const requestTimeout = 30 * time.Second
-
-// Commit is one of a pull request.
+// Commit is a commit of a pull request.
 type Commit struct {
 	AuthorName, AuthorEmail       string
 	CommitterName, CommitterEmail string
 	Message                       string
 }
+
+// Comparison is what lies between two commits.
+type Comparison struct {
+	URL     string           // for people
+	Commits []ComparedCommit // newest first, MostCompared at most
+	Total   int              // of commits
+}
+
+// MostCompared bounds the commits of a [Comparison].
+const MostCompared = 20
+
+// ComparedCommit is a commit between two others.
+type ComparedCommit struct{ SHA, Subject, URL string }

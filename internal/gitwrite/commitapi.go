@@ -20,7 +20,7 @@ const asideSuffix = ".new"
 // returns the branches that are left to be pushed: those to be deleted, and
 // those with a file whose mode the API cannot write. Branches that do not exist
 // yet, or are made anew, are put in place by a push before and after.
-func (w *writing) commitBy(ctx context.Context, api CommitAPI, updates map[string]*branchUpdate, order []string) (rest []string) {
+func (w *writing) commitBy(ctx context.Context, api forge.Committer, updates map[string]*branchUpdate, order []string) (rest []string) {
 	var by []*branchUpdate
 	on := map[*branchUpdate]string{} // the branch that the commits are made on
 	var before []refUpdate
@@ -95,7 +95,7 @@ func (w *writing) place(ctx context.Context, refs []refUpdate) error {
 
 // commitAll makes the commits of one branch on a branch, one after the other.
 // It returns false where the works have failed, or wait to be tried again.
-func (w *writing) commitAll(ctx context.Context, api CommitAPI, u *branchUpdate, on string) bool {
+func (w *writing) commitAll(ctx context.Context, api forge.Committer, u *branchUpdate, on string) bool {
 	if !w.ours() {
 		for _, i := range u.works() {
 			w.handOver(i)

@@ -7,19 +7,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/forge"
-	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/forge/github"
+	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // viaAPI has commits made through GitHub's API.
-func viaAPI(client *forge.GitHub) Options {
+func viaAPI(client *github.Client) Options {
 	o := at(client)
 	o.CommitViaAPI = true
 	return o
 }
 
 // committers are those of a branch's commits, newest first.
-func committers(t *testing.T, git *git.Server, branch string) string {
+func committers(t *testing.T, git *sandboxgit.Server, branch string) string {
 	t.Helper()
 	out, err := git.Run(repo, "log", "--format=%an by %cn", "refs/heads/"+branch)
 	if err != nil {

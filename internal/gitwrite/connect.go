@@ -20,7 +20,7 @@ import (
 	"golang.org/x/oauth2/google"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
-	"github.com/liverty-music/image-writeback/internal/tlsroots"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // Access names a repository and whose credentials are asked for.
@@ -45,7 +45,7 @@ type way struct {
 // its own credentials.
 func (s *Service) connect(access Access) (*remote, Forge, error) {
 	address := strings.TrimRight(access.URL, "/")
-	at := s.forge(address)
+	at := s.forge(giturl.Parse(address))
 	byForge := at != nil && access.From == ""
 	if byForge {
 		address = giturl.Parse(address).HTTPS()
@@ -83,8 +83,9 @@ func (s *Service) connect(access Access) (*remote, Forge, error) {
 	return r, at, nil
 }
 
-// forge is where pull requests of a repository live; nil where there is none.
-func (s *Service) forge(address string) Forge {
+// forge returns where the pull requests of a repository live; nil where there is
+// no such place.
+func (s *Service) forge(address giturl.Address) Forge {
 	if s.options.Forge == nil {
 		return nil
 	}
@@ -177,9 +178,7 @@ func (c Credentials) google(base http.RoundTripper) (func(context.Context) (tran
 }
 
 func httpTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 4
-	t.ResponseHeaderTimeout = transferTimeout
+	t := httpclient.NewTransport(transferTimeout)
 	t.IdleConnTimeout = time.Minute
 	return t
 }
@@ -196,7 +195,7 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	if len(c.CA) > 0 {
-		pool, err := tlsroots.With(c.CA)
+		pool, err := httpclient.CertPool(c.CA)
 		if err != nil {
 			return nil, fmt.Errorf("the entry for this server in Argo CD's ConfigMap argocd-tls-certs-cm: %w", err)
 		}

@@ -11,17 +11,17 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 
-	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/forge/github"
 	"github.com/liverty-music/image-writeback/internal/image"
-	sandboxforge "github.com/liverty-music/image-writeback/internal/sandbox/forge"
-	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // startHub serves a repository with GitHub in front of it.
-func startHub(t *testing.T, n int) (*git.Server, *sandboxforge.GitHub, *forge.GitHub) {
+func startHub(t *testing.T, n int) (*sandboxgit.Server, *forge.GitHub, *github.Client) {
 	t.Helper()
 	git := startGit(t, true, n)
-	hub, err := sandboxforge.NewGitHub(git)
+	hub, err := forge.NewGitHub(git)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func startHub(t *testing.T, n int) (*git.Server, *sandboxforge.GitHub, *forge.Gi
 	if err := os.WriteFile(key, hub.PrivateKey, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client, err := forge.NewGitHubApp(hub.URL, sandboxforge.AppID, 0, key, "test")
+	client, err := github.New(github.Options{APIURL: hub.URL, AppID: forge.AppID, PrivateKeyFile: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +46,8 @@ func startHub(t *testing.T, n int) (*git.Server, *sandboxforge.GitHub, *forge.Gi
 }
 
 // at has a Service find pull requests at a GitHub.
-func at(hub *forge.GitHub) Options {
-	return Options{Forge: func(url string) Forge {
-		if r := hub.Repository(url); r != nil {
-			return r
-		}
-		return nil
-	}}
+func at(hub *github.Client) Options {
+	return Options{Forge: hub.Repository}
 }
 
 // propose is setTag, from v0 by pull request.
@@ -240,7 +235,7 @@ func TestAToken(t *testing.T) {
 	if err := os.WriteFile(file, []byte(hub.Token()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	client, err := forge.NewGitHubToken(hub.URL, file, "test")
+	client, err := github.New(github.Options{APIURL: hub.URL, TokenFile: file})
 	if err != nil {
 		t.Fatal(err)
 	}

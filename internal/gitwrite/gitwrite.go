@@ -35,12 +35,12 @@ type Options struct {
 	Signer   *Signer // nil: commits are not signed
 	// Combined makes one commit for all works on a branch.
 	Combined bool
-	// CommitViaAPI has a forge that is a CommitAPI make the commits.
+	// CommitViaAPI has a forge that is a [forge.Committer] make the commits.
 	CommitViaAPI bool
 	Message      *Message
-	// Forge finds where pull requests of a repository live, by its URL; it
-	// returns nil where that is no forge that we can sign in to. nil: there is none.
-	Forge func(url string) Forge
+	// Forge returns where the pull requests of a repository live, and nil where that
+	// is not a forge that config.yaml signs in to. nil: there is none.
+	Forge func(address giturl.Address) Forge
 	// Credentials finds those of a repository that is not GitHub's, or for
 	// which the Application names others. Scoped tells whether they differ from
 	// project to project; nil: they do not.
@@ -52,27 +52,8 @@ type Options struct {
 // Signature is the name and address of an author.
 type Signature struct{ Name, Email string }
 
-// Forge is where the pull requests of one repository live; see internal/forge,
-// whose errors say what to do.
-type Forge interface {
-	// Login is how git signs in at the repository's HTTPS address.
-	Login(ctx context.Context) (user, password string, err error)
-	// Author is who we are there; empty where that is not known.
-	Author(ctx context.Context) (name, email string)
-
-	OpenPullRequests(ctx context.Context) ([]forge.PullRequest, error)
-	// ClosedPullRequests lists those of one head, newest first.
-	ClosedPullRequests(ctx context.Context, head string) ([]forge.PullRequest, error)
-	// Create opens a pull request, Complete adds what cannot be said then.
-	Create(ctx context.Context, p forge.Proposal) (forge.PullRequest, error)
-	Complete(ctx context.Context, pr forge.PullRequest, p forge.Proposal) error
-	Edit(ctx context.Context, pr forge.PullRequest, title, body, base string) error
-	Close(ctx context.Context, pr forge.PullRequest, body string) error
-	// CommentOnce does nothing where a comment has the mark already.
-	CommentOnce(ctx context.Context, pr forge.PullRequest, mark, text string) error
-	// Commits lists those of a pull request, oldest first.
-	Commits(ctx context.Context, pr forge.PullRequest) ([]forge.Commit, error)
-}
+// Forge is where the pull requests of a repository live.
+type Forge = forge.Repository
 
 // Service opens repositories and keeps them for the next cycle.
 type Service struct {
@@ -114,7 +95,7 @@ type identity struct {
 // identify returns the identity of the repository that access names.
 func (s *Service) identify(ctx context.Context, access Access) identity {
 	address := giturl.Parse(access.URL)
-	byForge := access.From == "" && s.forge(access.URL) != nil
+	byForge := access.From == "" && s.forge(address) != nil
 	if byForge { // signs in itself, and by HTTPS alone
 		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
 	}
@@ -204,14 +185,6 @@ type (
 	PullRequest = plan.PullRequest
 	Edit        = plan.Edit
 )
-
-// CommitAPI makes commits without git's protocol. GitHub signs those that are
-// made so.
-type CommitAPI interface {
-	// Commit puts files on a branch that is at head, in one commit, and returns
-	// its hash. The error wraps forge.ErrConflict where the branch is elsewhere.
-	Commit(ctx context.Context, branch, head, message string, files map[string][]byte) (hash string, err error)
-}
 
 // Outcome is what became of one Work.
 type Outcome struct {

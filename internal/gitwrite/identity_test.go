@@ -2,16 +2,17 @@ package gitwrite
 
 import (
 	"context"
-	"strings"
 	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // TestSpellingsOfOneRepository opens one repository for all spellings of an
 // address, as long as the same credentials are used for it.
 func TestSpellingsOfOneRepository(t *testing.T) {
 	options := Options{
-		Forge: func(url string) Forge {
-			if strings.Contains(url, "github.com") {
+		Forge: func(address giturl.Address) Forge {
+			if address.Host() == "github.com" {
 				return struct{ Forge }{}
 			}
 			return nil

@@ -6,12 +6,14 @@ import (
 	"errors"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
 // send has the branches take the commits that were built, all by one push, or
 // those that can be through the forge's API where that is asked for.
 func (w *writing) send(ctx context.Context, stage *stage, updates map[string]*branchUpdate, order []string) {
-	if api, ok := w.repo.forge.(CommitAPI); ok && w.repo.options.CommitViaAPI {
+	if api, ok := w.repo.forge.(forge.Committer); ok && w.repo.options.CommitViaAPI {
 		order = w.commitBy(ctx, api, updates, order)
 	}
 	var sealed []string

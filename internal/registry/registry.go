@@ -30,8 +30,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/tlsroots"
 )
 
 // Registry is the configuration of one registry, or of a part of it.
@@ -158,7 +158,7 @@ func baseTransport(r Registry) (http.RoundTripper, error) {
 		if err != nil {
 			return nil, fmt.Errorf("caFile: %w", err)
 		}
-		pool, err := tlsroots.With(pem)
+		pool, err := httpclient.CertPool(pem)
 		if err != nil {
 			return nil, fmt.Errorf("caFile: %s: %w", r.CAFile, err)
 		}

@@ -1,4 +1,4 @@
-package forge
+package github
 
 import (
 	"context"
@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/google/go-github/v88/github"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
-// graphQLError is what GraphQL refuses, with status 200.
+// graphQLError is a refusal of GraphQL, which comes with status 200.
 type graphQLError struct {
 	messages []string
 	kinds    []string // such as FORBIDDEN or STALE_DATA
@@ -19,23 +21,29 @@ type graphQLError struct {
 // Error quotes GitHub.
 func (e *graphQLError) Error() string { return "GitHub answered " + strings.Join(e.messages, "; ") }
 
+// says reports whether a message contains words, which are in lower case.
 func (e *graphQLError) says(words string) bool {
 	return strings.Contains(strings.ToLower(e.Error()), words)
 }
 
 // graphQLURL is beside api/v3 at a GitHub Enterprise Server.
-func (g *GitHub) graphQLURL() string {
-	at := *g.api
+func (c *Client) graphQLURL() string {
+	at := *c.api
 	at.Path = strings.TrimSuffix(at.Path, "v3/") + "graphql"
 	return at.String()
 }
 
-// graphQL sends a query.
-func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query string, variables map[string]any, data any) error {
-	request, err := client.NewRequest(ctx, http.MethodPost, g.graphQLURL(), map[string]any{"query": query, "variables": variables})
+// graphQL sends a query, and fills in data. The error is a [*graphQLError] where
+// GitHub refuses.
+func (c *Client) graphQL(
+	ctx context.Context, client *github.Client, query string, variables map[string]any, data any,
+) error {
+	body := map[string]any{"query": query, "variables": variables}
+	request, err := client.NewRequest(ctx, http.MethodPost, c.graphQLURL(), body)
 	if err != nil {
 		return err
 	}
+
 	answer := struct {
 		Data   any
 		Errors []struct{ Message, Type string }
@@ -47,14 +55,15 @@ func (g *GitHub) graphQL(ctx context.Context, client *github.Client, query strin
 	if len(answer.Errors) == 0 {
 		return nil
 	}
+
 	if answer.Errors[0].Type == "RATE_LIMITED" { // with status 200
 		reset, _ := strconv.ParseInt(response.Header.Get("X-RateLimit-Reset"), 10, 64)
-		return &LimitedError{time.Unix(reset, 0)}
+		return &forge.LimitedError{Until: time.Unix(reset, 0)}
 	}
-	failed := &graphQLError{}
+	refused := &graphQLError{}
 	for _, one := range answer.Errors {
-		failed.messages = append(failed.messages, one.Message)
-		failed.kinds = append(failed.kinds, one.Type)
+		refused.messages = append(refused.messages, one.Message)
+		refused.kinds = append(refused.kinds, one.Type)
 	}
-	return failed
+	return refused
 }

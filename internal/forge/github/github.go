@@ -1,0 +1,281 @@
+// Package github implements the contract of package forge for github.com, GitHub
+// Enterprise Cloud and GitHub Enterprise Server. [New] makes a [Client] of an App
+// or of a personal access token.
+//
+// Use it for repositories and their pull requests only. The addresses of git
+// itself are read by package giturl, and git's protocol is spoken by gitwrite.
+package github
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bradleyfalzon/ghinstallation/v2"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-github/v88/github"
+	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/giturl"
+)
+
+// Options say which GitHub it is, and how to sign in there: as an App, or with a
+// token where AppID is 0.
+type Options struct {
+	APIURL         string // such as https://api.github.com
+	AppID          int64
+	InstallationID int64 // 0: found for each repository
+	PrivateKeyFile string
+	TokenFile      string
+	UserAgent      string
+}
+
+// Client is an App, or a personal access token, at one GitHub.
+type Client struct {
+	api            *url.URL
+	app            func() *ghinstallation.AppsTransport // nil with a token
+	installationID int64                                // 0: found from the repository
+	token          string
+	userAgent      string
+	// writes paces requests that change something: github.com allows 80 of them
+	// a minute, and asks for a second between two. nil: a server of one's own.
+	writes *rate.Limiter
+
+	mu            sync.Mutex
+	repositories  map[string]*repository  // by the key of owner/name
+	installations map[int64]*installation // by their id
+	bot           *author
+}
+
+// installation is one of the App's, or the token, with its own rate limit.
+type installation struct {
+	tokens *ghinstallation.Transport // nil with a token
+	client *github.Client
+}
+
+type author struct{ name, email string }
+
+// New returns a client. The error names the setting of config.yaml with a URL, a
+// key or a token that cannot be read, and quotes neither key nor token.
+func New(o Options) (*Client, error) {
+	c, err := newClient(o)
+	if err != nil {
+		return nil, err
+	}
+	if o.AppID == 0 {
+		c.token, err = forge.ReadToken("github.tokenFile", o.TokenFile)
+		return c, err
+	}
+
+	key, err := os.ReadFile(o.PrivateKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("github.app.privateKeyFile: %w", err)
+	}
+	parsed, err := jwt.ParseRSAPrivateKeyFromPEM(key)
+	if err != nil {
+		// The parser's own message could quote the key.
+		return nil, fmt.Errorf("github.app.privateKeyFile: %s does not hold an RSA private key in PEM form; "+
+			"download one from the App's settings", o.PrivateKeyFile)
+	}
+
+	base := forge.NewTransport()
+	// One for each installation: what renews its tokens writes into it.
+	c.app = func() *ghinstallation.AppsTransport {
+		t := ghinstallation.NewAppsTransportFromPrivateKey(base, o.AppID, parsed)
+		t.BaseURL = strings.TrimSuffix(c.api.String(), "/")
+		return t
+	}
+	return c, nil
+}
+
+// newClient is a client that cannot sign in yet.
+func newClient(o Options) (*Client, error) {
+	api, err := forge.ParseURL("github.apiURL", o.APIURL)
+	if err != nil {
+		return nil, err
+	}
+	api.Path = strings.TrimSuffix(api.Path, "/") + "/"
+
+	c := &Client{
+		api:            api,
+		installationID: o.InstallationID,
+		userAgent:      o.UserAgent,
+		repositories:   map[string]*repository{},
+		installations:  map[int64]*installation{},
+	}
+	if host := c.host(); host == "github.com" || strings.HasSuffix(host, ".ghe.com") {
+		c.writes = rate.NewLimiter(rate.Every(time.Second), 20)
+	}
+	return c, nil
+}
+
+// host is the name that repositories have in their addresses.
+func (c *Client) host() string { return strings.TrimPrefix(c.api.Hostname(), "api.") }
+
+// Repository returns the repository of an address whose host is that of the API,
+// ports aside and without its leading "api."; nil for any other.
+func (c *Client) Repository(address giturl.Address) forge.Repository {
+	if r := c.repository(address); r != nil {
+		return r
+	}
+	return nil
+}
+
+func (c *Client) repository(address giturl.Address) *repository {
+	if address.Owner() == "" || !strings.EqualFold(address.Host(), c.host()) {
+		return nil
+	}
+	r := &repository{hub: c, owner: path.Base(address.Owner()), name: address.Name()}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := strings.ToLower(r.fullName())
+	if opened, ok := c.repositories[key]; ok {
+		return opened
+	}
+	c.repositories[key] = r
+	return r
+}
+
+// repository is one repository at GitHub.
+type repository struct {
+	hub         *Client
+	owner, name string
+
+	mu             sync.Mutex
+	installationID int64      // found, or configured
+	open           []openPage // the open pull requests when they were last listed
+}
+
+func (r *repository) fullName() string { return r.owner + "/" + r.name }
+
+// reach returns the installation that may work on the repository.
+func (r *repository) reach(ctx context.Context) (*installation, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	c := r.hub
+	if r.installationID == 0 {
+		r.installationID = c.installationID
+	}
+	if r.installationID == 0 && c.app != nil {
+		found, _, err := c.newAPI(c.app()).Apps.GetRepositoryInstallation(ctx, r.owner, r.name)
+		if err != nil {
+			return nil, r.failed("finding the App's installation", "Metadata: read", err)
+		}
+		r.installationID = found.GetID()
+	}
+	return c.installation(r.installationID), nil
+}
+
+// forget makes the next request find the installation again: it was removed, and
+// perhaps made again.
+func (r *repository) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.installationID = 0
+}
+
+// installation returns the installation of an id; with a token there is one, 0.
+func (c *Client) installation(id int64) *installation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if opened, ok := c.installations[id]; ok {
+		return opened
+	}
+
+	in := &installation{}
+	base := http.RoundTripper(&tokenTransport{token: c.token, base: forge.NewTransport()})
+	if c.app != nil {
+		in.tokens = ghinstallation.NewFromAppsTransport(c.app(), id)
+		in.tokens.InstallationTokenOptions = &github.InstallationTokenOptions{} // without them it sends null
+		base = in.tokens
+	}
+	in.client = c.newAPI(forge.RateLimited(base, c.writes))
+	c.installations[id] = in
+	return in
+}
+
+// newAPI returns the library's client for a transport.
+func (c *Client) newAPI(t http.RoundTripper) *github.Client {
+	base := c.api.String()
+	// The transport limits the time of each attempt, and keeps to the rate limits.
+	api, err := github.NewClient(github.WithTransport(t), github.WithURLs(&base, nil),
+		github.WithUserAgent(c.userAgent), github.WithDisableRateLimitCheck())
+	if err != nil {
+		panic(err) // the URL has been parsed
+	}
+	return api
+}
+
+// tokenTransport signs requests with a token.
+type tokenTransport struct {
+	token string
+	base  http.RoundTripper
+}
+
+// RoundTrip signs a request.
+func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set("Authorization", "Bearer "+t.token)
+	return t.base.RoundTrip(request)
+}
+
+// Login returns the token of the installation, or the personal one.
+func (r *repository) Login(ctx context.Context) (user, password string, err error) {
+	in, err := r.reach(ctx)
+	if err != nil {
+		return "", "", err
+	}
+
+	password = r.hub.token
+	if in.tokens != nil {
+		if password, err = in.tokens.Token(ctx); err != nil {
+			return "", "", r.failed("getting an installation token", writeContents, err)
+		}
+	}
+	return "x-access-token", password, nil
+}
+
+// Author returns the App's bot user with the address by which GitHub knows it.
+// Both are empty with a token, and where GitHub does not answer: a cycle goes on
+// without a name, and the next one asks again.
+func (r *repository) Author(ctx context.Context) (name, email string) {
+	c := r.hub
+	if c.app == nil {
+		return "", ""
+	}
+	c.mu.Lock()
+	bot := c.bot
+	c.mu.Unlock()
+	if bot != nil {
+		return bot.name, bot.email
+	}
+
+	app, _, err := c.newAPI(c.app()).Apps.Get(ctx, "")
+	if err != nil {
+		return "", ""
+	}
+	in, err := r.reach(ctx)
+	if err != nil {
+		return "", ""
+	}
+	login := app.GetSlug() + "[bot]"
+	user, _, err := in.client.Users.Get(ctx, login)
+	if err != nil {
+		return "", ""
+	}
+
+	bot = &author{login, fmt.Sprintf("%d+%s@users.noreply.%s", user.GetID(), login, c.host())}
+	c.mu.Lock()
+	c.bot = bot
+	c.mu.Unlock()
+	return bot.name, bot.email
+}

@@ -1,0 +1,379 @@
+package github
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/forge/forgetest"
+	"github.com/liverty-music/image-writeback/internal/giturl"
+	sandboxforge "github.com/liverty-music/image-writeback/internal/sandbox/forge"
+	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
+)
+
+// start puts GitHub in front of a repository, and checks each request against
+// GitHub's own description.
+func start(t *testing.T) (*sandboxforge.GitHub, *repository) {
+	t.Helper()
+	hub, f := startFixture(t)
+	return hub, f.Repository(t).(*repository)
+}
+
+func startFixture(t *testing.T) (*sandboxforge.GitHub, *forgetest.Fixture) {
+	t.Helper()
+	git := forgetest.StartGit(t)
+	hub, err := sandboxforge.NewGitHub(git)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
+	if err := hub.Check("../../../bin"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, deviation := range hub.Deviations() {
+			t.Error(deviation)
+		}
+	})
+
+	client, err := New(appOptions(t, hub))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hub, &forgetest.Fixture{
+		Client: client, Git: git, Close: hub.Close, Secret: hub.Token,
+		Pulls:      func() []sandboxforge.Pull { return hub.Pulls(forgetest.Name) },
+		Break:      func(fault forgetest.Fault) { hub.Fault = fault },
+		AuthorName: "image-writeback[bot]", AuthorEmail: "90210+image-writeback[bot]@users.noreply.127.0.0.1",
+		CompareURL: "/compare/main...head", PullRequests: "/pulls", Setting: "github.apiURL",
+	}
+}
+
+func appOptions(t *testing.T, hub *sandboxforge.GitHub) Options {
+	t.Helper()
+	key := forgetest.WriteFile(t, string(hub.PrivateKey))
+	return Options{APIURL: hub.URL, AppID: sandboxforge.AppID, PrivateKeyFile: key, UserAgent: "test"}
+}
+
+func tokenOptions(t *testing.T, url, token string) Options {
+	t.Helper()
+	return Options{APIURL: url, TokenFile: forgetest.WriteFile(t, token), UserAgent: "test"}
+}
+
+// proposed asks for what GitHub has beside what every forge has: reviews by teams.
+func proposed() forge.Proposal {
+	p := forgetest.Proposal()
+	p.Reviewers = []string{"bob", "o/platform"}
+	return p
+}
+
+// TestContract runs what holds for every forge.
+func TestContract(t *testing.T) {
+	forgetest.Run(t, func(t *testing.T) *forgetest.Fixture {
+		_, f := startFixture(t)
+		return f
+	})
+}
+
+// TestComplete has GitHub add what cannot be said when a pull request is opened.
+func TestComplete(t *testing.T) {
+	hub, r := start(t)
+	p := proposed()
+	p.Draft, p.AutoMerge = true, true
+	pr := forgetest.Must[forge.PullRequest](t)(r.Create(t.Context(), p))
+	if err := r.Complete(t.Context(), pr, p); err != nil {
+		t.Fatal(err)
+	}
+	got := hub.Pulls(forgetest.Name)[0]
+	if fmt.Sprint(got.Labels, got.Assignees, got.Reviewers, got.Draft, got.AutoMerge) !=
+		"[deploy] [ada] [bob team:platform] true true" {
+		t.Errorf("completed: %+v", got)
+	}
+}
+
+// TestAutoMerge merges at once what has nothing to wait for.
+func TestAutoMerge(t *testing.T) {
+	hub, r := start(t)
+	hub.AutoMerge = "forbidden"
+	p := proposed()
+	p.AutoMerge = true
+	pr := forgetest.Must[forge.PullRequest](t)(r.Create(t.Context(), p))
+	if err := r.Complete(t.Context(), pr, p); err == nil || !strings.Contains(err.Error(), "allow auto-merge in the repository's settings") {
+		t.Error(err)
+	}
+	hub.AutoMerge = "nothing to wait for"
+	if err := r.Complete(t.Context(), pr, p); err != nil || !hub.Pulls(forgetest.Name)[0].Merged {
+		t.Errorf("%v, %+v", err, hub.Pulls(forgetest.Name)[0])
+	}
+}
+
+// TestAnUnchangedListingIsNotSentAgain asks conditionally, so that it costs
+// nothing of the rate limit.
+func TestAnUnchangedListingIsNotSentAgain(t *testing.T) {
+	hub, r := start(t)
+	pr := forgetest.Must[forge.PullRequest](t)(r.Create(t.Context(), proposed()))
+	for range 3 {
+		if open := forgetest.Must[[]forge.PullRequest](t)(r.OpenPullRequests(t.Context())); len(open) != 1 || open[0].Title != "Newer" {
+			t.Errorf("open: %+v", open)
+		}
+	}
+	if n := hub.Count("304"); n != 2 {
+		t.Errorf("%d of 3 answers were 304", n)
+	}
+	if err := r.Edit(t.Context(), pr, "Newest", "body", "main"); err != nil {
+		t.Fatal(err)
+	}
+	if open := forgetest.Must[[]forge.PullRequest](t)(r.OpenPullRequests(t.Context())); open[0].Title != "Newest" {
+		t.Errorf("open: %+v", open)
+	}
+}
+
+// TestTokensAreRenewed asks for a new token before the old one ends.
+func TestTokensAreRenewed(t *testing.T) {
+	for life, want := range map[time.Duration]int{time.Hour: 1, 30 * time.Second: 3} {
+		hub, r := start(t)
+		hub.TokenLife = life
+		for range 3 {
+			if _, _, err := r.Login(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := hub.Count("POST access_tokens"); n != want {
+			t.Errorf("%s: %d tokens, want %d", life, n, want)
+		}
+	}
+}
+
+// TestInstallationsAtOnce signs in to several at the same time.
+func TestInstallationsAtOnce(t *testing.T) {
+	git, err := sandboxgit.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(git.Close)
+	hub, err := sandboxforge.NewGitHub(git)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
+	client, err := New(appOptions(t, hub))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var arrived sync.WaitGroup // all four ask for their tokens before one is given
+	arrived.Add(4)
+	hub.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/access_tokens") {
+			arrived.Done()
+			arrived.Wait()
+		}
+		return false
+	}
+	var repositories []*repository
+	for i := range 4 {
+		name := fmt.Sprintf("o%d/r", i)
+		if err := git.Create(name, true, map[string]string{"k": "x"}); err != nil {
+			t.Fatal(err)
+		}
+		r := client.repository(giturl.Parse(git.URLOf(name)))
+		if _, err := r.reach(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		repositories = append(repositories, r)
+	}
+	var group sync.WaitGroup
+	for _, r := range repositories {
+		group.Go(func() {
+			if _, _, err := r.Login(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if n := hub.Count("POST access_tokens"); n != 4 {
+		t.Errorf("%d tokens for 4 installations", n)
+	}
+}
+
+// TestErrorsNameWhatToChange holds the message for each way in which GitHub
+// refuses.
+func TestErrorsNameWhatToChange(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		change func(hub *sandboxforge.GitHub, r *repository)
+		want   []string
+	}{
+		{"401 of the App", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("GET /installation", 401, `{"message":"A JSON web token could not be decoded"}`)
+		}, []string{"finding the App's installation", "401 A JSON web token", "github.app.id", "github.app.privateKeyFile"}},
+		{"an expired signature", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("GET /installation", 401, `{"message":"'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"}`)
+		}, []string{"clock right"}},
+		{"not installed", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("GET /installation", 404, `{"message":"Not Found"}`)
+		}, []string{"404 Not Found", "install the App on this repository"}},
+		{"another installation", func(_ *sandboxforge.GitHub, r *repository) { r.hub.installationID = 1 }, []string{"getting an installation token|listing its pull requests", "404 Not Found", "github.app.installationID"}},
+		{"a suspended installation", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("POST /access_tokens", 403, `{"message":"This installation has been suspended"}`)
+		}, []string{"unsuspend the App's installation"}},
+		{"a permission that is missing", func(h *sandboxforge.GitHub, _ *repository) { h.NotGranted = []string{"pull_requests"} },
+			[]string{"403 Resource not accessible by integration", "grant the App the repository permission Pull requests: read"}},
+		{"a permission that GitHub does not name", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("POST /pulls", 403, `{"message":"Forbidden"}`)
+		}, []string{"opening the pull request", "Pull requests: read and write"}},
+		{"single sign-on", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("GET /pulls", 403, `{"message":"Resource protected by organization SAML enforcement."}`)
+		}, []string{"single sign-on"}},
+		{"409", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("POST /pulls", 409, `{"message":"Conflict"}`)
+		}, []string{"409 Conflict", "the next cycle decides again"}},
+		{"422: no reviewer", func(_ *sandboxforge.GitHub, _ *repository) {}, []string{"asking for reviews", "Reviews may only be requested from collaborators", "github.pullRequest.reviewers"}},
+		{"422: drafts", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"message":"Draft pull requests are not supported in this repository."}]}`)
+		}, []string{"github.pullRequest.draft: false"}},
+		{"422: a field", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`)
+		}, []string{"Validation Failed: head invalid", "the branch is gone"}},
+		{"503", func(h *sandboxforge.GitHub, _ *repository) {
+			h.Fault = forgetest.Refuse("GET /pulls", 503, `<html>`)
+		}, []string{"503 Service Unavailable", "tried again in the next cycle"}},
+		{"nobody there", func(h *sandboxforge.GitHub, _ *repository) { h.Close() }, []string{"connection refused", "github.apiURL"}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			hub, r := start(t)
+			c.change(hub, r)
+			p := proposed()
+			p.Reviewers = []string{"nobody"}
+			_, err := r.OpenPullRequests(t.Context())
+			if err == nil {
+				var pr forge.PullRequest
+				if pr, err = r.Create(t.Context(), p); err == nil {
+					err = r.Complete(t.Context(), pr, p)
+				}
+			}
+			forgetest.CheckError(t, err, hub.Token(), c.want...)
+		})
+	}
+}
+
+func TestATokensErrors(t *testing.T) {
+	hub, _ := start(t)
+	for token, want := range map[string]string{"ghp_old": "make a new token and put it into github.tokenFile", hub.Token(): ""} {
+		client, err := New(tokenOptions(t, hub.URL, token+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Repository(giturl.Parse(hub.URL + "/" + forgetest.Name)).OpenPullRequests(t.Context())
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), token)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	bad := appOptions(t, hub)
+	bad.PrivateKeyFile = forgetest.WriteFile(t, "s3cret")
+	for want, options := range map[string]Options{
+		"is empty":                         tokenOptions(t, hub.URL, "\n"),
+		"does not hold an RSA private key": bad,
+		"github.apiURL":                    tokenOptions(t, "api.github.com", "s3cret"),
+	} {
+		if _, err := New(options); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestRateLimits are waited out as GitHub asks: soon ones within the request,
+// whose body is sent again, and long ones without a single request until then.
+func TestRateLimits(t *testing.T) {
+	soon := func() string { return strconv.FormatInt(time.Now().Unix(), 10) }
+	for what, headers := range map[string][]string{
+		"primary":   {"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", soon()},
+		"secondary": {"Retry-After", "1"},
+	} {
+		hub, r := start(t)
+		refused := false
+		hub.Fault = func(w http.ResponseWriter, request *http.Request) bool {
+			if refused {
+				return false
+			}
+			refused = forgetest.Refuse("POST /pulls", 403, `{"message":"You have exceeded a secondary rate limit"}`, headers...)(w, request)
+			return refused
+		}
+		if pr, err := r.Create(t.Context(), proposed()); err != nil || pr.Title != "Newer" || !refused {
+			t.Errorf("%s: %v, %+v", what, err, pr)
+		}
+	}
+	hub, r := start(t)
+	if _, err := r.OpenPullRequests(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	reset := time.Now().Add(time.Hour)
+	hub.Fault = forgetest.Refuse("GET /pulls", 403, `{"message":"API rate limit exceeded"}`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
+	for range 3 {
+		_, err := r.OpenPullRequests(t.Context())
+		var limited *forge.LimitedError
+		if !errors.As(err, &limited) || !strings.Contains(err.Error(), "until "+reset.UTC().Add(time.Second).Format("15:04:05 UTC")) {
+			t.Errorf("%v", err)
+		}
+	}
+	if n := hub.Count("GET pulls"); n != 2 {
+		t.Errorf("%d listings, of which 1 before the limit and 1 that met it", n)
+	}
+}
+
+// TestGraphQLsRateLimit comes with status 200.
+func TestGraphQLsRateLimit(t *testing.T) {
+	hub, r := start(t)
+	reset := time.Now().Add(time.Hour)
+	hub.Fault = forgetest.Refuse("POST /graphql", 200, `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
+	_, err := r.Commit(t.Context(), "main", strings.Repeat("0", 40), "message", nil)
+	var limited *forge.LimitedError
+	if !errors.As(err, &limited) || limited.Until.Unix() != reset.Unix() {
+		t.Error(err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	hub, err := newClient(Options{APIURL: "https://api.github.com/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"https://github.com/o/r.git":          "o/r",
+		"https://github.com/o/r":              "o/r",
+		"git@github.com:o/r.git":              "o/r",
+		"ssh://git@github.com/o/r.git":        "o/r",
+		"ssh://git@ssh.github.com:443/o/r":    "",
+		"https://gitlab.com/o/r.git":          "",
+		"https://github.com.evil.org/o/r.git": "",
+		"https://github.com/o":                "",
+	} {
+		got := ""
+		if r := hub.repository(giturl.Parse(address)); r != nil {
+			got = r.fullName()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	for api, want := range map[string]string{"https://api.github.com": "https://api.github.com/graphql", "https://git.corp/api/v3": "https://git.corp/api/graphql"} {
+		if hub, err := newClient(Options{APIURL: api}); err != nil || hub.graphQLURL() != want {
+			t.Errorf("%s: %s, %v", api, hub.graphQLURL(), err)
+		}
+	}
+	for source, want := range map[string]string{
+		"https://github.com/o/r.git": "https://github.com/o/r/compare/a...b",
+		"git@GitHub.com:o/r.git":     "https://github.com/o/r/compare/a...b",
+		"git@gitlab.com:g/s/r.git":   "",
+		"https://git.corp/o/r":       "",
+	} {
+		if got := CompareURL(giturl.Parse(source), "a", "b"); got != want {
+			t.Errorf("%s: %q", source, got)
+		}
+	}
+}

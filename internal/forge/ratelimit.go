@@ -1,0 +1,134 @@
+package forge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// longestWait is how long a request waits for a rate limit. Where the forge asks
+// for more, the cycle goes on without the request.
+const longestWait = time.Minute
+
+// maxTries bounds how often one request is sent that meets a rate limit.
+const maxTries = 5
+
+// limitTransport keeps to the rate limits of a forge.
+type limitTransport struct {
+	base   http.RoundTripper
+	writes *rate.Limiter // nil: they are not paced
+
+	mu    sync.Mutex
+	until time.Time // when the forge takes requests again
+}
+
+// RateLimited returns a transport that keeps to the rate limits of a forge: where
+// an answer says until when to wait, nothing is sent before, and the request that
+// was refused is sent again then. The error is a [LimitedError] where that is too
+// long. writes paces requests that change something; nil does not.
+// https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+func RateLimited(base http.RoundTripper, writes *rate.Limiter) http.RoundTripper {
+	return &limitTransport{base: base, writes: writes}
+}
+
+// RoundTrip sends a request, again where a rate limit has refused it.
+func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx := request.Context()
+	if request.Method != http.MethodGet && t.writes != nil {
+		if err := t.writes.Wait(ctx); err != nil {
+			return nil, errors.New("this cycle has no time for so many requests; the rest follow in the next one")
+		}
+	}
+
+	for try := 1; ; try++ {
+		if err := t.await(ctx); err != nil {
+			return nil, err
+		}
+		response, err := t.send(request)
+		if err != nil {
+			return nil, err
+		}
+
+		until := limit(response, time.Now(), try)
+		if until.IsZero() || try == maxTries {
+			return response, nil
+		}
+		_ = response.Body.Close()
+		t.mu.Lock()
+		t.until = until
+		t.mu.Unlock()
+	}
+}
+
+// send sends a copy of a request, so that it can be sent again.
+func (t *limitTransport) send(request *http.Request) (*http.Response, error) {
+	sent := request.Clone(request.Context())
+	if request.GetBody != nil {
+		var err error
+		if sent.Body, err = request.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return t.base.RoundTrip(sent)
+}
+
+// await waits until the limit is over, where that is soon.
+func (t *limitTransport) await(ctx context.Context) error {
+	t.mu.Lock()
+	until := t.until
+	t.mu.Unlock()
+
+	wait := time.Until(until)
+	switch {
+	case wait <= 0:
+		return nil
+	case wait > longestWait:
+		return &LimitedError{until}
+	}
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// limit returns until when an answer asks to wait, and zero where it does not.
+func limit(response *http.Response, now time.Time, try int) time.Time {
+	if response.StatusCode != http.StatusForbidden && response.StatusCode != http.StatusTooManyRequests {
+		return time.Time{}
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
+		return now.Add(time.Duration(seconds) * time.Second)
+	}
+	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} { // GitHub's, GitLab's
+		reset, err := strconv.ParseInt(response.Header.Get(prefix+"Reset"), 10, 64)
+		if err == nil && response.Header.Get(prefix+"Remaining") == "0" {
+			return time.Unix(reset, 0).Add(time.Second) // the header has whole seconds
+		}
+	}
+
+	if response.StatusCode == http.StatusTooManyRequests || mentionsSecondaryLimit(response) {
+		return now.Add(time.Minute << (try - 1)) // what GitHub asks for where it gives no time
+	}
+	return time.Time{}
+}
+
+// mentionsSecondaryLimit reads the body of an answer, and leaves it to be read.
+func mentionsSecondaryLimit(response *http.Response) bool {
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && strings.Contains(strings.ToLower(string(body)), "secondary rate limit")
+}
