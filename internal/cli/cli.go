@@ -82,6 +82,9 @@ func Execute(ctx context.Context, build Build, args []string, stdout, stderr io.
 	return status
 }
 
+// usage makes err end the program with the status for wrong flags or configuration.
+func usage(err error) error { return &exitError{exitUsage, err} }
+
 func newRoot(build Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "updater",

@@ -25,7 +25,7 @@ func newExplain(build Build) *cobra.Command {
 dropped which, the winner, what git holds, and what happens next.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			program, err := o.wire(cmd, nil)
+			program, err := o.wire(cmd)
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ func newPlan(build Build) *cobra.Command {
 			if !ok {
 				return usage(fmt.Errorf("--output %q: use table, json or yaml", output))
 			}
-			program, err := o.wire(cmd, nil)
+			program, err := o.wire(cmd)
 			if err != nil {
 				return err
 			}

@@ -12,58 +12,78 @@ import (
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/lease"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/web"
 )
 
+// runOptions are the flags of "updater run".
+type runOptions struct {
+	options
+	once, dryRun bool
+	interval     time.Duration
+}
+
 func newRun(build Build) *cobra.Command {
-	o := options{build: build}
-	var once, dryRun bool
-	var interval time.Duration
+	o := runOptions{options: options{build: build}}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the update loop",
-		Long: `Run cycles: read the annotated Applications, ask the registries, write what is
-newer into git. Without --once it goes on until it is stopped (SIGTERM or
-Ctrl-C); a push that is under way is finished first.`,
+		Long: `Run update cycles. In a cycle, the updater reads the annotated Applications, lists
+tags in the registries and writes newer versions to git. It runs until it is
+stopped (SIGTERM or Ctrl-C) and finishes a push that has started. With --once, it
+runs one cycle and exits.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			given := cmd.Flags().Changed("interval")
-			if fromEnv, ok, err := legacyInterval(); err != nil {
-				return usage(err)
-			} else if ok && !given {
-				interval, given = fromEnv, true
-			}
-			if given && interval < 0 {
-				return usage(errors.New("--interval: it must not be negative"))
-			}
-			program, err := o.wire(cmd, func(c *config.Config) {
-				if given && interval > 0 {
-					c.Interval = config.Duration(interval)
-				}
-			})
-			if err != nil {
-				return err
-			}
-			once = once || given && interval == 0 // as in Argo CD Image Updater
-			defer program.close()
-			if once {
-				return program.once(cmd, dryRun)
-			}
-			return program.serve(cmd.Context(), dryRun)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.addCycle(cmd)
-	cmd.Flags().BoolVar(&once, "once", false, "run one cycle, then exit")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "write nothing; log what would be written")
-	cmd.Flags().DurationVar(&interval, "interval", 0, "time between cycles (default as config.yaml says, 2m)")
+	flags := cmd.Flags()
+	flags.BoolVar(&o.once, "once", false, "run one cycle, then exit")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "write nothing; log what would be written")
+	flags.DurationVar(&o.interval, "interval", 0, "time between cycles (default: interval in config.yaml, else 2m)")
+
 	return cmd
 }
 
+func (o *runOptions) run(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed("interval")
+	if fromEnv, ok, err := legacyInterval(); err != nil {
+		return usage(err)
+	} else if ok && !given {
+		o.interval, given = fromEnv, true
+	}
+	if given && o.interval < 0 {
+		return usage(errors.New("--interval must not be negative"))
+	}
+
+	s, err := o.configure(cmd, func(c *config.Config) {
+		if given && o.interval > 0 {
+			c.Interval = config.Duration(o.interval)
+		}
+	})
+	if err != nil {
+		return usage(err)
+	}
+	s.metrics = web.NewMetrics()
+	program, err := s.program(cmd)
+	if err != nil {
+		return usage(err)
+	}
+	defer program.close()
+
+	if o.once || given && o.interval == 0 { // an interval of 0 is one cycle, as in Argo CD Image Updater
+		return program.once(cmd, o.dryRun)
+	}
+
+	return program.serve(cmd.Context(), o.dryRun)
+}
+
+// once runs one cycle and shows its progress.
 func (p *program) once(cmd *cobra.Command, dryRun bool) error {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
 	result, err := p.engine.Cycle(cmd.Context(), reconcile.Everything(), dryRun)
 	p.engine.Flush()
 	progress.done()
+
 	return verdict(cmd.Context(), err, result != nil && result.Failed())
 }
 
@@ -80,47 +100,62 @@ func verdict(ctx context.Context, err error, failed bool) error {
 	return nil
 }
 
-// serve runs until ctx ends. A change of an Application asks for a cycle at
-// once, and so does an event; several that come together ask for one.
+// serve runs cycles until ctx ends: at the interval, when an Application changes,
+// and when a trigger arrives. Several reasons at the same time lead to one cycle.
 func (p *program) serve(ctx context.Context, dryRun bool) error {
-	p.web.Alive = func() error { return p.engine.Alive(time.Now()) }
-	p.web.Ready = p.engine.Ready
-	stop, err := p.web.Start(p.config.Web.Listen, p.config.Web.MetricsListen)
+	if p.config.LeaderElection.Enabled && !dryRun && p.cluster == nil {
+		return usage(errors.New("leaderElection needs a cluster; " +
+			"turn it off in config.yaml, or run without --applications"))
+	}
+
+	server := &web.Server{Metrics: p.metrics, Ready: p.engine.Ready}
+	server.Alive = func() error { return p.engine.Alive(time.Now()) }
+	stop, err := server.Start(p.config.Web.Listen, p.config.Web.MetricsListen)
 	if err != nil {
 		return usage(err)
 	}
 	defer stop()
-	p.engine.Publish = p.web.Metrics.Cycle
+	p.engine.Publish = p.metrics.Cycle
+
 	inbox := reconcile.NewInbox()
-	endEvents, err := p.listen(ctx, inbox)
+	endTriggers, err := p.listen(ctx, inbox)
 	if err != nil {
 		return usage(err)
 	}
-	defer endEvents()
+	defer endTriggers()
+
 	if p.cluster != nil {
-		klog.SetSlogLogger(p.log) // what client-go has to say
-		watching, cancel := context.WithCancel(ctx)
-		var watch sync.WaitGroup
-		watch.Go(func() {
-			p.watch(watching, inbox.Everything, onChange(func(err error) { p.log.Warn("the cluster is tried again", "error", err.Error()) }))
-		})
-		defer watch.Wait()
-		defer cancel()
-	}
-	if p.config.LeaderElection.Enabled && !dryRun {
-		if p.cluster == nil {
-			return usage(errors.New("leaderElection needs a cluster; turn it off in config.yaml, or leave --applications out"))
+		defer p.watchCluster(ctx, inbox)()
+		if p.config.LeaderElection.Enabled && !dryRun {
+			defer p.share(ctx, inbox)()
 		}
-		defer p.share(ctx, inbox)()
 	}
-	p.log.Info("started", "version", p.build.version(), "interval", time.Duration(p.config.Interval).String(), "dryRun", dryRun)
-	p.engine.Run(ctx, time.Duration(p.config.Interval), inbox, dryRun)
+
+	interval := time.Duration(p.config.Interval)
+	p.log.Info("started", "version", p.build.version(), "interval", interval.String(), "dryRun", dryRun)
+	p.engine.Run(ctx, interval, inbox, dryRun)
 	p.log.Info("stopped")
+
 	return nil
 }
 
-// onChange leaves out what was said last.
-func onChange(say func(error)) func(error) {
+// watchCluster asks for a cycle when an Application changes, until end is called.
+func (p *program) watchCluster(ctx context.Context, inbox *reconcile.Inbox) (end func()) {
+	klog.SetSlogLogger(p.log) // client-go logs by klog
+	failed := onChange(func(err error) { p.log.Warn("retrying the connection to the cluster", "error", err.Error()) })
+
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { p.watch(ctx, inbox.Everything, failed) })
+
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// onChange calls log for errors that differ from the last one.
+func onChange(log func(error)) func(error) {
 	var mu sync.Mutex
 	last := ""
 	return func(err error) {
@@ -128,20 +163,21 @@ func onChange(say func(error)) func(error) {
 		defer mu.Unlock()
 		if err.Error() != last {
 			last = err.Error()
-			say(err)
+			log(err)
 		}
 	}
 }
 
-// share has this replica take its share of the repositories. leave ends that,
-// once the last cycle has.
+// share makes this replica work on its share of the repositories only. Call leave
+// after the last cycle.
 func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func()) {
 	election := p.config.LeaderElection
 	namespace := election.Namespace
 	if namespace == "" {
 		namespace = p.cluster.Namespace()
 	}
-	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name), time.Duration(election.LeaseDuration), p.log)
+	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name),
+		time.Duration(election.LeaseDuration), p.log)
 	p.engine.Owns, p.engine.PassOn, replica.Heard = replica.Owns, replica.Pass, inbox.Heard
 	replica.Join(ctx)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

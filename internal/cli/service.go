@@ -27,7 +27,7 @@ func NewService(build Build, flags []string, stderr io.Writer) (*Service, error)
 		return nil, err
 	}
 
-	program, err := o.wire(cmd, nil)
+	program, err := o.wire(cmd)
 	if err != nil {
 		return nil, err
 	}

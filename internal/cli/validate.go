@@ -29,8 +29,8 @@ Applications in files or folders. Without a PATH it checks what --config and
 			if len(args) == 0 {
 				args = o.applications
 				switch _, err := os.Stat("config.yaml"); {
-				case o.config != "":
-					args = append(args, o.config)
+				case o.configFile != "":
+					args = append(args, o.configFile)
 				case err == nil:
 					args = append(args, "config.yaml")
 				}

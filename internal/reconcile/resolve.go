@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"strings"
 	"sync"
 
-	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -174,7 +170,7 @@ func (q *question) answer(ctx context.Context) {
 	for _, a := range q.asks {
 		found, ok := decided[a.policy]
 		if !ok {
-			found.choice, found.err = choose(ctx, q.repository, listing, a.update)
+			found.choice, found.err = choose(ctx, q.repository, listing, a.update.Policy, a.update.Platforms)
 			decided[a.policy] = found
 		}
 		*a.to = found
@@ -187,44 +183,4 @@ func policyKey(u spec.Image) string {
 		allow = u.Policy.Allow.String()
 	}
 	return fmt.Sprintf("\n%s\n%s\n%s\n%q\n%q", u.Policy.Strategy, u.Policy.Constraint, allow, u.Policy.Ignore, u.Platforms)
-}
-
-// choose completes the tags that the rules leave standing and lets the policy
-// pick among them.
-func choose(ctx context.Context, repository *registry.Repository, listing registry.Listing, u spec.Image) (policy.Choice, error) {
-	needs := u.Policy.Metadata()
-	wanted := registry.Wanted{Digest: needs.Digest, Created: needs.Created && !listing.Ranked, Platforms: u.Platforms, Default: defaultPlatform()}
-	standing, dropped := u.Policy.Standing(listing.Tags)
-	if len(standing) == 0 {
-		return u.Policy.Choose(listing.Tags), nil
-	}
-	described, missing, err := repository.Describe(ctx, listing.Complete, standing, wanted)
-	if err != nil {
-		return policy.Choice{}, err
-	}
-	for _, m := range missing {
-		dropped = append(dropped, policy.Dropped{Tag: m.Tag, Rule: "platforms", Why: m.Why})
-	}
-	if len(described) == 0 {
-		platforms := u.Platforms
-		if len(platforms) == 0 {
-			platforms = []string{defaultPlatform()}
-		}
-		return policy.Choice{Reason: fmt.Sprintf("none of %d allowed tags has an image for %s", len(standing), strings.Join(platforms, " or ")), Dropped: dropped}, nil
-	}
-	choice := u.Policy.Choose(described)
-	choice.Dropped = append(dropped, choice.Dropped...)
-	return choice, nil
-}
-
-// defaultPlatform is the one that we run on, in the registry's words.
-func defaultPlatform() string { return "linux/" + runtime.GOARCH }
-
-// Resolve decides for a single image, without an Application.
-func (e *Engine) Resolve(ctx context.Context, ref image.Ref, p policy.Policy, platforms []string, credentials string) (policy.Choice, error) {
-	u := spec.Image{Ref: ref, Policy: p, Platforms: platforms, Credentials: credentials}
-	apps := []spec.Application{{Images: []spec.Image{u}}}
-	scope := Everything()
-	answers := e.resolve(ctx, apps, &scope)
-	return answers[0][0].choice, answers[0][0].err
 }

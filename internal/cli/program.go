@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/kube"
+	"github.com/liverty-music/image-writeback/internal/reconcile"
+)
+
+// program is what the commands that plan or run cycles consist of.
+type program struct {
+	*setup
+	log     *slog.Logger
+	engine  *reconcile.Engine
+	cluster *kube.Cluster // nil if Applications come from files
+	watch   watchFunc     // nil if Applications come from files
+	close   func()
+}
+
+// wire makes the program of a command that needs nothing else.
+func (o *options) wire(cmd *cobra.Command) (*program, error) {
+	s, err := o.configure(cmd, nil)
+	if err != nil {
+		return nil, usage(err)
+	}
+	p, err := s.program(cmd)
+	if err != nil {
+		return nil, usage(err)
+	}
+
+	return p, nil
+}
+
+// program makes the parts of a cycle.
+func (s *setup) program(cmd *cobra.Command) (*program, error) {
+	log, err := s.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	s.legacy.say(log)
+
+	p := &program{setup: s, log: log}
+	source, err := p.source()
+	if err != nil {
+		return nil, err
+	}
+	registries, err := s.registries()
+	if err != nil {
+		return nil, err
+	}
+	if cache := s.config.Git.CacheDir; cache != "" {
+		if err := registries.RememberIn(cache); err != nil {
+			return nil, fmt.Errorf("git.cacheDir: %w", err)
+		}
+	}
+
+	forges, err := newForges(s.config, s.build.userAgent())
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := settings(s.config)
+	if err != nil {
+		return nil, err
+	}
+	git, err := s.git(forges, p.cluster)
+	if err != nil {
+		return nil, err
+	}
+	p.close = git.Close
+
+	p.engine = &reconcile.Engine{
+		Source: source, Registries: registries, Git: git, Compare: forges.compare,
+		Settings: decisions, Log: log, Silent: s.noEvents,
+	}
+	if p.cluster != nil { // a nil *kube.Cluster in an interface is not nil
+		p.engine.Applications = p.cluster
+	}
+
+	return p, nil
+}
+
+// source returns the Applications of files or of the cluster, to which it then
+// connects.
+func (p *program) source() (reconcile.Source, error) {
+	c := p.config
+	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
+	if err != nil {
+		return nil, fmt.Errorf("applications: %w", err)
+	}
+	defaults := argo.Defaults{
+		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget, Namespace: p.namespace(""),
+	}
+
+	if len(p.applications) > 0 {
+		return &argo.Files{
+			Paths: p.applications, Selection: selection, Defaults: defaults, Namespace: p.namespace(""),
+		}, nil
+	}
+
+	if p.cluster, err = p.connect(); err != nil {
+		return nil, err
+	}
+	defaults.Namespace = p.namespace(p.cluster.Namespace())
+	source, watch := fromCluster(p.cluster, selection, defaults)
+	p.watch = watch
+
+	return source, nil
+}
