@@ -11,7 +11,7 @@ import (
 )
 
 // everything is a pull request with something to tell in each of its parts.
-const everything = "internal/reconcile/testdata/pullrequest.md"
+const everything = "testdata/report/pullrequest.md"
 
 // takeScreens has a browser look at the pull request of the story, and at one
 // that has something to tell in each of its parts.

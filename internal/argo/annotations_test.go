@@ -14,7 +14,7 @@ import (
 
 var defaults = Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"}
 
-// vector is one row of testdata/annotations; its README tells what the fields mean.
+// vector is one row of testdata/argo/annotations.yaml; the README says what the fields mean.
 type vector struct {
 	Name        string            `yaml:"name"`
 	Annotations map[string]string `yaml:"annotations"`
@@ -27,7 +27,7 @@ type vector struct {
 }
 
 func TestVectors(t *testing.T) {
-	data, err := os.ReadFile("../../testdata/annotations/vectors.yaml")
+	data, err := os.ReadFile("../../testdata/argo/annotations.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // TestImageUpdaters holds that a resource and the annotations that say the
-// same ask for the same. testdata/imageupdaters tells what the fields mean.
+// same ask for the same. testdata/argo says what the fields mean.
 func TestImageUpdaters(t *testing.T) {
-	data, err := os.ReadFile("../../testdata/imageupdaters/vectors.yaml")
+	data, err := os.ReadFile("../../testdata/argo/imageupdaters.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

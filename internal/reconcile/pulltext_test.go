@@ -44,11 +44,11 @@ func example(t *testing.T) (*pullText, []image.Change) {
 	return text, []image.Change{{File: "k.yaml", Image: server, Alias: "server", Old: image.ParseVersion("v1.4.2"), New: image.ParseVersion("v1.5.0")}, {File: "k.yaml", Image: "nginx", Alias: "web", New: image.ParseVersion("1.27")}}
 }
 
-// TestPullRequestBody holds what reviewers read; see testdata/pullrequest.md.
+// TestPullRequestBody holds what reviewers read; see testdata/report.
 func TestPullRequestBody(t *testing.T) {
 	text, changes := example(t)
 	got := text.body(t.Context(), changes)
-	const file = "testdata/pullrequest.md"
+	const file = "../../testdata/report/pullrequest.md"
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
