@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -112,7 +113,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	server.Alive = func() error { return p.engine.Alive(time.Now()) }
 	stop, err := server.Start(p.config.Web.Listen, p.config.Web.MetricsListen)
 	if err != nil {
-		return usage(err)
+		return usage(listenError(err))
 	}
 	defer stop()
 	p.engine.Publish = p.metrics.Cycle
@@ -137,6 +138,20 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	p.log.Info("stopped")
 
 	return nil
+}
+
+// listenError adds the key of config.yaml that has the address.
+func listenError(err error) error {
+	var failed *web.ListenError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	key := "web.listen"
+	if failed.Serving == "metrics" {
+		key = "web.metricsListen"
+	}
+
+	return fmt.Errorf("%s: %w; choose another address, or \"\" for none", key, failed.Err)
 }
 
 // watchCluster asks for a cycle when an Application changes, until end is called.

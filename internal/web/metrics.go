@@ -1,7 +1,3 @@
-// Package web serves what people and machines ask a running updater for over
-// HTTP: its health, and metrics under the names of Argo CD Image Updater, so
-// that dashboards and alerts can stay. It reads what the cycles publish and
-// decides nothing.
 package web
 
 import (
@@ -33,21 +29,38 @@ const prefix = "argocd_image_updater_"
 // NewMetrics returns metrics that are all zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		registry:       prometheus.NewRegistry(),
-		applications:   prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "applications_watched_total", Help: "Applications that ask for updates."}),
-		watched:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "images_watched_total", Help: "Images that are watched for an Application."}, []string{"application"}),
-		updated:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "images_updated_total", Help: "Images that were updated for an Application."}, []string{"application"}),
-		failed:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "images_errors_total", Help: "Images of an Application that could not be decided on or written, once for each cycle."}, []string{"application"}),
-		requests:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "registry_requests_total", Help: "Requests to a registry."}, []string{"registry"}),
-		requestsFailed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + "registry_requests_failed_total", Help: "Requests to a registry that failed."}, []string{"registry"}),
-		calls:          prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_requests_total", Help: "Requests to the Kubernetes API."}),
-		callsFailed:    prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "k8s_api_errors_total", Help: "Requests to the Kubernetes API that failed."}),
-		cycle:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "image_writeback_cycle_duration_seconds", Help: "How long the last cycle about all Applications took."}),
-		events:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "image_writeback_events_total", Help: "Events that came, by their type and what became of them."}, []string{"type", "result"}),
+		registry:     prometheus.NewRegistry(),
+		applications: gauge(prefix+"applications_watched_total", "Applications that ask for updates."),
+		watched: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "images_watched_total",
+			Help: "Images that are watched for an Application."}, []string{"application"}),
+		updated: counters(prefix+"images_updated_total", "Images that were updated for an Application.", "application"),
+		failed: counters(prefix+"images_errors_total",
+			"Images of an Application that could not be decided on or written, once for each cycle.", "application"),
+		requests:       counters(prefix+"registry_requests_total", "Requests to a registry.", "registry"),
+		requestsFailed: counters(prefix+"registry_requests_failed_total", "Requests to a registry that failed.", "registry"),
+		calls:          counter(prefix+"k8s_api_requests_total", "Requests to the Kubernetes API."),
+		callsFailed:    counter(prefix+"k8s_api_errors_total", "Requests to the Kubernetes API that failed."),
+		cycle:          gauge("image_writeback_cycle_duration_seconds", "How long the last cycle about all Applications took."),
+		events: counters("image_writeback_events_total",
+			"Triggers that arrived, by their type and by what was done with them.", "type", "result"),
 	}
-	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed, m.calls, m.callsFailed, m.cycle, m.events,
+	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed,
+		m.calls, m.callsFailed, m.cycle, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
 	return m
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
 // Cycle counts what a cycle found and did.
@@ -88,7 +101,7 @@ func (m *Metrics) RegistryRequest(registry string, failed bool) {
 	}
 }
 
-// Event counts an event that came, by its type and what became of it.
+// Event counts a trigger, by its type and by what was done with it.
 func (m *Metrics) Event(kind, result string) {
 	m.events.WithLabelValues(kind, result).Inc()
 }
