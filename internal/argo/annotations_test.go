@@ -62,7 +62,7 @@ func checkVector(t *testing.T, v vector) {
 	if v.Live == nil {
 		from.file = "backend.yaml"
 	}
-	got := read(resourced{app: &app}, defaults, from)
+	got := read(governed{app: &app}, defaults, from)
 	var updates []string
 	for _, u := range got.Images {
 		updates = append(updates, describe(u))

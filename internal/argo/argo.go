@@ -1,15 +1,175 @@
-// Package argo reads Argo CD Applications, from a cluster or from files, and
-// turns their annotations into what the rest of the program works with: a
+// Package argo reads Argo CD's Applications into package spec: a
 // [spec.Application] with one [spec.Image] for each image, and a [spec.Problem]
-// for everything in the annotations that cannot be followed. The annotations are
-// those of Argo CD Image Updater 0.18, and ours.
+// for everything that cannot be followed. It follows annotations, those of Argo
+// CD Image Updater 0.18 and ours, and the ImageUpdater resources of version 1.x.
+//
+// Use [Cluster] for Applications from a cluster, [Files] for Applications from
+// manifests, and [Read] for one Application. The package does not connect to a
+// cluster: package kube does.
 package argo
 
-// Defaults are the settings of config.yaml that annotations leave open.
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/spec"
+	"github.com/liverty-music/image-writeback/internal/suggest"
+)
+
+// Defaults are the settings of config.yaml for what annotations leave open.
 type Defaults struct {
 	WriteBackMethod string // git or argocd
 	WriteBackTarget string // of Kustomize sources: kustomization or argocd-source
-	// Namespace is Argo CD's own; the names of override files of Applications
-	// elsewhere hold their namespace.
+
+	// Namespace is the namespace of Argo CD. The names of override files of
+	// Applications in other namespaces have their namespace in them.
 	Namespace string
+}
+
+// Annotated reports whether an Application has annotations that ask for
+// anything.
+func Annotated(app *Stored) bool {
+	return strings.TrimSpace(app.Annotations[spec.Prefix+imageList]) != ""
+}
+
+// Read returns what an Application asks for by its annotations.
+func Read(app *Stored, defaults Defaults) spec.Application {
+	return read(governed{app: app}, defaults, origin{})
+}
+
+// origin is where an Application was read from; the zero value is a cluster.
+type origin struct {
+	file  string
+	lines map[string]int // of annotations; that of the Application itself is under ""
+}
+
+// reader collects what one Application asks for.
+type reader struct {
+	app      *Stored
+	out      *spec.Application
+	defaults Defaults
+	from     origin
+	resource string // the ImageUpdater that stands for the annotations; empty: there is none
+}
+
+func read(g governed, defaults Defaults, from origin) spec.Application {
+	app := g.app
+	out := spec.Application{
+		Namespace: app.Namespace,
+		Name:      app.Name,
+		Project:   app.Spec.Project,
+		UID:       string(app.UID),
+		Labels:    app.Labels,
+		Problems:  g.problems,
+		Running:   app.Status.Summary.Images,
+		Health:    spec.Health{Status: app.Status.Health.Status},
+	}
+	if at := app.Status.Health.LastTransitionTime; at != nil {
+		out.Health.Since = at.Time
+	}
+	if out.Project == "" {
+		out.Project = "default"
+	}
+	out.Target.Labels = g.labels
+
+	if len(g.problems) > 0 {
+		return out
+	}
+
+	r := &reader{app: app, out: &out, defaults: defaults, from: from, resource: g.resource}
+	r.unknownNames()
+	r.readTarget()
+	r.readImages()
+	if out.Target.Method == spec.MethodArgoCD && len(out.Broken()) == 0 {
+		r.readOverrides()
+	}
+
+	return out
+}
+
+// readOverrides reads the lists that the method argocd writes to.
+func (r *reader) readOverrides() {
+	source := r.app.Spec.Source
+	if i := r.out.Target.Source; i >= 0 {
+		source = &r.app.Spec.Sources[i]
+	}
+
+	var err error
+	if r.out.Overrides, err = source.overrides(); err != nil {
+		r.applicationProblem("its source cannot be read: "+err.Error(), "correct the Application")
+	}
+}
+
+// problem records what is wrong with an annotation, whose name is without
+// prefix, and what to do.
+func (r *reader) problem(name, expected, remedy string) {
+	r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy})
+}
+
+// advise records what could be better about an annotation.
+func (r *reader) advise(name, expected, remedy string) {
+	r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy, Advice: true})
+}
+
+// applicationProblem records what is wrong with the Application itself.
+func (r *reader) applicationProblem(expected, remedy string) {
+	r.record(spec.Problem{Expected: expected, Remedy: remedy})
+}
+
+// record adds where a problem is, and the value of its annotation.
+func (r *reader) record(p spec.Problem) spec.Problem {
+	p.Application, p.Resource = r.out.String(), r.resource
+
+	// Somebody may have put the secret itself into pull-secret.
+	if p.Annotation != "" && !strings.HasSuffix(p.Annotation, pullSecret) {
+		p.Value = r.app.Annotations[p.Annotation]
+	}
+
+	if p.Where = r.from.file; p.Where != "" {
+		line := r.from.lines[p.Annotation]
+		if line == 0 {
+			line = r.from.lines[""]
+		}
+		if line > 0 {
+			p.Where = fmt.Sprintf("%s:%d", r.from.file, line)
+		}
+	}
+	r.out.Problems = append(r.out.Problems, p)
+
+	return p
+}
+
+// value returns the value of an annotation, whose name is without prefix.
+func (r *reader) value(name string) string {
+	return strings.TrimSpace(r.app.Annotations[spec.Prefix+name])
+}
+
+// imageValue returns a setting of an image: that of its own annotation, else
+// that of the annotation for the whole Application; and the annotation's name.
+// Of several names of one setting, the first with a value counts.
+func (r *reader) imageValue(alias string, settings ...string) (value, name string) {
+	if alias != "" {
+		for _, setting := range settings {
+			if v := r.value(alias + "." + setting); v != "" {
+				return v, alias + "." + setting
+			}
+		}
+	}
+
+	setting := settings[0]
+	if slices.Contains(forApplication, setting) {
+		return r.value(setting), setting
+	}
+
+	return "", setting
+}
+
+// orNearest returns a remedy with the known name that was probably meant.
+func orNearest(remedy, name string, known []string) string {
+	if meant := suggest.Nearest(name, known); meant != "" {
+		return fmt.Sprintf("%s (did you mean %s?)", remedy, meant)
+	}
+
+	return remedy
 }

@@ -57,7 +57,7 @@ func (c *Cluster) List(ctx context.Context) ([]spec.Application, []spec.Problem,
 			})
 			continue
 		}
-		if app, ok := c.Selection.read(one, updaters, c.Defaults, origin{}); ok {
+		if app, ok := c.Selection.read(candidate{app: one}, updaters, c.Defaults); ok {
 			apps = append(apps, app)
 		}
 	}

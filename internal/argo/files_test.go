@@ -68,8 +68,8 @@ func TestFilesOfAllKinds(t *testing.T) {
 		said = append(said, strings.TrimPrefix(p.Where, dir+"/")+": "+p.Error())
 	}
 	all := strings.Join(said, "\n")
-	for _, want := range []string{"a.yaml:14: annotation argocd-image-updater.argoproj.io/force-update = \"true\": annotations are strings", "broken.yaml: the file cannot be read: line",
-		"typed.yaml:1: it is no Application", "twice.yaml:1: the Application was read before"} {
+	for _, want := range []string{"a.yaml:14: annotation argocd-image-updater.argoproj.io/force-update = \"true\": annotations must be strings", "broken.yaml: the file cannot be read: line",
+		"typed.yaml:1: the Application is not valid", "twice.yaml:1: the Application was already read from"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no problem %q in:\n%s", want, all)
 		}
@@ -129,7 +129,7 @@ func TestImageUpdatersInFiles(t *testing.T) {
 	if err != nil || len(apps) != 1 || apps[0].Images[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
-	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") || !strings.Contains(problems[0].Error(), "it is no ImageUpdater") {
+	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") || !strings.Contains(problems[0].Error(), "the ImageUpdater is not valid") {
 		t.Errorf("problems %+v", problems)
 	}
 }

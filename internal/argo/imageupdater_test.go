@@ -48,7 +48,7 @@ func TestImageUpdaters(t *testing.T) {
 			}
 			elsewhere := *updater
 			elsewhere.Namespace = "apps"
-			got, taken := Selection{}.read(application(v.Own), []*ImageUpdater{&elsewhere, updater}, defaults, origin{})
+			got, taken := Selection{}.read(candidate{app: application(v.Own)}, []*ImageUpdater{&elsewhere, updater}, defaults)
 			if taken != (v.Annotations != nil || v.Problem != "") {
 				t.Fatalf("taken %t: %+v", taken, got)
 			}
@@ -75,7 +75,7 @@ func TestImageUpdaters(t *testing.T) {
 		two[i].Name, two[i].Namespace = name, "argocd"
 		two[i].Spec.Refs = []applicationRef{{NamePattern: "*"}}
 	}
-	if got, _ := (Selection{}).read(application(nil), two, defaults, origin{}); len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), "ImageUpdater argocd/one: it is not alone in selecting the Application, so do argocd/two") {
+	if got, _ := (Selection{}).read(candidate{app: application(nil)}, two, defaults); len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), "ImageUpdater argocd/one: it selects the Application, and so do argocd/two") {
 		t.Errorf("problems %v", got.Problems)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
-// Selection tells which Applications are looked at. The zero value is all.
+// Selection is which Applications are read. The zero value is all of them.
 type Selection struct {
 	Namespaces []string
 	Labels     labels.Selector // nil: any
@@ -21,18 +21,21 @@ type Selection struct {
 // selector or glob that cannot be read.
 func NewSelection(namespaces []string, selector string, names []string) (Selection, error) {
 	s := Selection{Namespaces: namespaces, Names: names}
+
 	if selector != "" {
 		parsed, err := labels.Parse(selector)
 		if err != nil {
-			return s, fmt.Errorf("%q is no label selector: %w", selector, err)
+			return s, fmt.Errorf("%q is not a label selector: %w", selector, err)
 		}
 		s.Labels = parsed
 	}
+
 	for _, glob := range names {
 		if _, err := path.Match(glob, ""); err != nil {
-			return s, fmt.Errorf("%q is no glob: %w", glob, err)
+			return s, fmt.Errorf("%q is not a glob: %w", glob, err)
 		}
 	}
+
 	return s, nil
 }
 
@@ -53,21 +56,30 @@ func (s Selection) Match(app *Stored) bool {
 	if s.Labels != nil && !s.Labels.Matches(labels.Set(app.Labels)) {
 		return false
 	}
+
 	return len(s.Names) == 0 || slices.ContainsFunc(s.Names, func(glob string) bool {
 		ok, _ := path.Match(glob, app.Name)
 		return ok
 	})
 }
 
-// read reads an Application where it is selected, and where its annotations or
-// an ImageUpdater ask for anything at all.
-func (s Selection) read(app *Stored, updaters []*ImageUpdater, defaults Defaults, from origin) (spec.Application, bool) {
-	if !s.Match(app) {
+// candidate is an Application that may be selected.
+type candidate struct {
+	app  *Stored
+	from origin
+}
+
+// read reads an Application. It reports whether the Application is selected,
+// and whether its annotations or an ImageUpdater ask for anything.
+func (s Selection) read(c candidate, updaters []*ImageUpdater, defaults Defaults) (spec.Application, bool) {
+	if !s.Match(c.app) {
 		return spec.Application{}, false
 	}
-	found := under(updaters, app)
-	if len(found.problems) == 0 && !Annotated(found.app) {
+
+	g := govern(updaters, c.app)
+	if len(g.problems) == 0 && !Annotated(g.app) {
 		return spec.Application{}, false
 	}
-	return read(found, defaults, from), true
+
+	return read(g, defaults, c.from), true
 }

@@ -15,48 +15,37 @@ func (r *reader) readTarget() {
 	t := &r.out.Target
 	t.Source = -1
 	r.readMethod(t)
+
 	source := r.source(t)
 	if source == nil {
 		return
 	}
 	if t.Method == spec.MethodArgoCD {
 		if t.Type == "" {
-			r.problem("", "", "neither its status nor its fields tell whether its source is Kustomize or Helm", "wait for Argo CD to look at it, or set write-back-method: git")
+			r.applicationProblem("neither its status nor its fields say whether its source is Kustomize or Helm",
+				"wait until Argo CD has processed it, or set write-back-method: git")
 		}
 		return
 	}
-	t.Repository = source.RepoURL
-	t.BaseBranch = source.TargetRevision
-	if source.Chart != "" {
-		t.Repository, t.BaseBranch = "", "" // those of a chart's registry
-	}
-	if repository := r.value(gitRepository); repository != "" {
-		t.Repository = repository
-		for _, other := range r.app.Spec.Sources {
-			if other.RepoURL == repository {
-				t.BaseBranch = other.TargetRevision
-			}
-		}
-	}
-	switch {
-	case t.Repository == "" && source.Chart != "":
-		r.problem("", "", "its source is a chart from a Helm registry, which nothing can be written to", "name the git repository with its values in "+spec.Prefix+gitRepository+", and the file in "+spec.Prefix+writeBackTarget+": helmvalues:/FILE")
-	case t.Repository == "":
-		r.problem("", "", "the Application has no spec.source.repoURL", "set it, or name the repository in "+spec.Prefix+gitRepository)
-	}
+
+	r.readRepository(t, source)
 	r.readBranch(t)
 	r.readFile(t, source)
-	if t.Delivery = r.value(writeBackDelivery); t.Delivery != "" && !slices.Contains(spec.Deliveries(), t.Delivery) {
-		r.problem(writeBackDelivery, "", "it is no way of delivery", "use "+strings.Join(spec.Deliveries(), " or "))
+
+	t.Delivery = r.value(writeBackDelivery)
+	if t.Delivery != "" && !slices.Contains(spec.Deliveries(), t.Delivery) {
+		r.problem(writeBackDelivery, "invalid value", "use "+strings.Join(spec.Deliveries(), " or "))
 	}
 }
 
+// readMethod reads the method, and the credentials of the method git.
 func (r *reader) readMethod(t *spec.Target) {
 	method := r.value(writeBackMethod)
 	if method == "" {
 		method = r.defaults.WriteBackMethod
 	}
 	kind, credentials, _ := strings.Cut(method, ":")
+
 	t.Method = spec.MethodGit
 	switch {
 	case method == spec.MethodArgoCD:
@@ -67,77 +56,44 @@ func (r *reader) readMethod(t *spec.Target) {
 		t.Credentials = credentials
 		namespace, name, ok := strings.Cut(strings.TrimPrefix(credentials, "secret:"), "/")
 		if !ok || namespace == "" || name == "" {
-			r.problem(writeBackMethod, "", "it does not name a Secret", "write git:secret:NAMESPACE/NAME")
+			r.problem(writeBackMethod, "it does not name a Secret", "write git:secret:NAMESPACE/NAME")
 		}
 	case kind == spec.MethodRestart:
-		r.problem(writeBackMethod, "", "the method restart is not supported by this version", "use git")
+		r.problem(writeBackMethod, "the method restart is not supported by this version", "use git")
 	default:
-		r.problem(writeBackMethod, "", "it is no write-back method", "use argocd, git, git:repocreds or git:secret:NAMESPACE/NAME"+nearest(kind, spec.Methods()))
+		r.problem(writeBackMethod, "invalid value",
+			orNearest("use argocd, git, git:repocreds or git:secret:NAMESPACE/NAME", kind, spec.Methods()))
 	}
 }
 
-// source picks the source whose images are set: the only one, or of several
-// the first that is Kustomize or Helm, as Argo CD or else its fields say.
-func (r *reader) source(t *spec.Target) *StoredSource {
-	stored, status := &r.app.Spec, &r.app.Status
-	if len(stored.Sources) == 0 {
-		if stored.Source == nil {
-			r.problem("", "", "the Application has neither spec.source nor spec.sources", "set spec.source")
-			return nil
-		}
-		t.Type = r.sourceType(stored.Source, status.SourceType)
-		return stored.Source
+// readRepository reads the repository and its base branch: those of the source,
+// or those of git-repository.
+func (r *reader) readRepository(t *spec.Target, source *StoredSource) {
+	if source.Chart == "" { // otherwise they are those of a Helm registry
+		t.Repository, t.BaseBranch = source.RepoURL, source.TargetRevision
 	}
-	candidate := -1
-	for i := range stored.Sources {
-		source := &stored.Sources[i]
-		var told spec.SourceType
-		if i < len(status.SourceTypes) {
-			told = status.SourceTypes[i]
-		}
-		if kind := fieldsType(source, told); kind == spec.Kustomize || kind == spec.Helm {
-			t.Source, t.Type = i, r.sourceType(source, told)
-			return source
-		}
-		if told == "" && source.Path != "" && source.Chart == "" && candidate < 0 {
-			candidate = i
+
+	if repository := r.value(gitRepository); repository != "" {
+		t.Repository = repository
+		for _, other := range r.app.Spec.Sources {
+			if other.RepoURL == repository {
+				t.BaseBranch = other.TargetRevision
+			}
 		}
 	}
-	if candidate < 0 {
-		r.problem("", "", "none of spec.sources is a Kustomize or Helm source", "add one, or set spec.source")
-		return nil
+
+	switch {
+	case t.Repository == "" && source.Chart != "":
+		r.applicationProblem("its source is a chart from a Helm registry, which cannot be written to",
+			"set "+spec.Prefix+gitRepository+" to the git repository that has its values, and "+
+				spec.Prefix+writeBackTarget+" to helmvalues:/FILE")
+	case t.Repository == "":
+		r.applicationProblem("the Application has no spec.source.repoURL",
+			"set it, or set "+spec.Prefix+gitRepository+" to the repository")
 	}
-	t.Source, t.Type = candidate, r.sourceType(&stored.Sources[candidate], "")
-	return &stored.Sources[candidate]
 }
 
-// sourceType is told by the write-back target, else by Argo CD, else by the
-// fields of the source; empty where only the repository can tell.
-func (r *reader) sourceType(source *StoredSource, told spec.SourceType) spec.SourceType {
-	if r.out.Target.Method == spec.MethodGit {
-		if kind, _, ok := manifest.Named(r.value(writeBackTarget)); ok {
-			return spec.SourceType(kind.Source)
-		}
-	}
-	t := fieldsType(source, told)
-	switch t {
-	case spec.Kustomize, spec.Helm, "":
-	default:
-		r.problem("", "", fmt.Sprintf("its source is of type %s, in which no image can be set", t), "use a Kustomize or Helm source, or name the file in "+spec.Prefix+writeBackTarget+": kustomization:FOLDER or helmvalues:FILE")
-	}
-	return t
-}
-
-func fieldsType(source *StoredSource, told spec.SourceType) spec.SourceType {
-	if told != "" {
-		return told
-	}
-	if kind := source.explicitType(); kind != "" || source.Chart == "" {
-		return kind
-	}
-	return spec.Helm
-}
-
+// readBranch reads the base branch and the branch to write to.
 func (r *reader) readBranch(t *spec.Target) {
 	base, write, _ := strings.Cut(r.value(gitBranch), ":")
 	if base != "" {
@@ -146,68 +102,110 @@ func (r *reader) readBranch(t *spec.Target) {
 	if t.BaseBranch == "HEAD" {
 		t.BaseBranch = ""
 	}
+
 	if strings.Contains(write, "{{") {
 		parsed, err := spec.ParseBranchTemplate(write, r.app.Namespace, r.app.Name)
 		if err != nil {
-			r.problem(gitBranch, "", err.Error(), "write base:write, where write may use .AppName, .Images (.Name .Alias .OldTag .NewTag) and .SHA256")
+			r.problem(gitBranch, err.Error(),
+				"write base:write; write can use .AppName, .Images (.Name .Alias .OldTag .NewTag) and .SHA256")
 		}
 		t.BranchTemplate, write = parsed, ""
 	}
 	t.WriteBranch = write
+
 	for _, branch := range []string{base, write} {
 		if branch != "" && !spec.ValidBranch(branch) {
-			r.problem(gitBranch, "", fmt.Sprintf("git does not allow %q as the name of a branch", branch), "name the branches as base or base:write")
+			r.problem(gitBranch, fmt.Sprintf("git does not allow %q as the name of a branch", branch),
+				"write base or base:write")
 		}
 	}
 }
 
-// readFile reads which file is to be edited.
+// readFile reads which file is edited.
 func (r *reader) readFile(t *spec.Target, source *StoredSource) {
-	folder, err := within("", source.Path)
+	folder, err := resolve("", source.Path)
 	if err != nil {
-		r.problem("", "", "spec.source.path: "+err.Error(), "correct the path")
+		r.applicationProblem("spec.source.path: "+err.Error(), "correct the path")
 		return
 	}
-	target := r.value(writeBackTarget)
-	kind, file, named := manifest.Named(target)
+
 	t.Folder = folder
-	switch {
-	case target == "":
-		t.File = path.Join(folder, r.overrideName())
-		switch {
-		case source.Chart != "" && t.Repository != "":
-			r.problem("", "", "its source is a chart from a Helm registry, in which no file can be written", "name the values file in "+spec.Prefix+writeBackTarget+": helmvalues:/FILE")
-		case t.Type == spec.Helm || r.defaults.WriteBackTarget == string(manifest.FormOverrides):
-			t.Form = manifest.FormOverrides
-		default:
-			t.Form = manifest.FormKustomization
-		}
+	if r.value(writeBackTarget) == "" {
+		r.defaultFile(t, source)
 		return
-	case !named:
-		t.Form = manifest.FormOverrides
-		t.File, err = within("", target)
-	case kind.Names != nil:
-		t.Form = kind.Form
-		t.Folder, err = within(folder, file)
-	default:
-		t.Form = kind.Form
-		t.File, err = within(folder, file)
 	}
-	if err == nil && t.File == "." {
-		err = fmt.Errorf("%q names no file", target)
-	}
-	if err != nil {
-		r.problem(writeBackTarget, "", err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+
+
+	if err := r.namedFile(t, folder); err != nil {
+		r.problem(writeBackTarget, err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+
 			", where a relative path starts at spec.source.path and one with a leading / at the root of the repository; "+
 			"or the path of an override file from the root")
 		t.Folder, t.File = "", ""
 	}
 }
 
-// overrideName is that of the file which Argo CD itself reads beside a source.
+// defaultFile is for an Application that does not name a write-back-target.
+func (r *reader) defaultFile(t *spec.Target, source *StoredSource) {
+	t.File = path.Join(t.Folder, r.overrideName())
+
+	switch {
+	case source.Chart != "" && t.Repository != "":
+		r.applicationProblem("its source is a chart from a Helm registry, in which no file can be written",
+			"set "+spec.Prefix+writeBackTarget+" to the values file: helmvalues:/FILE")
+	case t.Type == spec.Helm || r.defaults.WriteBackTarget == string(manifest.FormOverrides):
+		t.Form = manifest.FormOverrides
+	default:
+		t.Form = manifest.FormKustomization
+	}
+}
+
+// namedFile reads the file that write-back-target names.
+func (r *reader) namedFile(t *spec.Target, folder string) (err error) {
+	target := r.value(writeBackTarget)
+	kind, file, named := manifest.Named(target)
+
+	switch {
+	case !named:
+		t.Form = manifest.FormOverrides
+		t.File, err = resolve("", target)
+	case kind.Names != nil:
+		t.Form = kind.Form
+		t.Folder, err = resolve(folder, file)
+	default:
+		t.Form = kind.Form
+		t.File, err = resolve(folder, file)
+	}
+	if err == nil && t.File == "." {
+		err = fmt.Errorf("%q does not name a file", target)
+	}
+
+	return err
+}
+
+// overrideName returns the name of the file that Argo CD itself reads next to a
+// source.
 func (r *reader) overrideName() string {
 	if r.app.Namespace == "" || r.app.Namespace == r.defaults.Namespace {
 		return ".argocd-source-" + r.app.Name + ".yaml"
 	}
+
 	return ".argocd-source-" + r.app.Namespace + "_" + r.app.Name + ".yaml"
+}
+
+// resolve returns a path relative to the root of the repository. p is relative
+// to a folder, or to the root if it begins with a slash. The error is for a path
+// that leads out of the repository.
+func resolve(folder, p string) (string, error) {
+	joined := path.Join(folder, p)
+	if strings.HasPrefix(p, "/") {
+		joined = path.Clean(strings.TrimLeft(p, "/"))
+	}
+
+	if joined == ".." || strings.HasPrefix(joined, "../") || strings.HasPrefix(joined, "/") {
+		return "", fmt.Errorf("the path %q leads out of the repository", p)
+	}
+	if joined == "" {
+		return ".", nil
+	}
+
+	return joined, nil
 }

@@ -141,7 +141,7 @@ func TestValidate(t *testing.T) {
 	dir := t.TempDir()
 	apps := harness.Write(t, filepath.Join(dir, "apps.yaml"), "# mine\n"+harness.Manifest("a", "https://github.com/o/r", "x", "image-list: app=nginx\napp.update-stratgy: semver\napp.allow-tags: regexp:(["))
 	got := harness.Run(t, "validate", dir).MustEnd(t, 1)
-	for _, want := range []string{apps + ":9: argocd/a: annotation argocd-image-updater.argoproj.io/app.update-stratgy", "(did you mean update-strategy?)", apps + ":10: argocd/a: ", "not a valid Go regular expression"} {
+	for _, want := range []string{apps + ":9: argocd/a: annotation argocd-image-updater.argoproj.io/app.update-stratgy", "unknown annotation; did you mean app.update-strategy?", apps + ":10: argocd/a: ", "not a valid Go regular expression"} {
 		if !strings.Contains(got.Stdout, want) {
 			t.Errorf("no %q in:\n%s", want, got.Stdout)
 		}

@@ -1,0 +1,84 @@
+package argo
+
+import (
+	"fmt"
+
+	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/spec"
+)
+
+// source returns the source whose images are set, and records its type and
+// index: the only source, or the first of several that is Kustomize or Helm. It
+// is nil if there is none, which is a problem.
+func (r *reader) source(t *spec.Target) *StoredSource {
+	stored, status := &r.app.Spec, &r.app.Status
+	if len(stored.Sources) == 0 {
+		if stored.Source == nil {
+			r.applicationProblem("the Application has neither spec.source nor spec.sources", "set spec.source")
+			return nil
+		}
+
+		t.Type = r.sourceType(stored.Source, status.SourceType)
+		return stored.Source
+	}
+
+	untyped := -1
+	for i := range stored.Sources {
+		source := &stored.Sources[i]
+		var reported spec.SourceType
+		if i < len(status.SourceTypes) {
+			reported = status.SourceTypes[i]
+		}
+
+		if kind := fieldsType(source, reported); kind == spec.Kustomize || kind == spec.Helm {
+			t.Source, t.Type = i, r.sourceType(source, reported)
+			return source
+		}
+		if reported == "" && source.Path != "" && source.Chart == "" && untyped < 0 {
+			untyped = i
+		}
+	}
+
+	// Without a type, the first source with a path can be one of them.
+	if untyped < 0 {
+		r.applicationProblem("none of spec.sources is a Kustomize or Helm source", "add one, or set spec.source")
+		return nil
+	}
+	t.Source, t.Type = untyped, r.sourceType(&stored.Sources[untyped], "")
+
+	return &stored.Sources[untyped]
+}
+
+// sourceType returns the type of the write-back-target, else that which Argo CD
+// reports, else that of the fields of the source. It is empty if only the
+// content of the repository can decide it.
+func (r *reader) sourceType(source *StoredSource, reported spec.SourceType) spec.SourceType {
+	if r.out.Target.Method == spec.MethodGit {
+		if kind, _, ok := manifest.Named(r.value(writeBackTarget)); ok {
+			return spec.SourceType(kind.Source)
+		}
+	}
+
+	t := fieldsType(source, reported)
+	switch t {
+	case spec.Kustomize, spec.Helm, "":
+	default:
+		r.applicationProblem(fmt.Sprintf("its source is of type %s, in which no image can be set", t),
+			"use a Kustomize or Helm source, or set "+spec.Prefix+writeBackTarget+
+				" to kustomization:FOLDER or helmvalues:FILE")
+	}
+
+	return t
+}
+
+// fieldsType returns the type that Argo CD reports, else that of the fields.
+func fieldsType(source *StoredSource, reported spec.SourceType) spec.SourceType {
+	if reported != "" {
+		return reported
+	}
+	if kind := source.explicitType(); kind != "" || source.Chart == "" {
+		return kind
+	}
+
+	return spec.Helm
+}
