@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -40,17 +41,17 @@ func secretsOf(connect func() (*kube.Cluster, error)) registry.SecretReader {
 
 // gitCredentials finds the credentials of repositories in the Secrets of
 // namespace, where Argo CD runs; cluster is nil if Applications come from files.
-func gitCredentials(cluster *kube.Cluster, namespace string, secrets registry.SecretReader) *argo.GitCredentials {
-	credentials := &argo.GitCredentials{Secret: secrets}
+func gitCredentials(cluster *kube.Cluster, namespace string, secrets registry.SecretReader) *gitwrite.ArgoSecrets {
+	credentials := &gitwrite.ArgoSecrets{Secret: secrets}
 	if cluster == nil {
 		return credentials
 	}
 
-	credentials.Repositories = func(ctx context.Context) ([]argo.RepositorySecret, error) {
+	credentials.Repositories = func(ctx context.Context) ([]gitwrite.RepositorySecret, error) {
 		found, err := cluster.RepositorySecrets(ctx, namespace)
-		all := make([]argo.RepositorySecret, len(found))
+		all := make([]gitwrite.RepositorySecret, len(found))
 		for i, secret := range found {
-			all[i] = argo.RepositorySecret(secret)
+			all[i] = gitwrite.RepositorySecret(secret)
 		}
 
 		return all, err

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -45,12 +44,9 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) (*gitwrite.Service, er
 		CommitViaAPI: c.Git.CommitVia == "github-api",
 		Message:      message,
 		Forge:        forges.repository,
-		Credentials: func(ctx context.Context, access gitwrite.Access) (gitwrite.Credentials, error) {
-			found, err := credentials.Find(ctx, access.URL, access.From, access.Project)
-			return gitwrite.Credentials(found), err
-		},
-		Scoped: credentials.Scoped,
-		Now:    time.Now,
+		Credentials:  credentials.Find,
+		Scoped:       credentials.Scoped,
+		Now:          time.Now,
 	}), nil
 }
 

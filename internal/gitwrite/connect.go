@@ -33,6 +33,14 @@ type Access struct {
 	Project string
 }
 
+// secret returns the Secret that the Application names; ok is false where it names
+// none.
+func (a Access) secret() (namespace, name string, ok bool) {
+	reference, ok := strings.CutPrefix(a.From, "secret:")
+	namespace, name, _ = strings.Cut(reference, "/")
+	return namespace, name, ok
+}
+
 // way is how requests reach a repository.
 type way struct {
 	transport transport.Transport

@@ -32,6 +32,12 @@ type Credentials struct {
 	Proxy, NoProxy                    string
 }
 
+// present reports whether there is anything to sign in with.
+func (c Credentials) present() bool {
+	return c.Username != "" || c.Password != "" || c.BearerToken != "" || len(c.SSHPrivateKey) > 0 ||
+		c.GitHubAppID != 0 || len(c.GCPServiceAccountKey) > 0 || len(c.TLSClientCert) > 0
+}
+
 // httpAuth prefers found credentials to those in the URL; nil is anonymous.
 func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	if c.Username != "" || c.Password != "" {

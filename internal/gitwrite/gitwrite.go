@@ -105,7 +105,7 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 	if address.Protocol() == "ssh" && id.user == "" {
 		id.user = gitssh.DefaultUsername
 	}
-	named := strings.HasPrefix(access.From, "secret:")
+	_, _, named := access.secret()
 	if named || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
 		id.project = ""
 	}

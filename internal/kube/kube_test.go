@@ -113,37 +113,12 @@ stringData: {url: "https://example.com", username: host, password: s3cret}
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: creds-team, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repo-creds}}
-stringData: {url: "https://example.com/team/", username: team, password: s3cret}
----
-apiVersion: v1
-kind: Secret
 metadata: {name: creds-project, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
 stringData: {url: "https://example.com/team/scoped.git", project: blue, username: blue, password: s3cret}
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: repo-bare, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
-stringData: {url: "https://example.com/team/bare", proxy: "http://proxy.example.com", insecure: "true"}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: app, namespace: argocd}
-stringData: {githubAppID: "5", githubAppInstallationID: "six", githubAppPrivateKey: s3cret}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: half, namespace: argocd}
-stringData: {username: ada}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: broken-repo, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
-stringData: {url: "https://example.com/broken", username: ada, password: s3cret, insecure: perhaps}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: empty, namespace: argocd}
+metadata: {name: empty-repo, namespace: argocd, labels: {argocd.argoproj.io/secret-type: repository}}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -203,47 +178,34 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 	<-stopped
 }
 
+// findSecrets lists the Secrets of repositories, and reads others by their names.
+// Which of them are used for a repository is tested in package gitwrite.
 func findSecrets(ctx context.Context, t *testing.T, cluster *kube.Cluster) {
-	credentials := &argo.GitCredentials{Secret: cluster.Secret,
-		Repositories: func(ctx context.Context) (all []argo.RepositorySecret, err error) {
-			found, err := cluster.RepositorySecrets(ctx, "argocd")
-			for _, secret := range found {
-				all = append(all, argo.RepositorySecret(secret))
-			}
-			return all, err
-		},
-		Trust: func(ctx context.Context) (string, map[string]string) { return cluster.Trust(ctx, "argocd") }}
-	for _, c := range []struct{ url, from, user, key, problem string }{
-		{"https://example.com/x", "secret:argocd/git", "ada", "", ""},
-		{"ssh://git@example.com/O/exact", "", "", "key", ""},
-		{"https://example.com/team/r.git", "repocreds", "team", "", ""},
-		{"https://EXAMPLE.com/other/r.git", "", "host", "", ""},
-		{"https://elsewhere.com/r.git", "", "", "", ""},
-		{"https://example.com/x", "secret:argocd/none", "", "", "does not exist"},
-		{"https://example.com/x", "secret:argocd/empty", "", "", "neither username"},
-		{"https://example.com/x", "secret:argocd/app", "", "", "the Secret argocd/app: its field githubAppInstallationID is not a number"},
-		{"https://example.com/x", "secret:argocd/half", "", "", "it has the field username, but no password"},
-		{"https://example.com/broken", "", "", "", "the Secret argocd/broken-repo: its field insecure is neither true nor false"},
-		{"https://example.com/team/bare.git", "", "team", "", ""},
-		{"https://example.com/TEAM/scoped", "blue", "blue", "", ""},
-		{"https://example.com/team/scoped", "green", "team", "", ""},
-	} {
-		got, err := credentials.Find(ctx, c.url, c.from, c.from) // a row without a Secret names a project
-		if c.problem != "" {
-			if err == nil || !strings.Contains(err.Error(), c.problem) {
-				t.Errorf("%s %s: %v, want %q", c.url, c.from, err, c.problem)
-			}
-			continue
-		}
-		if err != nil || got.Username != c.user || string(got.SSHPrivateKey) != c.key || got.KnownHosts == "" {
-			t.Errorf("%s %s: %q %q %v", c.url, c.from, got.Username, got.SSHPrivateKey, err)
-		}
-		if bare := strings.Contains(c.url, "bare"); got.Insecure != bare || (got.Proxy != "") != bare {
-			t.Errorf("%s: insecure %t, proxy %q", c.url, got.Insecure, got.Proxy)
-		}
+	found, err := cluster.RepositorySecrets(ctx, "argocd")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !credentials.Scoped(ctx, "https://example.com/team/scoped") || credentials.Scoped(ctx, "https://example.com/team/r") {
-		t.Error("the credentials of one project are not told from those of all")
+	listed := map[string]string{}
+	for _, secret := range found {
+		listed[secret.Name] = fmt.Sprintf("%s %t", secret.Data["url"], secret.Template)
+	}
+	want := map[string]string{
+		"argocd/repo-exact":    "git@example.com:O/exact.git false",
+		"argocd/creds-host":    "https://example.com true",
+		"argocd/creds-project": "https://example.com/team/scoped.git false",
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("Secrets of repositories (-want +got):\n%s", diff)
+	}
+
+	if data, err := cluster.Secret(ctx, "argocd", "git"); err != nil || string(data["username"]) != "ada" {
+		t.Errorf("user %q, %v", data["username"], err)
+	}
+	if _, err := cluster.Secret(ctx, "argocd", "none"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("a Secret that is not there: %v", err)
+	}
+	if hosts, _ := cluster.Trust(ctx, "argocd"); !strings.Contains(hosts, "ssh-ed25519") {
+		t.Errorf("known hosts %q", hosts)
 	}
 }
 

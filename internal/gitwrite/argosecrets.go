@@ -1,0 +1,276 @@
+package gitwrite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
+)
+
+// ArgoSecrets finds the credentials of repositories in the Secrets by which Argo
+// CD reads them. The fields of the Secrets and the way in which they are matched
+// are Argo CD's.
+// https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#repositories
+//
+// It is safe for concurrent use. Errors name the Secret and never quote it.
+type ArgoSecrets struct {
+	// Secret returns the data of a Secret. Its error names the Secret.
+	Secret func(ctx context.Context, namespace, name string) (map[string][]byte, error)
+	// Repositories returns the Secrets of repositories, and the templates; nil if
+	// there is no cluster.
+	Repositories func(ctx context.Context) ([]RepositorySecret, error)
+	// Trust returns Argo CD's known SSH hosts, and by host the certificates that it
+	// trusts; nil if there is no cluster.
+	Trust func(ctx context.Context) (knownHosts string, certificates map[string]string)
+
+	mu           sync.Mutex
+	secrets      []RepositorySecret
+	listed       time.Time
+	knownHosts   string
+	certificates map[string]string
+	trusted      time.Time
+}
+
+// RepositorySecret is a Secret by which Argo CD reads repositories.
+type RepositorySecret struct {
+	Name     string // namespace/name
+	Template bool   // for all repositories whose URL begins with its url
+	Data     map[string][]byte
+}
+
+// listLife is how long the list of Argo CD's Secrets is used before it is
+// requested again: a cycle can need it for thousands of repositories.
+const listLife = 30 * time.Second
+
+func (a *ArgoSecrets) list(ctx context.Context) ([]RepositorySecret, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if a.Repositories == nil || !a.listed.IsZero() && time.Since(a.listed) < listLife {
+		return a.secrets, nil
+	}
+
+	secrets, err := a.Repositories(ctx)
+	if err == nil {
+		a.secrets, a.listed = secrets, time.Now()
+	}
+
+	return secrets, err
+}
+
+func (a *ArgoSecrets) trust(ctx context.Context) (knownHosts string, certificates map[string]string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if a.Trust != nil && time.Since(a.trusted) >= listLife {
+		a.knownHosts, a.certificates = a.Trust(ctx)
+		a.trusted = time.Now()
+	}
+
+	return a.knownHosts, a.certificates
+}
+
+// Scoped reports whether Argo CD has credentials for a repository that only one
+// of its projects may use.
+func (a *ArgoSecrets) Scoped(ctx context.Context, url string) bool {
+	secrets, err := a.list(ctx)
+	if err != nil {
+		return false // Find returns the error
+	}
+
+	address := giturl.Parse(url)
+	for _, secret := range secrets {
+		if secret.project() != "" && secret.covers(address) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// Find returns the credentials that an Application's write-back-method names:
+// those of secret:NAMESPACE/NAME, else of the Secret by which Argo CD itself reads
+// the repository for the project, else none.
+func (a *ArgoSecrets) Find(ctx context.Context, access Access) (Credentials, error) {
+	found, err := a.find(ctx, access)
+	if err != nil {
+		return Credentials{}, err
+	}
+
+	knownHosts, certificates := a.trust(ctx)
+	found.KnownHosts = knownHosts
+	found.CA = []byte(certificates[giturl.Parse(access.URL).Host()])
+
+	return found, nil
+}
+
+func (a *ArgoSecrets) find(ctx context.Context, access Access) (Credentials, error) {
+	if namespace, name, ok := access.secret(); ok {
+		return a.named(ctx, namespace, name)
+	}
+
+	secrets, err := a.list(ctx)
+	if err != nil {
+		return Credentials{}, err
+	}
+
+	return matchSecrets(secrets, giturl.Parse(access.URL), access.Project)
+}
+
+// named returns the credentials of a Secret that an Application names.
+func (a *ArgoSecrets) named(ctx context.Context, namespace, name string) (Credentials, error) {
+	data, err := a.Secret(ctx, namespace, name)
+	if err != nil {
+		return Credentials{}, err
+	}
+
+	found, err := readSecret(data)
+	if err == nil && !found.present() {
+		err = errors.New("it has neither username and password, nor sshPrivateKey, nor githubAppID")
+	}
+	if err != nil {
+		return Credentials{}, fmt.Errorf("the Secret %s/%s: %w", namespace, name, err)
+	}
+
+	return found, nil
+}
+
+// matchSecrets finds the Secret of a repository: that of the project before that
+// of all projects. If it has no credentials of its own, they come from the
+// template with the longest prefix of the address.
+func matchSecrets(secrets []RepositorySecret, address giturl.Address, project string) (Credentials, error) {
+	var own, template RepositorySecret
+	for _, secret := range secrets {
+		of := secret.project()
+		if of != "" && of != project || !secret.covers(address) {
+			continue
+		}
+
+		switch {
+		case !secret.Template:
+			if own.Data == nil || of != "" {
+				own = secret
+			}
+		case template.Data == nil || len(secret.address().ProtocolKey()) > len(template.address().ProtocolKey()):
+			template = secret
+		}
+	}
+
+	found, err := own.read()
+	if err != nil || found.present() || template.Data == nil {
+		return found, err
+	}
+
+	inherited, err := template.read()
+	if err != nil {
+		return found, err
+	}
+	inherited.Insecure = inherited.Insecure || found.Insecure
+	if found.Proxy != "" {
+		inherited.Proxy, inherited.NoProxy = found.Proxy, found.NoProxy
+	}
+
+	return inherited, nil
+}
+
+// covers reports whether a Secret is for a repository, or a template for its
+// address.
+func (s RepositorySecret) covers(address giturl.Address) bool {
+	if s.Template {
+		return s.address().Covers(address)
+	}
+
+	return s.address().ProtocolKey() == address.ProtocolKey()
+}
+
+func (s RepositorySecret) address() giturl.Address { return giturl.Parse(string(s.Data["url"])) }
+
+func (s RepositorySecret) project() string { return string(s.Data["project"]) }
+
+func (s RepositorySecret) read() (Credentials, error) {
+	found, err := readSecret(s.Data)
+	if err != nil {
+		return found, fmt.Errorf("the Secret %s: %w", s.Name, err)
+	}
+
+	return found, nil
+}
+
+// readSecret reads the fields of a Secret. The error names the fields that are
+// wrong or missing.
+func readSecret(data map[string][]byte) (Credentials, error) {
+	f := secretFields{data: data}
+	c := Credentials{
+		Username:             f.text("username"),
+		Password:             f.text("password"),
+		BearerToken:          f.text("bearerToken"),
+		SSHPrivateKey:        data["sshPrivateKey"],
+		GitHubAppID:          f.number("githubAppID"),
+		GitHubInstallationID: f.number("githubAppInstallationID"),
+		GitHubAppKey:         data["githubAppPrivateKey"],
+		GitHubURL:            f.text("githubAppEnterpriseBaseUrl"),
+		GCPServiceAccountKey: data["gcpServiceAccountKey"],
+		TLSClientCert:        data["tlsClientCertData"],
+		TLSClientKey:         data["tlsClientCertKey"],
+		Proxy:                f.text("proxy"),
+		NoProxy:              f.text("noProxy"),
+	}
+	insecure, ignoreHostKey := f.boolean("insecure"), f.boolean("insecureIgnoreHostKey")
+	c.Insecure = insecure || ignoreHostKey
+
+	f.needs("username", "password")
+	f.needs("githubAppID", "githubAppPrivateKey")
+	f.needs("githubAppPrivateKey", "githubAppID")
+	f.needs("tlsClientCertData", "tlsClientCertKey")
+	f.needs("tlsClientCertKey", "tlsClientCertData")
+
+	return c, errors.Join(f.problems...)
+}
+
+// secretFields reads the fields of a Secret, and collects what is wrong with them.
+type secretFields struct {
+	data     map[string][]byte
+	problems []error
+}
+
+func (f *secretFields) text(key string) string { return strings.TrimSpace(string(f.data[key])) }
+
+func (f *secretFields) number(key string) int64 {
+	value := f.text(key)
+	if value == "" {
+		return 0
+	}
+
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n <= 0 {
+		f.problems = append(f.problems, fmt.Errorf("its field %s is not a number", key))
+	}
+
+	return n
+}
+
+func (f *secretFields) boolean(key string) bool {
+	value := f.text(key)
+	if value == "" {
+		return false
+	}
+
+	yes, err := strconv.ParseBool(value)
+	if err != nil {
+		f.problems = append(f.problems, fmt.Errorf("its field %s is neither true nor false", key))
+	}
+
+	return yes
+}
+
+// needs notes where one field is there without another.
+func (f *secretFields) needs(key, other string) {
+	if f.text(key) != "" && f.text(other) == "" {
+		f.problems = append(f.problems, fmt.Errorf("it has the field %s, but no %s", key, other))
+	}
+}

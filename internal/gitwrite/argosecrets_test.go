@@ -1,0 +1,102 @@
+package gitwrite
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// storedSecret is a Secret of testdata/gitwrite/argosecrets.yaml, whose README says
+// what the fields mean.
+type storedSecret struct {
+	Name, Kind string
+	Data       map[string]string
+}
+
+func (s storedSecret) bytes() map[string][]byte {
+	data := map[string][]byte{}
+	for key, value := range s.Data {
+		data[key] = []byte(value)
+	}
+	return data
+}
+
+// secretsOf serves Secrets as a cluster does.
+func secretsOf(stored []storedSecret) *ArgoSecrets {
+	return &ArgoSecrets{
+		Secret: func(_ context.Context, namespace, name string) (map[string][]byte, error) {
+			for _, s := range stored {
+				if s.Name == name {
+					return s.bytes(), nil
+				}
+			}
+			return nil, fmt.Errorf("the Secret %s/%s does not exist", namespace, name)
+		},
+		Repositories: func(context.Context) (all []RepositorySecret, err error) {
+			for _, s := range stored {
+				if s.Kind != "" {
+					all = append(all, RepositorySecret{Name: "argocd/" + s.Name, Template: s.Kind == "template", Data: s.bytes()})
+				}
+			}
+			return all, nil
+		},
+		Trust: func(context.Context) (string, map[string]string) {
+			return "known hosts", map[string]string{"example.com": "certificate"}
+		},
+	}
+}
+
+func TestArgoSecrets(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/gitwrite/argosecrets.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Secrets []storedSecret
+		Vectors []struct {
+			URL, From, Project, User, Key, Proxy, Error string
+			Insecure, Scoped                            bool
+		}
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+
+	secrets := secretsOf(file.Secrets)
+	for _, v := range file.Vectors {
+		what := strings.Join([]string{v.URL, v.From, v.Project}, " ")
+		if scoped := secrets.Scoped(t.Context(), v.URL); scoped != v.Scoped {
+			t.Errorf("%s: scoped is %t", what, scoped)
+		}
+
+		got, err := secrets.Find(t.Context(), Access{URL: v.URL, From: v.From, Project: v.Project})
+		if v.Error != "" {
+			if err == nil || !strings.Contains(err.Error(), v.Error) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s: %v, want %q", what, err, v.Error)
+			}
+			continue
+		}
+		if err != nil || got.Username != v.User || string(got.SSHPrivateKey) != v.Key ||
+			got.Insecure != v.Insecure || got.Proxy != v.Proxy {
+			t.Errorf("%s: %q %q %t %q (%v)", what, got.Username, got.SSHPrivateKey, got.Insecure, got.Proxy, err)
+		}
+		if trusted := strings.HasPrefix(v.URL, "https://example.com/"); got.KnownHosts != "known hosts" ||
+			trusted && string(got.CA) != "certificate" {
+			t.Errorf("%s: known hosts %q, certificates %q", what, got.KnownHosts, got.CA)
+		}
+	}
+}
+
+// TestNoCluster finds nothing where there is no cluster to read Secrets from.
+func TestNoCluster(t *testing.T) {
+	got, err := (&ArgoSecrets{}).Find(t.Context(), Access{URL: "https://example.com/o/r"})
+	if err != nil || got.present() {
+		t.Errorf("%t, %v", got.present(), err)
+	}
+}
