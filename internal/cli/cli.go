@@ -23,8 +23,8 @@ const (
 	exitInterrupted = 130 // a one-shot command was interrupted
 )
 
-// exitError ends the program with a status. Its error may be nil where
-// everything has been said already.
+// exitError ends the program with a status. Its error is nil if everything has been
+// printed already.
 type exitError struct {
 	status int
 	err    error
@@ -75,6 +75,7 @@ func Execute(ctx context.Context, build Build, args []string, stdout, stderr io.
 		status = exit.status
 		err = exit.err
 	}
+
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "error: %v\n", err)
 	}
@@ -88,18 +89,22 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 func newRoot(build Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "updater",
-		Short: "Write new image tags into the git repository that Argo CD deploys from",
+		Short: "Write new image tags to the git repository that Argo CD deploys from",
 		Long: `Image Writeback reads annotations on Argo CD Applications, finds newer images in
-the registry, and writes their tags into git: straight to the branch, or by
+the registry, and writes their tags to git: as a commit to the branch, or as a
 pull request.
 
-Start with "updater plan": it shows what would change, and why, and writes nothing.`,
+Start with "updater plan": it shows what would change, and why. It writes nothing.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Args:          cobra.NoArgs,
 	}
+
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(build), newPlan(build), newExplain(build), newTest(build), newValidate(), newVersion(build))
+	root.AddCommand(
+		newRun(build), newPlan(build), newExplain(build), newTest(build), newValidate(), newVersion(build),
+	)
+
 	return root
 }

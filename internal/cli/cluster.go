@@ -56,6 +56,7 @@ func gitCredentials(cluster *kube.Cluster, namespace string, secrets registry.Se
 
 		return all, err
 	}
+
 	credentials.Trust = func(ctx context.Context) (string, map[string]string) {
 		return cluster.Trust(ctx, namespace)
 	}

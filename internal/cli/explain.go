@@ -21,8 +21,8 @@ func newExplain(build Build) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [NAMESPACE/]APPLICATION",
 		Short: "Explain which tag an Application gets, and why",
-		Long: `For each image of one Application: the tags that the registry has, which rule
-dropped which, the winner, what git holds, and what happens next.`,
+		Long: `For each image of one Application, explain shows the tags in the registry, which
+rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			program, err := o.wire(cmd)
@@ -36,7 +36,8 @@ dropped which, the winner, what git holds, and what happens next.`,
 				return verdict(cmd.Context(), err, true)
 			}
 			if len(plan.Applications) == 0 {
-				return &exitError{exitFailed, fmt.Errorf("there is no Application %s with the annotation %simage-list that config.yaml selects", args[0], spec.Prefix)}
+				return &exitError{exitFailed, fmt.Errorf("Application %q not found; if it exists, "+
+					"it has no annotation %simage-list, or config.yaml excludes it", args[0], spec.Prefix)}
 			}
 			for _, app := range plan.Applications {
 				explain(cmd.OutOrStdout(), app)
@@ -44,11 +45,13 @@ dropped which, the winner, what git holds, and what happens next.`,
 			return verdict(cmd.Context(), nil, plan.Failed())
 		},
 	}
+
 	o.addCycle(cmd)
+
 	return cmd
 }
 
-// oneApplication is a source of just the Applications of one name.
+// oneApplication is a source of only the Applications that have a name.
 type oneApplication struct {
 	reconcile.Source
 	name string
@@ -68,6 +71,7 @@ func explain(w io.Writer, app reconcile.Application) {
 	for _, problem := range app.Unsaid() {
 		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
 	}
+
 	for _, img := range app.Images {
 		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", img.Label(), img.Image)
 		facts := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -80,7 +84,8 @@ func explain(w io.Writer, app reconcile.Application) {
 		case img.Method == spec.MethodArgoCD && img.File != "":
 			_, _ = fmt.Fprintf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
 		case img.File != "":
-			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n", orDash(img.Current), img.File, img.Branch, img.Repository)
+			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n",
+				orDash(img.Current), img.File, img.Branch, img.Repository)
 		}
 		_, _ = fmt.Fprintf(facts, "  winner\t%s\n", orDash(img.Candidate))
 		_, _ = fmt.Fprintf(facts, "  because\t%s\n", img.Reason)
@@ -103,30 +108,35 @@ func next(img reconcile.Image) string {
 	case reconcile.ActionUpToDate:
 		return "nothing: the winner is in place"
 	case reconcile.ActionSkip:
-		return "nothing, until that changes"
+		return "nothing, until the reason above changes"
 	}
-	return "nothing, until the error is put right"
+
+	return "nothing, until this is fixed"
 }
 
-// tags lists what the registry has, the winner first, then by rule.
+// tags lists the tags of the registry: the winner first, then the dropped ones by rule.
 func tags(w io.Writer, img reconcile.Image) {
 	choice := img.Choice()
 	total := len(choice.Dropped)
 	if choice.Found {
 		total++
 	}
+
 	if total == 0 {
 		return
 	}
-	_, _ = fmt.Fprintf(w, "\n  %d tags seen, %d dropped\n", total, len(choice.Dropped))
+
+	_, _ = fmt.Fprintf(w, "\n  %d tags, %d dropped\n", total, len(choice.Dropped))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "  TAG\tBUILT\tRULE\tWHY")
 	if choice.Found {
 		_, _ = fmt.Fprintf(table, "  %s\t%s\twinner\t%s\n", choice.Tag.Name, built(choice.Tag), choice.Reason)
 	}
+
 	for _, d := range choice.Dropped {
 		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", d.Tag.Name, built(d.Tag), d.Rule, d.Why)
 	}
+
 	_ = table.Flush()
 }
 

@@ -30,6 +30,7 @@ func openGitHub(c config.Config, userAgent string) (forge.Client, error) {
 	if g.App.ID == 0 && g.TokenFile == "" {
 		return nil, nil //nolint:nilnil // config.yaml does not have it
 	}
+
 	return github.New(github.Options{
 		APIURL: g.APIURL, AppID: g.App.ID, InstallationID: g.App.InstallationID,
 		PrivateKeyFile: g.App.PrivateKeyFile, TokenFile: g.TokenFile, UserAgent: userAgent,
@@ -57,6 +58,7 @@ func newForges(c config.Config, userAgent string) (forges, error) {
 			all = append(all, client)
 		}
 	}
+
 	return all, nil
 }
 
@@ -86,22 +88,30 @@ func (f forges) compare(ctx context.Context, source, from, to string) forge.Comp
 			return forge.Comparison{URL: page}
 		}
 	}
+
 	return forge.Comparison{}
 }
 
+// pullRequests reads the settings of pull requests, and parses their templates.
 func pullRequests(c config.PullRequest) (reconcile.PullRequests, error) {
-	p := reconcile.PullRequests{Labels: c.Labels, Reviewers: c.Reviewers, Assignees: c.Assignees, Draft: c.Draft, AutoMerge: c.AutoMerge}
+	p := reconcile.PullRequests{
+		Labels: c.Labels, Reviewers: c.Reviewers, Assignees: c.Assignees, Draft: c.Draft, AutoMerge: c.AutoMerge,
+	}
+
 	var err error
 	if p.Title, err = reconcile.ParseTemplate("github.pullRequest.title", c.Title); err != nil {
 		return p, err
 	}
+
 	if p.Body, err = reconcile.ParseTemplate("github.pullRequest.body", c.Body); err != nil {
 		return p, err
 	}
+
 	if c.Branch != "" {
 		if p.Branch, err = reconcile.ParseBranchTemplate(c.Branch); err != nil {
 			return p, fmt.Errorf("github.pullRequest.branch: %w", err)
 		}
 	}
+
 	return p, nil
 }

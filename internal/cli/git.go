@@ -19,20 +19,24 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) (*gitwrite.Service, er
 		return nil, errors.New("git.commitVia: github-api: GitHub makes and signs the commits itself; " +
 			"leave out --git-commit-user, --git-commit-email and --git-commit-signing-key, or use commitVia: push")
 	}
+
 	message, err := gitwrite.ParseMessage(c.Git.Message)
 	if err != nil {
 		return nil, fmt.Errorf("git.message: %w", err)
 	}
+
 	var signer *gitwrite.Signer
 	if c.Git.Signing.Method != "" {
 		if signer, err = gitwrite.NewSigner(c.Git.Signing.Method, c.Git.Signing.KeyFile); err != nil {
 			return nil, fmt.Errorf("git.signing: %w", err)
 		}
 	}
+
 	argoCD := ""
 	if cluster != nil {
 		argoCD = s.namespace(cluster.Namespace())
 	}
+
 	credentials := gitCredentials(cluster, argoCD, secretsOf(s.connect))
 
 	return gitwrite.New(gitwrite.Options{
@@ -60,5 +64,6 @@ func settings(c config.Config) (reconcile.Settings, error) {
 			Project: r.When.Project, Repository: r.When.Repository, Labels: r.When.Labels, Use: r.Use,
 		})
 	}
+
 	return s, err
 }

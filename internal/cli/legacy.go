@@ -14,19 +14,19 @@ import (
 	"github.com/liverty-music/image-writeback/internal/config"
 )
 
-// legacyFlag is a flag of Argo CD Image Updater 0.18 that we spell otherwise
-// or do not need. It is accepted, so that a Deployment's arguments can stay.
+// legacyFlag is a flag of Argo CD Image Updater 0.18 that has another name here or
+// is not needed. It is accepted so that the arguments of a Deployment still work.
 type legacyFlag struct {
 	name, env string
-	truth     bool   // it needs no value
-	standard  string // the file that is taken where it exists and none is given
-	// apply does what the flag means; nil: it means nothing here.
+	boolean   bool   // it needs no value
+	standard  string // the file that is read, if it exists, when the flag is not set
+	// apply does what the flag means; nil: it has no effect.
 	apply func(l *legacy, value string) error
-	// note is said once where the flag is given.
+	// note is logged if the flag is set.
 	note string
 }
 
-// legacy collects what the flags of Argo CD Image Updater ask for.
+// legacy applies the flags of Argo CD Image Updater to the configuration.
 type legacy struct {
 	flags   []legacyFlag
 	config  *config.Config
@@ -34,61 +34,65 @@ type legacy struct {
 	notes   []string
 }
 
-const notNeeded = "it has no effect here"
+const noEffect = "it has no effect here"
 
 var runFlags = []legacyFlag{
 	{name: "loglevel", env: "IMAGE_UPDATER_LOGLEVEL", apply: (*legacy).logLevel},
-	{name: "logformat", env: "IMAGE_UPDATER_LOGFORMAT", apply: func(l *legacy, v string) error { l.options.logFormat = v; return nil }},
+	{name: "logformat", env: "IMAGE_UPDATER_LOGFORMAT",
+		apply: text(func(l *legacy, v string) { l.options.logFormat = v })},
 	{name: "registries-conf-path", standard: "/app/config/registries.conf", apply: (*legacy).registries},
-	{name: "application-namespace", apply: func(l *legacy, v string) error {
+	{name: "application-namespace", apply: text(func(l *legacy, v string) {
 		if v != "" {
 			l.config.Applications.Namespaces = []string{v}
 		}
-		return nil
-	}},
-	{name: "match-application-name", apply: func(l *legacy, v string) error {
+	})},
+	{name: "match-application-name", apply: text(func(l *legacy, v string) {
 		if v != "" {
 			l.config.Applications.Names = strings.Split(v, ",")
 		}
-		return nil
-	}, note: "use applications.names in config.yaml"},
-	{name: "match-application-label", apply: func(l *legacy, v string) error { l.config.Applications.Selector = v; return nil }, note: "use applications.selector in config.yaml"},
-	{name: "git-commit-user", env: "GIT_COMMIT_USER", apply: func(l *legacy, v string) error { l.config.Git.Author.Name = v; return nil }},
-	{name: "git-commit-email", env: "GIT_COMMIT_EMAIL", apply: func(l *legacy, v string) error { l.config.Git.Author.Email = v; return nil }},
-	{name: "git-commit-signing-key", env: "GIT_COMMIT_SIGNING_KEY", apply: func(l *legacy, v string) error {
+	}), note: "use applications.names in config.yaml"},
+	{name: "match-application-label", apply: text(func(l *legacy, v string) { l.config.Applications.Selector = v }),
+		note: "use applications.selector in config.yaml"},
+	{name: "git-commit-user", env: "GIT_COMMIT_USER",
+		apply: text(func(l *legacy, v string) { l.config.Git.Author.Name = v })},
+	{name: "git-commit-email", env: "GIT_COMMIT_EMAIL",
+		apply: text(func(l *legacy, v string) { l.config.Git.Author.Email = v })},
+	{name: "git-commit-signing-key", env: "GIT_COMMIT_SIGNING_KEY", apply: text(func(l *legacy, v string) {
 		l.config.Git.Signing.KeyFile = v
 		if v != "" && l.config.Git.Signing.Method == "" {
 			l.config.Git.Signing.Method = "openpgp"
 		}
-		return nil
-	}},
-	{name: "git-commit-signing-method", env: "GIT_COMMIT_SIGNING_METHOD", apply: func(l *legacy, v string) error {
+	})},
+	{name: "git-commit-signing-method", env: "GIT_COMMIT_SIGNING_METHOD", apply: text(func(l *legacy, v string) {
 		if l.config.Git.Signing.KeyFile != "" {
 			l.config.Git.Signing.Method = v
 		}
-		return nil
-	}},
-	{name: "git-commit-sign-off", env: "GIT_COMMIT_SIGN_OFF", truth: true, apply: yes(func(l *legacy, v bool) { l.config.Git.SignOff = v })},
+	})},
+	{name: "git-commit-sign-off", env: "GIT_COMMIT_SIGN_OFF", boolean: true,
+		apply: boolean(func(l *legacy, v bool) { l.config.Git.SignOff = v })},
 	{name: "git-commit-message-path", standard: "/app/config/commit.template", apply: (*legacy).message},
 	{name: "health-port", apply: port(func(l *legacy, listen string) { l.config.Web.Listen = listen })},
 	{name: "metrics-port", apply: port(func(l *legacy, listen string) { l.config.Web.MetricsListen = listen })},
-	{name: "disable-kube-events", env: "IMAGE_UPDATER_KUBE_EVENTS", truth: true, apply: yes(func(l *legacy, v bool) { l.options.noEvents = v })},
-	{name: "max-concurrency", note: notNeeded + ": work is shared by registry and repository; registries have limit: in config.yaml"},
-	{name: "warmup-cache", truth: true, note: notNeeded},
-	{name: "applications-api", env: "APPLICATIONS_API", note: "Applications are read from Kubernetes alone"},
-	{name: "argocd-server-addr", env: "ARGOCD_SERVER", note: notNeeded},
-	{name: "argocd-grpc-web", env: "ARGOCD_GRPC_WEB", truth: true, note: notNeeded},
-	{name: "argocd-insecure", env: "ARGOCD_INSECURE", truth: true, note: notNeeded},
-	{name: "argocd-plaintext", env: "ARGOCD_PLAINTEXT", truth: true, note: notNeeded},
-	{name: "argocd-auth-token", note: notNeeded},
-	{name: "disable-kubernetes", truth: true, note: "give --applications to read Applications from files"},
-	{name: "enable-webhook", env: "ENABLE_WEBHOOK", truth: true, apply: yes((*legacy).webhooks)},
+	{name: "disable-kube-events", env: "IMAGE_UPDATER_KUBE_EVENTS", boolean: true,
+		apply: boolean(func(l *legacy, v bool) { l.options.noEvents = v })},
+	{name: "max-concurrency", note: noEffect + ": each registry and repository is asked once; " +
+		"to limit requests to a registry, set limit: in config.yaml"},
+	{name: "warmup-cache", boolean: true, note: noEffect},
+	{name: "applications-api", env: "APPLICATIONS_API", note: "Applications are read from Kubernetes only"},
+	{name: "argocd-server-addr", env: "ARGOCD_SERVER", note: noEffect},
+	{name: "argocd-grpc-web", env: "ARGOCD_GRPC_WEB", boolean: true, note: noEffect},
+	{name: "argocd-insecure", env: "ARGOCD_INSECURE", boolean: true, note: noEffect},
+	{name: "argocd-plaintext", env: "ARGOCD_PLAINTEXT", boolean: true, note: noEffect},
+	{name: "argocd-auth-token", note: noEffect},
+	{name: "disable-kubernetes", boolean: true, note: "to read Applications from files, use --applications"},
+	{name: "enable-webhook", env: "ENABLE_WEBHOOK", boolean: true, apply: boolean((*legacy).webhooks)},
 	{name: "webhook-port", env: "WEBHOOK_PORT", apply: port(func(l *legacy, listen string) {
 		if l.config.Events.Listen != "" && listen != "" {
 			l.config.Events.Listen = listen
 		}
 	})},
-	{name: "webhook-ratelimit-allowed", env: "WEBHOOK_RATELIMIT_ALLOWED", note: notNeeded + ": events that come together lead to one cycle"},
+	{name: "webhook-ratelimit-allowed", env: "WEBHOOK_RATELIMIT_ALLOWED",
+		note: noEffect + ": webhooks that arrive together lead to one cycle"},
 	{name: "docker-webhook-secret", env: "DOCKER_WEBHOOK_SECRET", apply: secret("docker.io")},
 	{name: "ghcr-webhook-secret", env: "GHCR_WEBHOOK_SECRET", apply: secret("ghcr.io")},
 	{name: "quay-webhook-secret", env: "QUAY_WEBHOOK_SECRET", apply: secret("quay.io")},
@@ -104,15 +108,15 @@ var testFlags = []legacyFlag{
 	{name: "rate-limit", apply: func(l *legacy, v string) error {
 		limit, err := strconv.Atoi(v)
 		if err != nil || limit <= 0 {
-			return errors.New("it is a number of requests per second")
+			return errors.New("expected a number of requests per second")
 		}
 		for i := range l.config.Registries {
 			l.config.Registries[i].Limit = limit
 		}
 		return nil
 	}},
-	{name: "disable-kubernetes", truth: true},
-	{name: "disable-kubernetes-events", truth: true},
+	{name: "disable-kubernetes", boolean: true},
+	{name: "disable-kubernetes-events", boolean: true},
 }
 
 func (l *legacy) logLevel(value string) error {
@@ -120,11 +124,19 @@ func (l *legacy) logLevel(value string) error {
 	return nil
 }
 
-func yes(set func(l *legacy, v bool)) func(*legacy, string) error {
+// text makes an apply function of one that cannot fail.
+func text(set func(l *legacy, v string)) func(*legacy, string) error {
+	return func(l *legacy, value string) error {
+		set(l, value)
+		return nil
+	}
+}
+
+func boolean(set func(l *legacy, v bool)) func(*legacy, string) error {
 	return func(l *legacy, value string) error {
 		v, err := strconv.ParseBool(value)
 		if err != nil {
-			return errors.New("it is true or false")
+			return errors.New("expected true or false")
 		}
 		set(l, v)
 		return nil
@@ -136,7 +148,7 @@ func port(set func(l *legacy, listen string)) func(*legacy, string) error {
 		n, err := strconv.Atoi(value)
 		switch {
 		case err != nil || n < 0 || n > 65535:
-			return errors.New("it is the number of a port")
+			return errors.New("expected a port number")
 		case n == 0:
 			set(l, "")
 		default:
@@ -146,7 +158,7 @@ func port(set func(l *legacy, listen string)) func(*legacy, string) error {
 	}
 }
 
-// webhooks serves them where Argo CD Image Updater does.
+// webhooks serves webhooks at the port that Argo CD Image Updater uses.
 func (l *legacy) webhooks(on bool) {
 	if on && l.config.Events.Listen == "" {
 		l.config.Events.Listen = ":8082"
@@ -166,25 +178,29 @@ func secret(kind string) func(*legacy, string) error {
 	}
 }
 
-// registries puts a registries.conf behind the registries of config.yaml,
-// which count first.
+// registries adds the registries of a registries.conf that config.yaml does not
+// have.
 func (l *legacy) registries(file string) error {
 	registries, problems, err := config.ReadRegistries(file)
 	for _, p := range problems {
 		err = errors.Join(err, p)
 	}
+
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
+
+	configured := map[string]bool{}
 	for _, r := range l.config.Registries {
-		known[r.Prefix] = true
+		configured[r.Prefix] = true
 	}
+
 	for _, r := range registries {
-		if !known[r.Prefix] {
+		if !configured[r.Prefix] {
 			l.config.Registries = append(l.config.Registries, r)
 		}
 	}
+
 	return nil
 }
 
@@ -196,69 +212,93 @@ func (l *legacy) message(file string) error {
 	return err
 }
 
-// addLegacy defines flags of Argo CD Image Updater, which help does not list.
+// addLegacy defines flags of Argo CD Image Updater. The help does not list them.
 func addLegacy(cmd *cobra.Command, flags []legacyFlag) *legacy {
 	for _, f := range flags {
 		cmd.Flags().String(f.name, "", "as in Argo CD Image Updater")
 		flag := cmd.Flags().Lookup(f.name)
 		flag.Hidden = true
-		if f.truth {
+		if f.boolean {
 			flag.NoOptDefVal = "true"
 		}
 	}
+
 	return &legacy{flags: flags}
 }
 
-// apply takes over what was given, by flag or else by environment, into the
-// configuration.
+// apply applies what is set, by flag, environment or standard file in this order,
+// to o and c.
 func (l *legacy) apply(cmd *cobra.Command, o *options, c *config.Config) error {
 	l.config, l.options = c, o
 	for _, f := range l.flags {
-		flag := cmd.Flags().Lookup(f.name)
-		value, from, given := flag.Value.String(), "--"+f.name, flag.Changed
-		if !given && f.env != "" {
-			value, given = os.LookupEnv(f.env)
-			from = f.env
-			given = given && value != ""
-		}
-		if _, err := os.Stat(f.standard); !given && f.standard != "" && err == nil {
-			value, from, given = f.standard, f.standard, true
-		}
-		if !given {
+		value, from := f.value(cmd)
+		if from == "" {
 			continue
 		}
+
 		if f.apply != nil {
 			if err := f.apply(l, value); err != nil {
 				return fmt.Errorf("%s: %w", from, err)
 			}
 		}
 		if f.note != "" && value != "false" {
-			l.notes = append(l.notes, fmt.Sprintf("%s is accepted for those who come from Argo CD Image Updater: %s", from, f.note))
+			l.notes = append(l.notes,
+				fmt.Sprintf("%s is accepted for compatibility with Argo CD Image Updater: %s", from, f.note))
 		}
 	}
-	if e := &c.Events; e.Listen != "" && len(e.Secrets) == 0 && len(e.SecretFiles) == 0 && e.PubSubPush == (config.PubSubPush{}) {
+
+	e := &c.Events
+	secrets := len(e.Secrets) + len(e.SecretFiles)
+	if e.Listen != "" && secrets == 0 && e.PubSubPush == (config.PubSubPush{}) {
 		e.Listen = ""
-		l.notes = append(l.notes, "--enable-webhook: nothing is served, since a webhook without a secret would believe anybody; give --ghcr-webhook-secret or the like, or events.secretFiles in config.yaml")
+		l.notes = append(l.notes, "--enable-webhook has no effect without a secret, because anybody could "+
+			"then trigger cycles; set --ghcr-webhook-secret or another --…-webhook-secret, or "+
+			"events.secretFiles in config.yaml")
 	}
+
 	return nil
 }
 
-// say logs what is to be known of the flags that were given.
-func (l *legacy) say(log *slog.Logger) {
+// value returns the value of a flag, and the name of what sets it; empty: nothing
+// does.
+func (f legacyFlag) value(cmd *cobra.Command) (value, from string) {
+	if flag := cmd.Flags().Lookup(f.name); flag.Changed {
+		return flag.Value.String(), "--" + f.name
+	}
+
+	if f.env != "" {
+		if value = os.Getenv(f.env); value != "" {
+			return value, f.env
+		}
+	}
+
+	if f.standard != "" {
+		if _, err := os.Stat(f.standard); err == nil {
+			return f.standard, f.standard
+		}
+	}
+
+	return "", ""
+}
+
+// logNotes logs the notes of the flags that are set.
+func (l *legacy) logNotes(log *slog.Logger) {
 	for _, note := range l.notes {
 		log.Warn(note)
 	}
 }
 
-// legacyInterval reads the interval of Argo CD Image Updater's environment.
+// legacyInterval returns the interval that IMAGE_UPDATER_INTERVAL sets, if it does.
 func legacyInterval() (time.Duration, bool, error) {
 	value := os.Getenv("IMAGE_UPDATER_INTERVAL")
 	if value == "" {
 		return 0, false, nil
 	}
+
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 {
-		return 0, false, fmt.Errorf("IMAGE_UPDATER_INTERVAL: %q is no duration such as 30s or 2m", value)
+		return 0, false, fmt.Errorf("IMAGE_UPDATER_INTERVAL: %q is not a duration; write it like 30s or 2m", value)
 	}
+
 	return d, true, nil
 }

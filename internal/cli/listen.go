@@ -31,6 +31,7 @@ func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), er
 		}
 		running.Wait()
 	}
+
 	if c.Listen != "" {
 		webhooks, err := newWebhooks(ctx, c, receiver)
 		if err != nil {
@@ -42,14 +43,19 @@ func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), er
 			end()
 			return nil, fmt.Errorf("events.listen: %w; choose another address, or \"\" for none", err)
 		}
-		server = &http.Server{Handler: webhooks, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+		server = &http.Server{
+			Handler: webhooks, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		}
 		running.Go(func() { _ = server.Serve(listener) }) // it ends by Shutdown alone
 		p.log.Info("listening for webhooks", "address", listener.Addr().String(), "types", webhooks.Types())
 	}
+
 	if c.PubSub.Subscription != "" {
 		running.Go(func() { pubsub.Pull(ctx, c.PubSub.Subscription, receiver, p.log) })
 		p.log.Info("receiving from Pub/Sub", "subscription", c.PubSub.Subscription)
 	}
+
 	return end, nil
 }
 
@@ -62,6 +68,7 @@ func newWebhooks(ctx context.Context, c config.Events, receiver *trigger.Receive
 		}
 		secrets[kind] = secret
 	}
+
 	for kind, text := range c.Secrets {
 		secrets[kind] = trigger.FixedSecret(text)
 	}

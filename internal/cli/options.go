@@ -28,22 +28,24 @@ type options struct {
 
 const envPrefix = "IMAGE_WRITEBACK_"
 
-// addFiles defines the flags that name files, each of which can come from the
-// environment.
+// addFiles defines the flags that name files. All flags of the command can be set
+// by the environment too; see fromEnvironment.
 func (o *options) addFiles(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.configFile, "config", "", "configuration file (default ./config.yaml where it exists)")
-	flags.StringSliceVar(&o.applications, "applications", nil, "read Applications from this file or folder instead of a cluster; may be repeated")
+	flags.StringVar(&o.configFile, "config", "", "configuration file (default: ./config.yaml if it exists)")
+	flags.StringSliceVar(&o.applications, "applications", nil,
+		"read Applications from this file or folder, not from a cluster; may be repeated")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) }
 }
 
-// add defines all of the shared flags.
+// add defines the flags of commands that connect to something.
 func (o *options) add(cmd *cobra.Command) {
 	o.addFiles(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default as kubectl finds it, else the pod's own credentials)")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "",
+		"kubeconfig file (default: as kubectl finds it, else the credentials of the pod)")
 	flags.StringVar(&o.context, "context", "", "context of the kubeconfig")
-	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "", "namespace that Argo CD runs in")
+	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "", "namespace of Argo CD")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
 }
@@ -68,6 +70,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 			failed = errors.Join(failed, fmt.Errorf("environment variable %s: %w", name, err))
 		}
 	})
+
 	return failed
 }
 
@@ -77,6 +80,7 @@ func (o *options) logger(stderr io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", o.logLevel)
 	}
+
 	handler := &slog.HandlerOptions{Level: level}
 	switch o.logFormat {
 	case "text":
@@ -84,5 +88,6 @@ func (o *options) logger(stderr io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(stderr, handler)), nil
 	}
+
 	return nil, fmt.Errorf("--log-format %q: use text or json", o.logFormat)
 }

@@ -13,6 +13,11 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
+// planOutputs are the values of --output.
+var planOutputs = map[string]func(io.Writer, *reconcile.Plan) error{
+	"table": planTable, "json": planJSON, "yaml": planYAML,
+}
+
 func newPlan(build Build) *cobra.Command {
 	o := options{build: build}
 	var output string
@@ -22,7 +27,7 @@ func newPlan(build Build) *cobra.Command {
 		Short: "Show what would change, where and why; write nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			show, ok := map[string]func(io.Writer, *reconcile.Plan) error{"table": planTable, "json": planJSON, "yaml": planYAML}[output]
+			show, ok := planOutputs[output]
 			if !ok {
 				return usage(fmt.Errorf("--output %q: use table, json or yaml", output))
 			}
@@ -41,14 +46,16 @@ func newPlan(build Build) *cobra.Command {
 			return verdict(cmd.Context(), nil, plan.Failed())
 		},
 	}
+
 	o.addCycle(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", true, "a plan never writes")
 	_ = cmd.Flags().MarkHidden("dry-run")
+
 	return cmd
 }
 
-// plan makes a plan and shows how far it is.
+// plan makes a plan and shows its progress.
 func (p *program) plan(cmd *cobra.Command) (*reconcile.Plan, error) {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
@@ -71,15 +78,17 @@ func planYAML(w io.Writer, plan *reconcile.Plan) error {
 	return err
 }
 
-// planTable is for people: one line an image, the reasons, then the diffs.
+// planTable prints a plan for people: a line for each image, the reasons, the diffs.
 func planTable(w io.Writer, plan *reconcile.Plan) error {
 	for _, problem := range plan.Problems {
 		_, _ = fmt.Fprintf(w, "problem: %s\n", problem)
 	}
+
 	if len(plan.Applications) == 0 {
 		_, err := fmt.Fprintf(w, "No Application has the annotation %simage-list.\n", spec.Prefix)
 		return err
 	}
+
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "APPLICATION\tIMAGE\tACTION\tCURRENT\tNEW\tDELIVERY")
 	for _, app := range plan.Applications {
@@ -87,12 +96,15 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, reconcile.ActionError)
 		}
 		for _, img := range app.Images {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+				app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
 		}
 	}
+
 	if err := table.Flush(); err != nil {
 		return err
 	}
+
 	_, _ = fmt.Fprintln(w, "\nWhy:")
 	for _, app := range plan.Applications {
 		for _, problem := range app.Unsaid() {
@@ -102,6 +114,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 			_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, img.Label(), img.Reason)
 		}
 	}
+
 	for _, file := range plan.Files {
 		where := fmt.Sprintf("%s, branch %s", file.Repository, file.Branch)
 		if file.Application != "" {
@@ -109,12 +122,14 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 		}
 		_, _ = fmt.Fprintf(w, "\n%s:\n%s", where, file.Diff)
 	}
-	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n", plan.Count(reconcile.ActionUpdate),
-		plan.Count(reconcile.ActionUpToDate), plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
+
+	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n",
+		plan.Count(reconcile.ActionUpdate), plan.Count(reconcile.ActionUpToDate),
+		plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
 	return err
 }
 
-// delivery says how an update travels.
+// delivery returns how an update is delivered.
 func delivery(img reconcile.Image) string {
 	switch {
 	case img.Action == reconcile.ActionUpdate && img.Method == spec.MethodArgoCD:
@@ -124,6 +139,7 @@ func delivery(img reconcile.Image) string {
 	case img.Delivery == spec.DeliverPullRequest:
 		return fmt.Sprintf("pull request to %s", img.Branch)
 	}
+
 	return "commit to " + img.Branch
 }
 

@@ -27,6 +27,7 @@ func (o *options) wire(cmd *cobra.Command) (*program, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
+
 	p, err := s.program(cmd)
 	if err != nil {
 		return nil, usage(err)
@@ -41,17 +42,20 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.legacy.say(log)
+
+	s.legacy.logNotes(log)
 
 	p := &program{setup: s, log: log}
 	source, err := p.source()
 	if err != nil {
 		return nil, err
 	}
+
 	registries, err := s.registries()
 	if err != nil {
 		return nil, err
 	}
+
 	if cache := s.config.Git.CacheDir; cache != "" {
 		if err := registries.RememberIn(cache); err != nil {
 			return nil, fmt.Errorf("git.cacheDir: %w", err)
@@ -62,20 +66,24 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	decisions, err := settings(s.config)
 	if err != nil {
 		return nil, err
 	}
+
 	git, err := s.git(forges, p.cluster)
 	if err != nil {
 		return nil, err
 	}
+
 	p.close = git.Close
 
 	p.engine = &reconcile.Engine{
 		Source: source, Registries: registries, Git: git, Compare: forges.compare,
 		Settings: decisions, Log: log, Silent: s.noEvents,
 	}
+
 	if p.cluster != nil { // a nil *kube.Cluster in an interface is not nil
 		p.engine.Applications = p.cluster
 	}
@@ -91,8 +99,10 @@ func (p *program) source() (reconcile.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("applications: %w", err)
 	}
+
 	defaults := argo.Defaults{
-		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget, Namespace: p.namespace(""),
+		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget,
+		Namespace: p.namespace(""),
 	}
 
 	if len(p.applications) > 0 {
@@ -104,6 +114,7 @@ func (p *program) source() (reconcile.Source, error) {
 	if p.cluster, err = p.connect(); err != nil {
 		return nil, err
 	}
+
 	defaults.Namespace = p.namespace(p.cluster.Namespace())
 	source, watch := fromCluster(p.cluster, selection, defaults)
 	p.watch = watch

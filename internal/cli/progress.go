@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far long work is: a bar for each stage on a terminal,
-// and otherwise a plain line when a stage takes its time or has ended.
+// progress shows the progress of stages: a bar each on a terminal, otherwise a line
+// every few seconds and at the end of a stage.
 type progress struct {
 	out  io.Writer
 	bars *mpb.Progress // nil: plain lines
@@ -23,7 +23,7 @@ type progress struct {
 	last   map[string]time.Time
 }
 
-// plainEvery is how often a stage that is under way gets a plain line.
+// plainEvery is the time between two lines of a stage.
 const plainEvery = 5 * time.Second
 
 func newProgress(stderr io.Writer) *progress {
@@ -46,30 +46,35 @@ func (p *progress) step(stage string, done, total int) {
 		bar := p.byName[stage]
 		if bar == nil {
 			bar = p.bars.AddBar(int64(total), mpb.BarRemoveOnComplete(),
-				mpb.PrependDecorators(decor.Name(stage, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.CountersNoUnit("%d of %d")))
+				mpb.PrependDecorators(decor.Name(stage, decor.WCSyncSpaceR)),
+				mpb.AppendDecorators(decor.CountersNoUnit("%d of %d")))
 			p.byName[stage] = bar
 		}
 		bar.SetCurrent(int64(done))
 		return
 	}
+
 	if p.last[stage].IsZero() {
 		p.last[stage] = time.Now()
 	}
+
 	if done == total || time.Since(p.last[stage]) >= plainEvery {
 		p.last[stage] = time.Now()
 		_, _ = fmt.Fprintf(p.out, "%s: %d of %d\n", stage, done, total)
 	}
 }
 
-// done takes the bars off the screen.
+// done removes the bars from the screen.
 func (p *progress) done() {
 	if p.bars == nil {
 		return
 	}
+
 	p.mu.Lock()
 	for _, bar := range p.byName {
 		bar.Abort(true) // no effect on one that is complete
 	}
+
 	p.mu.Unlock()
 	p.bars.Wait()
 }

@@ -35,6 +35,7 @@ runs one cycle and exits.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
+
 	o.addCycle(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&o.once, "once", false, "run one cycle, then exit")
@@ -51,6 +52,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	} else if ok && !given {
 		o.interval, given = fromEnv, true
 	}
+
 	if given && o.interval < 0 {
 		return usage(errors.New("--interval must not be negative"))
 	}
@@ -60,9 +62,11 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 			c.Interval = config.Duration(o.interval)
 		}
 	})
+
 	if err != nil {
 		return usage(err)
 	}
+
 	s.metrics = web.NewMetrics()
 	program, err := s.program(cmd)
 	if err != nil {
@@ -98,6 +102,7 @@ func verdict(ctx context.Context, err error, failed bool) error {
 	case failed:
 		return &exitError{status: exitFailed}
 	}
+
 	return nil
 }
 
@@ -146,6 +151,7 @@ func listenError(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
+
 	key := "web.listen"
 	if failed.Serving == "metrics" {
 		key = "web.metricsListen"
@@ -191,6 +197,7 @@ func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func
 	if namespace == "" {
 		namespace = p.cluster.Namespace()
 	}
+
 	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name),
 		time.Duration(election.LeaseDuration), p.log)
 	p.engine.Owns, p.engine.PassOn, replica.Heard = replica.Owns, replica.Pass, inbox.Heard
@@ -201,6 +208,7 @@ func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func
 		defer close(ended)
 		replica.Run(running, inbox.Everything)
 	}()
+
 	return func() {
 		cancel()
 		<-ended

@@ -34,9 +34,11 @@ func (o *options) configure(cmd *cobra.Command, change func(*config.Config)) (*s
 	if err == nil {
 		err = o.legacy.apply(cmd, o, &c)
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	if change != nil {
 		change(&c)
 	}
@@ -66,6 +68,7 @@ func (o *options) readConfig() (config.Config, error) {
 	if err != nil {
 		return c, err
 	}
+
 	var failed error
 	for _, p := range problems {
 		failed = errors.Join(failed, p)
@@ -105,6 +108,7 @@ func (s *setup) registries() (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if s.metrics != nil {
 		client.OnRequest = s.metrics.RegistryRequest
 	}

@@ -28,6 +28,7 @@ func newTest(build Build) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
+
 	o.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.strategy, "update-strategy", string(policy.SemVer), strings.Join(policy.StrategyNames(), ", "))
@@ -48,10 +49,12 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 	if err != nil {
 		return usage(err)
 	}
+
 	s, err := o.configure(cmd, nil)
 	if err != nil {
 		return usage(err)
 	}
+
 	registries, err := s.registries()
 	if err != nil {
 		return usage(err)
@@ -61,10 +64,12 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 	if err != nil {
 		return verdict(cmd.Context(), err, true)
 	}
+
 	choice, err := reconcile.Choose(cmd.Context(), repository, p, o.platforms)
 	if err != nil {
 		return verdict(cmd.Context(), err, true)
 	}
+
 	if !choice.Found {
 		return &exitError{exitFailed, fmt.Errorf("no tag of %s was chosen: %s", ref.Name, choice.Reason)}
 	}
@@ -82,17 +87,21 @@ func (o *testOptions) parse(argument string) (ref image.Ref, p policy.Policy, er
 	if o.constraint != "" {
 		constraint = o.constraint
 	}
+
 	if ref, err = image.ParseName(name); err != nil {
 		return ref, p, err
 	}
 
 	p.Constraint = constraint
 	if p.Strategy, err = policy.ParseStrategy(o.strategy); err != nil {
-		return ref, p, fmt.Errorf("--update-strategy: %w; use one of %s", err, strings.Join(policy.StrategyNames(), ", "))
+		return ref, p, fmt.Errorf("--update-strategy: %w; use one of %s", err,
+			strings.Join(policy.StrategyNames(), ", "))
 	}
+
 	if p.Allow, err = policy.ParseAllow(o.allow); err != nil {
 		return ref, p, fmt.Errorf("--allow-tags: %w", err)
 	}
+
 	if p.Ignore, err = policy.ParseIgnore(strings.Join(o.ignored, ",")); err != nil {
 		return ref, p, fmt.Errorf("--ignore-tags: %w", err)
 	}

@@ -21,11 +21,13 @@ func newValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [PATH…]",
 		Short: "Check config.yaml and the annotations of Applications",
-		Long: `Check files, without any connection: configuration files, and manifests of
-Applications in files or folders. Without a PATH it checks what --config and
---applications name. Every problem is printed with its file and line.`,
+		Long: `Check configuration files, and manifests of Applications in files or folders,
+without any connection. Without a PATH, check what --config and --applications
+name. Every problem is printed with its file and line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v := &validation{print: func(format string, a ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", a...) }}
+			v := &validation{print: func(format string, a ...any) {
+				_, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", a...)
+			}}
 			if len(args) == 0 {
 				args = o.applications
 				switch _, err := os.Stat("config.yaml"); {
@@ -36,10 +38,11 @@ Applications in files or folders. Without a PATH it checks what --config and
 				}
 			}
 			if len(args) == 0 {
-				return usage(errors.New("there is nothing to check; name files or folders"))
+				return usage(errors.New("nothing to check; name files or folders"))
 			}
 			v.files(args)
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "configuration files: %d, Applications: %d, problems: %d\n", v.configs, v.applications, v.inConfig+v.inApplications)
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "configuration files: %d, Applications: %d, problems: %d\n",
+				v.configs, v.applications, v.inConfig+v.inApplications)
 			switch {
 			case v.inConfig > 0:
 				return &exitError{status: exitUsage}
@@ -49,11 +52,13 @@ Applications in files or folders. Without a PATH it checks what --config and
 			return nil
 		},
 	}
+
 	o.addFiles(cmd)
+
 	return cmd
 }
 
-// validation counts and prints what it finds.
+// validation prints and counts problems.
 type validation struct {
 	print                    func(format string, a ...any)
 	configs, applications    int
@@ -67,7 +72,9 @@ func (v *validation) files(paths []string) {
 			v.config(path)
 			continue
 		}
-		files := &argo.Files{Paths: []string{path}, Defaults: argo.Defaults{WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: "argocd"}, Namespace: "argocd"}
+		files := &argo.Files{Paths: []string{path}, Namespace: "argocd", Defaults: argo.Defaults{
+			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: "argocd",
+		}}
 		apps, problems, err := files.List(context.Background())
 		if err != nil {
 			v.inConfig++
@@ -88,41 +95,51 @@ func (v *validation) files(paths []string) {
 func (v *validation) config(path string) {
 	v.configs++
 	c, problems, err := config.ReadFile(path)
-	if err == nil {
-		if _, failed := gitwrite.ParseMessage(c.Git.Message); failed != nil {
-			problems = append(problems, config.Problem{File: path, Message: "git.message: " + failed.Error()})
-		}
-		if _, failed := pullRequests(c.GitHub.PullRequest); failed != nil {
-			problems = append(problems, config.Problem{File: path, Message: failed.Error()})
-		}
-		if _, failed := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names); failed != nil {
-			problems = append(problems, config.Problem{File: path, Message: "applications: " + failed.Error()})
-		}
-	} else {
+	if err != nil {
 		v.inConfig++
 		v.print("%v", err)
+		return
 	}
+
+	// What the packages that use these values refuse.
+	if _, err := gitwrite.ParseMessage(c.Git.Message); err != nil {
+		problems = append(problems, config.Problem{File: path, Message: "git.message: " + err.Error()})
+	}
+
+	if _, err := pullRequests(c.GitHub.PullRequest); err != nil {
+		problems = append(problems, config.Problem{File: path, Message: err.Error()})
+	}
+
+	a := c.Applications
+	if _, err := argo.NewSelection(a.Namespaces, a.Selector, a.Names); err != nil {
+		problems = append(problems, config.Problem{File: path, Message: "applications: " + err.Error()})
+	}
+
 	for _, p := range problems {
 		v.inConfig++
 		v.print("%s", p.Error())
 	}
 }
 
-// isConfig tells a configuration file from manifests, which have a kind.
+// isConfig reports whether a file is a configuration file: manifests have a kind.
 func isConfig(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || info.IsDir() {
 		return false
 	}
+
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return false
 	}
+
 	var object struct {
 		Kind string `yaml:"kind"`
 	}
+
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&object); err == nil {
 		return object.Kind == ""
 	}
+
 	return filepath.Base(path) == "config.yaml"
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Build says which release of the program this is.
+// Build is the release of the program.
 type Build struct {
-	// Version is the release; empty for a build that is none, which shows as dev.
+	// Version is shown by "updater version"; empty: dev.
 	Version string
-	// Commit is the commit that it was built from; empty: as Go itself noted it.
+	// Commit is what the program was built from; empty: as recorded by Go.
 	Commit string
 }
 
@@ -51,14 +51,19 @@ func newVersion(build Build) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch output {
 			case "":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "updater %s (commit %s, %s)\n", build.version(), build.commit(), runtime.Version())
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "updater %s (commit %s, %s)\n",
+					build.version(), build.commit(), runtime.Version())
 				return err
 			case "json":
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"version": build.version(), "commit": build.commit(), "goVersion": runtime.Version()})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+					"version": build.version(), "commit": build.commit(), "goVersion": runtime.Version(),
+				})
 			}
 			return usage(fmt.Errorf("--output %q: use json", output))
 		},
 	}
+
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json")
+
 	return cmd
 }

@@ -33,17 +33,21 @@ func NewMetrics() *Metrics {
 		applications: gauge(prefix+"applications_watched_total", "Applications that ask for updates."),
 		watched: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "images_watched_total",
 			Help: "Images that are watched for an Application."}, []string{"application"}),
-		updated: counters(prefix+"images_updated_total", "Images that were updated for an Application.", "application"),
+		updated: counters(prefix+"images_updated_total",
+			"Images that were updated for an Application.", "application"),
 		failed: counters(prefix+"images_errors_total",
 			"Images of an Application that could not be decided on or written, once for each cycle.", "application"),
-		requests:       counters(prefix+"registry_requests_total", "Requests to a registry.", "registry"),
-		requestsFailed: counters(prefix+"registry_requests_failed_total", "Requests to a registry that failed.", "registry"),
-		calls:          counter(prefix+"k8s_api_requests_total", "Requests to the Kubernetes API."),
-		callsFailed:    counter(prefix+"k8s_api_errors_total", "Requests to the Kubernetes API that failed."),
-		cycle:          gauge("image_writeback_cycle_duration_seconds", "How long the last cycle about all Applications took."),
+		requests: counters(prefix+"registry_requests_total", "Requests to a registry.", "registry"),
+		requestsFailed: counters(prefix+"registry_requests_failed_total",
+			"Requests to a registry that failed.", "registry"),
+		calls:       counter(prefix+"k8s_api_requests_total", "Requests to the Kubernetes API."),
+		callsFailed: counter(prefix+"k8s_api_errors_total", "Requests to the Kubernetes API that failed."),
+		cycle: gauge("image_writeback_cycle_duration_seconds",
+			"How long the last cycle about all Applications took."),
 		events: counters("image_writeback_events_total",
 			"Triggers that arrived, by their type and by what was done with them.", "type", "result"),
 	}
+
 	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed,
 		m.calls, m.callsFailed, m.cycle, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -70,6 +74,7 @@ func (m *Metrics) Cycle(result *reconcile.Result) {
 		m.applications.Set(float64(len(result.Plan.Applications)))
 		m.watched.Reset()
 	}
+
 	for _, app := range result.Plan.Applications {
 		if result.Whole() {
 			m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
@@ -83,6 +88,7 @@ func (m *Metrics) Cycle(result *reconcile.Result) {
 		m.failed.WithLabelValues(app.Name).Add(float64(failed))
 		m.updated.WithLabelValues(app.Name).Add(0)
 	}
+
 	for _, o := range result.Outcomes {
 		switch {
 		case o.Err != nil:

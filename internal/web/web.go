@@ -62,6 +62,7 @@ func (s *Server) Start(listen, metricsListen string) (stop func(), err error) {
 	if metricsListen != "" {
 		metrics = http.NewServeMux()
 	}
+
 	metrics.Handle("GET /metrics", s.Metrics.handler())
 
 	for _, at := range []struct {

@@ -23,6 +23,7 @@ func start(t *testing.T, s *Server, metricsApart bool) (health, metrics string) 
 		metricsListen = freeAddress(t)
 		metrics = metricsListen
 	}
+
 	stop, err := s.Start(health, metricsListen)
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +83,7 @@ func TestProbes(t *testing.T) {
 			t.Errorf("/readyz: %d %q, want %d %q", status, body, step.readyStatus, step.readyBody)
 		}
 	}
+
 	if status, _ := get(t, health+"/"); status != http.StatusNotFound {
 		t.Errorf("/: %d", status)
 	}
@@ -147,6 +149,7 @@ func TestMetricNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_ = response.Body.Close()
 	m.Cycle(wholeCycle())
 
@@ -160,10 +163,12 @@ func TestMetricNames(t *testing.T) {
 			}
 		}
 	}
+
 	want, err := os.ReadFile("../../testdata/web/metrics.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got := strings.Join(own, ""); got != string(want) {
 		t.Errorf("the metrics are\n%s\nwant\n%s", got, want)
 	}
@@ -174,7 +179,9 @@ func wholeCycle() *reconcile.Result {
 		Scope: reconcile.Everything(),
 		Took:  1500 * time.Millisecond,
 		Plan: &reconcile.Plan{Applications: []reconcile.Application{
-			{Name: "backend-dev", Images: []reconcile.Image{{Action: reconcile.ActionUpdate}, {Action: reconcile.ActionError}}},
+			{Name: "backend-dev", Images: []reconcile.Image{
+				{Action: reconcile.ActionUpdate}, {Action: reconcile.ActionError},
+			}},
 			{Name: "backend-prod", Images: []reconcile.Image{{Action: reconcile.ActionUpToDate}}},
 		}},
 	}

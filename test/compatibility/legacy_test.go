@@ -37,11 +37,11 @@ func TestArgumentsOfArgoCDImageUpdater(t *testing.T) {
 		t.Error("an Application that --match-application-name leaves out was updated")
 	}
 	for _, flag := range []string{"--match-application-name", "--max-concurrency", "--applications-api", "--argocd-server-addr"} {
-		if n := strings.Count(got.Stderr, flag+" is accepted for those who come from Argo CD Image Updater"); n != 1 {
+		if n := strings.Count(got.Stderr, flag+" is accepted for compatibility with Argo CD Image Updater"); n != 1 {
 			t.Errorf("%s is spoken of %d times:\n%s", flag, n, got.Stderr)
 		}
 	}
-	if strings.Contains(got.Stderr, "--warmup-cache") || !strings.Contains(got.Stderr, "--enable-webhook: nothing is served") || !strings.Contains(got.Stderr, `"level":"INFO"`) {
+	if strings.Contains(got.Stderr, "--warmup-cache") || !strings.Contains(got.Stderr, "--enable-webhook has no effect without a secret") || !strings.Contains(got.Stderr, `"level":"INFO"`) {
 		t.Errorf("log:\n%s", got.Stderr)
 	}
 }
@@ -73,7 +73,7 @@ func TestEnvironmentOfArgoCDImageUpdater(t *testing.T) {
 	if !strings.Contains(got.Stderr, "ARGOCD_GRPC_WEB is accepted") || strings.Contains(got.Stderr, `"level":"INFO"`) {
 		t.Errorf("log:\n%s", got.Stderr)
 	}
-	for key, want := range map[string]string{"IMAGE_UPDATER_INTERVAL": `"soon" is no duration`, "GIT_COMMIT_SIGN_OFF": "GIT_COMMIT_SIGN_OFF: it is true or false"} {
+	for key, want := range map[string]string{"IMAGE_UPDATER_INTERVAL": `"soon" is not a duration`, "GIT_COMMIT_SIGN_OFF": "GIT_COMMIT_SIGN_OFF: expected true or false"} {
 		t.Run(key, func(t *testing.T) {
 			t.Setenv(key, "soon")
 			if got := harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 2); !strings.Contains(got.Stderr, want) {

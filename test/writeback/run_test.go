@@ -266,14 +266,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--once", "--log-level", "loud"}, "use debug, info, warn or error"},
 		{[]string{"run", "--once", "--config", filepath.Join(dir, "none.yaml")}, "none.yaml: no such file"},
 		{[]string{"run", "--once", "--config", bad, "--applications", apps}, "bad.yaml:1: unknown key intervall; did you mean interval?"},
-		{[]string{"run", "--once", "--config", hub, "--applications", apps}, "holds no RSA private key"},
+		{[]string{"run", "--once", "--config", hub, "--applications", apps}, "does not hold an RSA private key"},
 		{[]string{"run", "--once", "--config", api, "--applications", apps, "--git-commit-user", "ada"}, "leave out --git-commit-user"},
 		{[]string{"run", "--once"}, "--applications"},
 		{[]string{"plan", "-o", "xml"}, "use table, json or yaml"},
 		{[]string{"explain"}, "accepts 1 arg"},
 		{[]string{"test", "Nginx"}, "invalid image reference"},
 		{[]string{"test", "nginx", "--allow-tags", "v"}, "--allow-tags"},
-		{[]string{"test", "nginx:^one"}, "no range of versions"},
+		{[]string{"test", "nginx:^one"}, "is not a version range"},
 	} {
 		if got := harness.Run(t, c.args...); got.Status != 2 || !strings.Contains(got.Stderr, c.want) || got.Stdout != "" {
 			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.Status, got.Stdout, got.Stderr, c.want)
