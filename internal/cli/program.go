@@ -57,7 +57,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	}
 
 	if cache := s.config.Git.CacheDir; cache != "" {
-		if err := registries.RememberIn(cache); err != nil {
+		if err := registries.CacheIn(cache); err != nil {
 			return nil, fmt.Errorf("git.cacheDir: %w", err)
 		}
 	}

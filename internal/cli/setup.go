@@ -108,7 +108,7 @@ func (s *setup) registries() (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-
+	client.Settings = "registries: in config.yaml"
 	if s.metrics != nil {
 		client.OnRequest = s.metrics.RegistryRequest
 	}

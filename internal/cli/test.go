@@ -9,6 +9,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/registry"
 )
 
 // testOptions are the flags of "updater test".
@@ -36,7 +37,7 @@ func newTest(build Build) *cobra.Command {
 	flags.StringArrayVar(&o.ignored, "ignore-tags", nil, "globs, separated by commas; may be repeated")
 	flags.StringSliceVar(&o.platforms, "platforms", nil, "os/arch[/variant]; may be repeated")
 	flags.StringVar(&o.credentials, "credentials", "",
-		"google, env:VARIABLE, secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME or ext:/PATH")
+		strings.Join(registry.CredentialForms(), ", "))
 	flags.StringVar(&o.constraint, "semver-constraint", "", "same as :CONSTRAINT after the image")
 	_ = flags.MarkHidden("semver-constraint")
 	o.legacy = addLegacy(cmd, testFlags)

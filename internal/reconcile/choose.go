@@ -14,7 +14,7 @@ import (
 // each image of an Application. platforms are those that the image must be built
 // for; none: the one that this program runs on. The error is the registry's.
 func Choose(ctx context.Context, repository *registry.Repository, p policy.Policy, platforms []string) (policy.Choice, error) {
-	ctx, end := repository.Begin(ctx)
+	ctx, end := repository.StartClock(ctx)
 	defer end()
 
 	listing, err := repository.List(ctx)

@@ -32,9 +32,9 @@ func (e *Engine) facts(ctx context.Context, img Image) facts {
 	if err != nil {
 		return f
 	}
-	ctx, end := repository.Begin(ctx)
+	ctx, end := repository.StartClock(ctx)
 	defer end()
-	tag, to, err := repository.About(ctx, f.tag, defaultPlatform())
+	tag, to, err := repository.Inspect(ctx, f.tag, defaultPlatform())
 	if err != nil {
 		return f
 	}
@@ -43,7 +43,7 @@ func (e *Engine) facts(ctx context.Context, img Image) facts {
 	if e.Compare == nil || to.Source == "" || to.Revision == "" || before == (image.Tag{}) {
 		return f
 	}
-	_, from, err := repository.About(ctx, before, defaultPlatform())
+	_, from, err := repository.Inspect(ctx, before, defaultPlatform())
 	if err != nil || from.Revision == "" || from.Revision == to.Revision || giturl.Parse(from.Source).Key() != giturl.Parse(to.Source).Key() {
 		return f
 	}

@@ -52,7 +52,7 @@ func (e *Engine) resolve(ctx context.Context, apps []spec.Application, scope *Sc
 					continue
 				}
 				if named {
-					repository.Doubt() // somebody has pushed to it
+					repository.Recheck() // an image was pushed to it
 				}
 				q = &question{repository: repository}
 				questions[key] = q
@@ -68,7 +68,7 @@ func (e *Engine) resolve(ctx context.Context, apps []spec.Application, scope *Sc
 		q := questions[key]
 		host := hosts[q.repository.Host()]
 		if host == nil {
-			host = newGate(q.repository.AtOnce())
+			host = newGate(q.repository.Concurrency())
 			hosts[q.repository.Host()] = host
 		}
 		group.Go(func() {
@@ -133,9 +133,9 @@ func (g *gate) pass(ctx context.Context, q *question) {
 		return
 	}
 	if struggling {
-		q.repository.Once()
+		q.repository.StopRetrying()
 	}
-	ctx, end := q.repository.Begin(ctx)
+	ctx, end := q.repository.StartClock(ctx)
 	defer end()
 	q.answer(ctx)
 	if q.asks[0].to.err == nil {
@@ -145,8 +145,8 @@ func (g *gate) pass(ctx context.Context, q *question) {
 	if errors.As(q.asks[0].to.err, &failed) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.struggling = g.struggling || failed.Struggling
-		if failed.Silent {
+		g.struggling = g.struggling || failed.Overloaded
+		if failed.NoAnswer {
 			g.dead = failed.Err
 		}
 	}

@@ -9,14 +9,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// clouds are the keychains of Amazon's and Microsoft's registries, for these
-// alone: the helpers ask their cloud's services for an identity.
-func clouds(host string) []authn.Keychain {
+// cloudKeychains returns the keychain of Amazon's or Microsoft's registries for
+// such a host, and none for others: the helpers ask services of their cloud for an
+// identity.
+func cloudKeychains(host string) []authn.Keychain {
 	switch {
-	case strings.Contains(host, ".dkr.ecr.") || strings.Contains(host, ".dkr-ecr.") || host == "public.ecr.aws":
+	case strings.Contains(host, ".dkr.ecr."), strings.Contains(host, ".dkr-ecr."), host == "public.ecr.aws":
 		return []authn.Keychain{authn.NewKeychainFromHelper(ecr.NewECRHelper(ecr.WithLogger(io.Discard)))}
-	case strings.HasSuffix(host, ".azurecr.io") || strings.HasSuffix(host, ".azurecr.cn") || strings.HasSuffix(host, ".azurecr.us"):
+	case strings.HasSuffix(host, ".azurecr.io"), strings.HasSuffix(host, ".azurecr.cn"),
+		strings.HasSuffix(host, ".azurecr.us"):
 		return []authn.Keychain{authn.NewKeychainFromHelper(acr.NewACRCredentialsHelper())}
 	}
+
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,13 +22,24 @@ type content struct {
 	origin    Origin
 }
 
+// child is one image of an index.
 type child struct {
 	Digest   string `json:"digest"`
 	Platform string `json:"platform"`
 }
 
-// contents remembers digests, up to a number that bounds memory, and in a file
-// where there is one.
+// childFor returns the first image of an index for a platform.
+func (c content) childFor(platform string) (child, bool) {
+	i := slices.IndexFunc(c.index, func(c child) bool { return matches(c.Platform, platform) })
+	if i < 0 {
+		return child{}, false
+	}
+
+	return c.index[i], true
+}
+
+// contents remembers what lies behind digests: in memory, up to maxContents, and
+// in a file if there is one.
 type contents struct {
 	mu       sync.Mutex
 	byDigest map[string]content
@@ -42,21 +54,24 @@ func (c *contents) get(digest string) (content, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.byDigest[digest]
+
 	return found, ok
 }
 
 func (c *contents) put(digest string, what content) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	if len(c.byDigest) >= maxContents {
-		clear(c.byDigest) // it is asked for again, no more
+		clear(c.byDigest) // which costs requests, and nothing else
 		if c.file != nil {
 			_ = c.file.Truncate(0)
 		}
 	}
+
 	c.byDigest[digest] = what
 	if c.file != nil {
-		// A line that is not whole is left out when it is read.
+		// open skips a line that was not written completely.
 		_, _ = c.file.Write(line(digest, what))
 	}
 }
@@ -72,71 +87,93 @@ type record struct {
 }
 
 func line(digest string, c content) []byte {
-	r := record{Digest: digest, Config: c.hasConfig, Created: c.created, Platform: c.platform, Origin: c.origin}
+	r := record{
+		Digest: digest, Config: c.hasConfig, Created: c.created, Platform: c.platform, Origin: c.origin,
+	}
 	if c.index != nil {
 		r.Index = &c.index
 	}
+
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil // all of it can be written as JSON
+		return nil // does not happen: every field can be written as JSON
 	}
+
 	return append(data, '\n')
 }
 
-// RememberIn keeps what is learned of images in a file of a folder, for the
-// next start: what a digest stands for never changes. The error is for a folder
-// that cannot be used.
-func (c *Client) RememberIn(folder string) error {
+// CacheIn keeps what is found out about digests in a file of a folder, for the
+// next start of the process: it never changes. The error means that the folder
+// cannot be used.
+func (c *Client) CacheIn(folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	return c.known.open(filepath.Join(folder, "images.jsonl"))
+
+	return c.contents.open(filepath.Join(folder, "images.jsonl"))
 }
 
-// open reads the file, line by line, and writes it anew where most of it is not
-// worth keeping. It is a cache: a line that cannot be read is left out.
+// open reads the file, and rewrites it if most of its lines are obsolete. It is a
+// cache: lines that cannot be read are skipped.
 func (c *contents) open(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	lines := 0
-	old, err := os.Open(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+
+	lines, err := c.load(name)
+	if err != nil {
 		return err
-	}
-	if err == nil {
-		scanner := bufio.NewScanner(old)
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() && lines < 2*maxContents {
-			lines++
-			var r record
-			if json.Unmarshal(scanner.Bytes(), &r) == nil && r.Digest != "" && len(c.byDigest) < maxContents {
-				c.byDigest[r.Digest] = r.content()
-			}
-		}
-		_ = old.Close()
 	}
 	if lines > 2*len(c.byDigest) {
 		if err := c.rewrite(name); err != nil {
 			return err
 		}
 	}
+
 	c.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+
 	return err
 }
 
+// load reads the file, if there is one, and returns how many lines it has.
+func (c *contents) load(name string) (lines int, _ error) {
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close() }()
+
+	scanner := bufio.NewScanner(file)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() && lines < 2*maxContents {
+		lines++
+		var r record
+		if json.Unmarshal(scanner.Bytes(), &r) == nil && r.Digest != "" && len(c.byDigest) < maxContents {
+			c.byDigest[r.Digest] = r.content()
+		}
+	}
+
+	return lines, nil
+}
+
+// rewrite replaces the file by one with what is in memory.
 func (c *contents) rewrite(name string) error {
 	file, err := os.CreateTemp(filepath.Dir(name), "images-*")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(file.Name()) }() // where it was not renamed
+	defer func() { _ = os.Remove(file.Name()) }() // fails if it was renamed
+
 	buffer := bufio.NewWriter(file)
 	for digest, one := range c.byDigest {
-		_, _ = buffer.Write(line(digest, one)) // Flush has the error
+		_, _ = buffer.Write(line(digest, one)) // Flush returns the error
 	}
 	if err := errors.Join(buffer.Flush(), file.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
+
 	return os.Rename(file.Name(), name)
 }
 
@@ -145,5 +182,6 @@ func (r record) content() content {
 	if r.Index != nil {
 		c.index = append([]child{}, *r.Index...)
 	}
+
 	return c
 }

@@ -197,7 +197,7 @@ func TestRetries(t *testing.T) {
 		"no such repository":    {[]int{404, 404}, "", 1, "check the image's name"},
 		"no credentials":        {[]int{401, 401}, "", 1, "set credentials"},
 		"not allowed":           {[]int{403, 403}, "", 1, "artifactregistry.reader"},
-		"what nobody thinks of": {[]int{418, 418}, "", 1, "api_url"},
+		"what nobody thinks of": {[]int{418, 418}, "", 1, "the address of the registry's API"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -215,7 +215,7 @@ func TestRetries(t *testing.T) {
 			}
 			begin := time.Now()
 			r := repository(t, client(t, nil), s.Host()+"/"+server, "")
-			ctx, end := r.Begin(t.Context())
+			ctx, end := r.StartClock(t.Context())
 			defer end()
 			_, err := r.List(ctx)
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
@@ -256,7 +256,7 @@ func TestTriesAreSharedByACycle(t *testing.T) {
 	if _, _, err := r.Describe(t.Context(), false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"}); err == nil || !strings.Contains(err.Error(), "reading the manifest of tag v") {
 		t.Errorf("error %v", err)
 	}
-	if n := s.Count("manifest"); n > concurrency+maxTries-1 {
+	if n := s.Count("manifest"); n > maxConcurrentTags+maxTries-1 {
 		t.Errorf("%d requests for manifests", n)
 	}
 }
@@ -266,12 +266,12 @@ func TestGarbageAndSilence(t *testing.T) {
 		fault func(w http.ResponseWriter, r *http.Request)
 		want  string
 	}{
-		"a page of HTML": {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>log in</html>") }, "no registry's answer"},
-		"cut short":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":["a`) }, "no registry's answer"},
-		"other fields":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":"v1"}`) }, "no registry's answer"},
+		"a page of HTML": {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>log in</html>") }, "not a registry's answer"},
+		"cut short":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":["a`) }, "not a registry's answer"},
+		"other fields":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":"v1"}`) }, "not a registry's answer"},
 		"times that are none": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprint(w, `{"manifest":{"sha256:a":{"tag":["v1"],"timeCreatedMs":"soon"}}}`)
-		}, "no registry's answer"},
+		}, "not a registry's answer"},
 		"never":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "did not answer"},
 		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "registry"},
 	} {
@@ -335,8 +335,8 @@ func TestCredentials(t *testing.T) {
 		"secret:ns/wrong#creds": "check the credentials secret:ns/wrong#creds",
 		"secret:ns/none#creds":  "does not exist",
 		"pullsecret:ns/other":   "no entry for",
-		"pullsecret:ns/garbage": "no Docker configuration",
-		"s3cret":                "no such kind",
+		"pullsecret:ns/garbage": "not a Docker configuration",
+		"s3cret":                "unknown kind",
 	} {
 		t.Setenv("DOCKER_CONFIG", docker)
 		c := client(t, read)
@@ -418,7 +418,7 @@ func TestGoogleCredentials(t *testing.T) {
 		t.Errorf("a service account: %v", err)
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/none.json")
-	if err := list("ya29.account", "google"); err == nil || !strings.Contains(err.Error(), "Google has none for us") {
+	if err := list("ya29.account", "google"); err == nil || !strings.Contains(err.Error(), "Google has no credentials for this process") {
 		t.Errorf("no credentials: %v", err)
 	}
 }

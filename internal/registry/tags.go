@@ -8,108 +8,112 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// tagsLife is how long it is believed, of a repository whose list of names has
-// not changed, that no tag was moved. Who pushes an image gives it a new name,
-// as a rule, even where a tag such as latest moves as well; where the name alone
-// moves, an event tells, or this.
-const tagsLife = time.Hour
+// tagLife is how long tags of a repository are assumed not to move while the list
+// of its names stays the same. A push normally adds a name, even if it moves a tag
+// such as latest too. A push that only moves a tag is noticed by a trigger, or
+// after this time.
+const tagLife = time.Hour
 
-// tags are what the tags of one repository stood for when they were last asked
-// for. Registries that list names alone are so not asked for each of them in
+// tagCache has what the tags of one repository pointed to when they were looked up
+// last, so that a registry that lists names alone is not asked for each of them in
 // each cycle.
-type tags struct {
-	mu      sync.Mutex
-	names   [sha256.Size]byte // of the list
-	since   time.Time         // when it came
-	digests map[string]string // asked for since then
-	older   map[string]string // asked for before
+type tagCache struct {
+	mu       sync.Mutex
+	names    [sha256.Size]byte // hash of the list
+	since    time.Time         // when the list came
+	digests  map[string]string // looked up since then
+	previous map[string]string // looked up before
 }
 
-// believed is what a tag stands for; empty: it must be asked for.
-func (t *tags) believed(tag string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.digests[tag]
+// current returns what a tag points to; empty: it must be looked up.
+func (c *tagCache) current(tag string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.digests[tag]
 }
 
-// before is what a tag stood for; empty: nobody knows.
-func (t *tags) before(tag string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if digest := t.digests[tag]; digest != "" {
+// last returns what a tag pointed to when it was looked up last; empty: it never
+// was.
+func (c *tagCache) last(tag string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if digest := c.digests[tag]; digest != "" {
 		return digest
 	}
-	return t.older[tag]
+
+	return c.previous[tag]
 }
 
-// listed notes a list of names. Where it is another one than before, is doubted
-// or has been believed for long, all tags are to be asked for.
-func (t *tags) listed(listing []image.Tag, doubted bool, now time.Time) {
-	sum := sha256.New()
-	for _, tag := range listing {
-		_, _ = sum.Write([]byte(tag.Name + "\n"))
+// update takes a new list. All tags must be looked up again if the list differs
+// from the one before, if that is older than tagLife, or with recheck.
+func (c *tagCache) update(list []image.Tag, now time.Time, recheck bool) {
+	hash := sha256.New()
+	for _, tag := range list {
+		_, _ = hash.Write([]byte(tag.Name + "\n"))
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	names := [sha256.Size]byte(sum.Sum(nil))
-	if t.names == names && !doubted && now.Sub(t.since) < tagsLife {
+	names := [sha256.Size]byte(hash.Sum(nil))
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == names && !recheck && now.Sub(c.since) < tagLife {
 		return
 	}
-	kept := map[string]string{} // of tags that are there still
-	for _, tag := range listing {
-		if digest, ok := t.digests[tag.Name]; ok {
-			kept[tag.Name] = digest
-		} else if digest, ok := t.older[tag.Name]; ok {
-			kept[tag.Name] = digest
+
+	previous := map[string]string{} // of tags that still exist
+	for _, tag := range list {
+		if digest, ok := c.digests[tag.Name]; ok {
+			previous[tag.Name] = digest
+		} else if digest, ok := c.previous[tag.Name]; ok {
+			previous[tag.Name] = digest
 		}
 	}
-	t.names, t.since, t.digests, t.older = names, now, nil, kept
+	c.names, c.since, c.digests, c.previous = names, now, nil, previous
 }
 
-func (t *tags) put(tag, digest string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.digests == nil {
-		t.digests = map[string]string{}
+func (c *tagCache) put(tag, digest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.digests == nil {
+		c.digests = map[string]string{}
 	}
-	t.digests[tag] = digest
+	c.digests[tag] = digest
 }
 
-// Doubt has every tag asked for again in this cycle: somebody says that one was
-// pushed.
-func (r *Repository) Doubt() { r.doubted = true }
-
-// believe takes tags for what they stood for when they were last asked for.
-func (r *Repository) believe(all []image.Tag) {
+// useCachedDigests takes what the tags are assumed to point to as looked up.
+func (r *Repository) useCachedDigests(tags []image.Tag) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, tag := range all {
-		if digest := r.tags.believed(tag.Name); digest != "" && r.resolved[tag.Name] == "" {
-			r.resolved[tag.Name] = digest
+	for _, tag := range tags {
+		if digest := r.tags.current(tag.Name); digest != "" && r.digests[tag.Name] == "" {
+			r.digests[tag.Name] = digest
 		}
 	}
 }
 
-// digestOf is what a tag stands for in this cycle; empty: it was not asked for.
+// digestOf returns what a tag points to in this cycle; empty: it was not looked up.
 func (r *Repository) digestOf(tag string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.resolved[tag]
+
+	return r.digests[tag]
 }
 
-func (r *Repository) resolve(tag, digest string) {
+// setDigest notes what a tag points to.
+func (r *Repository) setDigest(tag, digest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.resolved[tag] = digest
+	r.digests[tag] = digest
 	r.tags.put(tag, digest)
 }
 
-// tagsOf are those of a repository, as one set of credentials sees it.
-func (c *Client) tagsOf(key string) *tags {
+// tagCache returns the cache of a repository, as one set of credentials sees it.
+func (c *Client) tagCache(key string) *tagCache {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tags[key] == nil {
-		c.tags[key] = &tags{}
+		c.tags[key] = &tagCache{}
 	}
+
 	return c.tags[key]
 }

@@ -25,14 +25,14 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	open := func() *Client {
 		t.Helper()
 		c := client(t, nil)
-		if err := c.RememberIn(folder); err != nil {
+		if err := c.CacheIn(folder); err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	c := open()
 	var newest image.Tag
-	cycle := func(what string, doubt bool, want string) {
+	cycle := func(what string, recheck bool, want string) {
 		t.Helper()
 		kinds := []string{"list", "unchanged list", "manifest", "blob"}
 		before := map[string]int{}
@@ -40,8 +40,8 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 			before[kind] = s.Count(kind)
 		}
 		r := repository(t, c, s.Host()+"/"+server, "")
-		if doubt {
-			r.Doubt()
+		if recheck {
+			r.Recheck()
 		}
 		listing, err := r.List(t.Context())
 		if err != nil {
@@ -74,7 +74,7 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	}
 	cycle("idle again", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
 	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour)}, "v1")
-	cycle("a name that has moved, which an event told", true, "1 × list, 1 × unchanged list, 7 × manifest, 1 × blob")
+	cycle("a name that has moved, as a trigger says", true, "1 × list, 1 × unchanged list, 7 × manifest, 1 × blob")
 	if newest.Name != "v1" {
 		t.Errorf("the newest is %+v", newest)
 	}
@@ -97,30 +97,31 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	cycle("a file that was damaged", false, "1 × list, 0 × unchanged list, 6 × manifest, 1 × blob")
 }
 
-// TestOldTagsAreAskedForAgain holds that nothing is believed for ever.
-func TestOldTagsAreAskedForAgain(t *testing.T) {
+// TestOldTagsAreLookedUpAgain checks that no tag is assumed to stay for ever.
+func TestOldTagsAreLookedUpAgain(t *testing.T) {
 	listing := []image.Tag{{Name: "v1"}, {Name: "latest"}}
-	var k tags
+	var first tagCache
 	now := built
-	k.listed(listing, false, now)
-	k.put("latest", "sha256:1")
+	first.update(listing, now, false)
+	first.put("latest", "sha256:1")
+
 	for _, c := range []struct {
-		what     string
-		listing  []image.Tag
-		doubted  bool
-		after    time.Duration
-		believed bool
+		what    string
+		listing []image.Tag
+		recheck bool
+		after   time.Duration
+		current bool
 	}{
 		{"at once", listing, false, 0, true},
-		{"a while later", listing, false, tagsLife - time.Second, true},
-		{"much later", listing, false, tagsLife, false},
+		{"a while later", listing, false, tagLife - time.Second, true},
+		{"much later", listing, false, tagLife, false},
 		{"another list", listing[1:], false, 0, false},
-		{"doubted", listing, true, 0, false},
+		{"after a trigger", listing, true, 0, false},
 	} {
-		k := tags{names: k.names, since: now, digests: map[string]string{"latest": "sha256:1"}}
-		k.listed(c.listing, c.doubted, now.Add(c.after))
-		if got := k.believed("latest") != ""; got != c.believed || k.before("latest") != "sha256:1" {
-			t.Errorf("%s: believed %t, before %q", c.what, got, k.before("latest"))
+		cache := tagCache{names: first.names, since: now, digests: map[string]string{"latest": "sha256:1"}}
+		cache.update(c.listing, now.Add(c.after), c.recheck)
+		if got := cache.current("latest") != ""; got != c.current || cache.last("latest") != "sha256:1" {
+			t.Errorf("%s: current %t, last %q", c.what, got, cache.last("latest"))
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestBadInput(t *testing.T) {
 	}
 	for name := range faults {
 		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name, map[string]string{"401": "set credentials for", "404": "check the image's name",
-			"429": "limits requests", "500": "has trouble", "garbage": "no registry's answer", "never": "did not answer within"}[name]}
+			"429": "limits requests", "500": "has trouble", "garbage": "not a registry's answer", "never": "did not answer within"}[name]}
 	}
 	apps := harness.Manifest("right", git.URLOf("o/r"), "good", good)
 	for name, r := range rows {

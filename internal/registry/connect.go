@@ -1,0 +1,101 @@
+package registry
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// connectionLife is how long credentials are used before they are read again, so
+// that rotated credentials are noticed. Tokens are renewed independently.
+const connectionLife = 15 * time.Minute
+
+// connection is an authenticated transport to one repository.
+type connection struct {
+	mu        sync.Mutex
+	transport http.RoundTripper // nil until it was made
+	since     time.Time
+	auth      *authn.AuthConfig // the credentials that it uses
+}
+
+// connect returns a transport that authenticates, and keeps it for many cycles.
+func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
+	h, err := r.client.host(r.registry)
+	if err != nil {
+		return nil, err
+	}
+	c := r.connection()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	life := connectionLife
+	if r.registry.CredentialsLife > 0 {
+		life = r.registry.CredentialsLife
+	}
+	if c.transport != nil && time.Since(c.since) < life {
+		return c.transport, nil
+	}
+
+	authenticator, err := r.client.authenticator(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := authenticator.Authorization()
+	if err != nil {
+		return nil, err
+	}
+
+	// The same credentials: the token is good until the registry refuses it.
+	if c.transport != nil && reflect.DeepEqual(c.auth, auth) {
+		c.since = time.Now()
+		return c.transport, nil
+	}
+
+	tr, err := r.newTransport(ctx, h, authenticator)
+	if err != nil {
+		return nil, err
+	}
+	c.transport, c.since, c.auth = tr, time.Now(), auth
+
+	return tr, nil
+}
+
+// newTransport signs in. Requests pass through the layers from the outside in:
+// authentication, user agent, remembered pings, remembered lists, limit and
+// retries.
+func (r *Repository) newTransport(ctx context.Context, h *host, auth authn.Authenticator) (http.RoundTripper, error) {
+	var tr http.RoundTripper = &retryTransport{host: h, onRequest: r.client.OnRequest}
+	tr = &conditionalTransport{cache: &r.client.lists, viewer: r.key(), next: tr}
+	tr = &pingTransport{host: h, next: tr}
+	tr = transport.NewUserAgent(tr, r.client.userAgent)
+
+	scopes := []string{r.repo.Scope(transport.PullScope)}
+
+	return transport.NewWithContext(r.withBudget(ctx), r.repo.Registry, auth, tr, scopes)
+}
+
+// connection returns the connection of this repository and these credentials.
+func (r *Repository) connection() *connection {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+
+	c := r.client.connections[r.key()]
+	if c == nil {
+		c = &connection{}
+		r.client.connections[r.key()] = c
+	}
+
+	return c
+}
+
+// disconnect drops a connection that the registry no longer accepts.
+func (r *Repository) disconnect() {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+	delete(r.client.connections, r.key())
+}
