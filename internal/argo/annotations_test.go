@@ -81,8 +81,13 @@ func checkVector(t *testing.T, v vector) {
 			t.Errorf("problem %q, want %q", got.Problems[i].Error(), want)
 		}
 	}
-	if skipped := len(got.Images) > 0 && got.Images[0].NotLive != ""; skipped != (v.Skipped != "") || skipped && !strings.Contains(got.Images[0].NotLive, v.Skipped) {
-		t.Errorf("skipped: %q", got.Images[0].NotLive)
+
+	reason := ""
+	if len(got.Images) > 0 {
+		reason = got.Images[0].NotLive
+	}
+	if (reason != "") != (v.Skipped != "") || !strings.Contains(reason, v.Skipped) {
+		t.Errorf("skipped: %q", reason)
 	}
 }
 
@@ -98,8 +103,14 @@ func describe(u spec.Image) string {
 	if u.Policy.Allow != nil {
 		allow = u.Policy.Allow.String()
 	}
-	for _, pair := range [][2]string{{"allow", allow}, {"ignore", strings.Join(u.Policy.Ignore, ",")}, {"platforms", strings.Join(u.Platforms, ",")},
-		{"credentials", u.Credentials}, {"kustomize", u.KustomizeName}, {"live", u.Live.Version.String()}} {
+	for _, pair := range [][2]string{
+		{"allow", allow},
+		{"ignore", strings.Join(u.Policy.Ignore, ",")},
+		{"platforms", strings.Join(u.Platforms, ",")},
+		{"credentials", u.Credentials},
+		{"kustomize", u.KustomizeName},
+		{"live", u.Live.Version.String()},
+	} {
 		if pair[1] != "" {
 			s += " " + pair[0] + "=" + pair[1]
 		}
@@ -109,7 +120,13 @@ func describe(u spec.Image) string {
 
 func describeTarget(target spec.Target) string {
 	var parts []string
-	for _, pair := range [][2]string{{"branch", target.BaseBranch}, {"write", target.WriteBranch}, {"folder", target.Folder}, {"delivery", target.Delivery}, {"credentials", target.Credentials}} {
+	for _, pair := range [][2]string{
+		{"branch", target.BaseBranch},
+		{"write", target.WriteBranch},
+		{"folder", target.Folder},
+		{"delivery", target.Delivery},
+		{"credentials", target.Credentials},
+	} {
 		if pair[1] != "" {
 			parts = append(parts, pair[0]+"="+pair[1])
 		}
@@ -128,12 +145,24 @@ func TestSources(t *testing.T) {
 		repository  string
 		problem     string
 	}{
-		"by its fields":       {[]StoredSource{plain, kustomize}, nil, nil, kustomize.RepoURL, ""},
-		"by the status":       {[]StoredSource{plain, plain, kustomize}, []spec.SourceType{"Directory", "Kustomize", "Kustomize"}, nil, plain.RepoURL, ""},
-		"the only one":        {[]StoredSource{plain}, nil, nil, plain.RepoURL, ""},
-		"by git-repository":   {[]StoredSource{kustomize, plain}, nil, map[string]string{gitRepository: plain.RepoURL}, plain.RepoURL, ""},
-		"none":                {[]StoredSource{chart}, nil, nil, "", "a chart from a Helm registry"},
-		"the target says how": {[]StoredSource{chart, plain}, nil, map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL}, plain.RepoURL, ""},
+		"by its fields": {sources: []StoredSource{plain, kustomize}, repository: kustomize.RepoURL},
+		"by the status": {
+			sources:    []StoredSource{plain, plain, kustomize},
+			types:      []spec.SourceType{"Directory", "Kustomize", "Kustomize"},
+			repository: plain.RepoURL,
+		},
+		"the only one": {sources: []StoredSource{plain}, repository: plain.RepoURL},
+		"by git-repository": {
+			sources:     []StoredSource{kustomize, plain},
+			annotations: map[string]string{gitRepository: plain.RepoURL},
+			repository:  plain.RepoURL,
+		},
+		"none": {sources: []StoredSource{chart}, problem: "a chart from a Helm registry"},
+		"the target says how": {
+			sources:     []StoredSource{chart, plain},
+			annotations: map[string]string{writeBackTarget: "kustomization:/x", gitRepository: plain.RepoURL},
+			repository:  plain.RepoURL,
+		},
 	} {
 		var app Stored
 		app.Annotations = map[string]string{spec.Prefix + imageList: "nginx"}
@@ -142,7 +171,12 @@ func TestSources(t *testing.T) {
 		}
 		app.Spec.Sources, app.Status.SourceTypes = c.sources, c.types
 		got := Read(&app, defaults)
-		if got.Target.Repository != c.repository || (len(got.Problems) > 0) != (c.problem != "") || c.problem != "" && !strings.Contains(got.Problems[0].Error(), c.problem) {
+		problem := ""
+		if len(got.Problems) > 0 {
+			problem = got.Problems[0].Error()
+		}
+		if got.Target.Repository != c.repository ||
+			(problem != "") != (c.problem != "") || !strings.Contains(problem, c.problem) {
 			t.Errorf("%s: %q, problems %v", name, got.Target.Repository, got.Problems)
 		}
 	}

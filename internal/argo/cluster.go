@@ -2,7 +2,6 @@ package argo
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -79,7 +78,7 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []spec.Pr
 		u, err := imageUpdaterFrom(one.Object)
 		if err != nil {
 			problems = append(problems, spec.Problem{
-				Expected: fmt.Sprintf("ImageUpdater %s/%s cannot be read: %s", one.GetNamespace(), one.GetName(), err),
+				Expected: "ImageUpdater " + one.GetNamespace() + "/" + one.GetName() + " cannot be read: " + err.Error(),
 				Remedy:   "correct it; it is ignored until then",
 			})
 			continue

@@ -35,18 +35,23 @@ func writeFiles(t *testing.T, files map[string]string) string {
 
 func TestFilesOfAllKinds(t *testing.T) {
 	annotated := func(name, namespace string) string {
-		return `{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"` + name + `","namespace":"` + namespace +
-			`","annotations":{"argocd-image-updater.argoproj.io/image-list":"nginx"}},"spec":{"source":{"repoURL":"https://example.com/o/r.git","path":"x"}}}`
+		return `{"apiVersion":"argoproj.io/v1alpha1","kind":"Application",` +
+			`"metadata":{"name":"` + name + `","namespace":"` + namespace + `",` +
+			`"annotations":{"argocd-image-updater.argoproj.io/image-list":"nginx"}},` +
+			`"spec":{"source":{"repoURL":"https://example.com/o/r.git","path":"x"}}}`
 	}
 	dir := writeFiles(t, map[string]string{
-		"a.yaml":        "# first\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n" + applicationA + "---\n",
-		"deep/b.json":   annotated("b", "teams"),
-		"deep/list.yml": `{"apiVersion":"v1","kind":"List","items":[` + annotated("c", "argocd") + `,` + annotated("d", "argocd") + `]}`,
-		"none.yaml":     "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: quiet}\nspec: {}\n",
-		"broken.yaml":   "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: [\n",
-		"typed.yaml":    "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: e}\nspec: {source: {path: [1]}}\n",
-		"twice.yaml":    annotated("b", "teams"),
-		"notes.txt":     "kind: Application\n",
+		"a.yaml": "# first\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n" +
+			applicationA + "---\n",
+		"deep/b.json": annotated("b", "teams"),
+		"deep/list.yml": `{"apiVersion":"v1","kind":"List","items":[` +
+			annotated("c", "argocd") + `,` + annotated("d", "argocd") + `]}`,
+		"none.yaml":   "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: quiet}\nspec: {}\n",
+		"broken.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: [\n",
+		"typed.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\n" +
+			"metadata: {name: e}\nspec: {source: {path: [1]}}\n",
+		"twice.yaml": annotated("b", "teams"),
+		"notes.txt":  "kind: Application\n",
 	})
 	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
 	apps, problems, err := files.List(t.Context())
@@ -68,8 +73,12 @@ func TestFilesOfAllKinds(t *testing.T) {
 		said = append(said, strings.TrimPrefix(p.Where, dir+"/")+": "+p.Error())
 	}
 	all := strings.Join(said, "\n")
-	for _, want := range []string{"a.yaml:14: annotation argocd-image-updater.argoproj.io/force-update = \"true\": annotations must be strings", "broken.yaml: the file cannot be read: line",
-		"typed.yaml:1: the Application is not valid", "twice.yaml:1: the Application was already read from"} {
+	for _, want := range []string{
+		"a.yaml:14: annotation argocd-image-updater.argoproj.io/force-update = \"true\": annotations must be strings",
+		"broken.yaml: the file cannot be read: line",
+		"typed.yaml:1: the Application is not valid",
+		"twice.yaml:1: the Application was already read from",
+	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no problem %q in:\n%s", want, all)
 		}
@@ -100,7 +109,8 @@ func TestSelection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		apps, _, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd", Selection: selection}).List(t.Context())
+		files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd", Selection: selection}
+		apps, _, err := files.List(t.Context())
 		if err != nil || len(apps) != c.want {
 			t.Errorf("%s: %d Applications, %v", name, len(apps), err)
 		}
@@ -116,20 +126,29 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// TestImageUpdatersInFiles holds that a resource speaks of Applications in
-// other files too, and is named with its place where it cannot be read.
+// TestImageUpdatersInFiles holds that an ImageUpdater selects Applications in
+// other files too, and is named with its line if it is not valid.
 func TestImageUpdatersInFiles(t *testing.T) {
-	quiet := strings.NewReplacer("  annotations:\n", "", "    argocd-image-updater.argoproj.io/image-list: nginx\n", "", "    argocd-image-updater.argoproj.io/force-update: true\n", "").Replace(applicationA)
+	quiet := strings.NewReplacer(
+		"  annotations:\n", "",
+		"    argocd-image-updater.argoproj.io/image-list: nginx\n", "",
+		"    argocd-image-updater.argoproj.io/force-update: true\n", "",
+	).Replace(applicationA)
 	dir := writeFiles(t, map[string]string{
 		"a.yaml": quiet,
-		"u.yaml": "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: all}\nspec: {applicationRefs: [{namePattern: a, images: [{alias: web, imageName: 'nginx:^1'}]}]}\n" +
-			"---\napiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: bad}\nspec: {applicationRefs: [{namePattern: [a]}]}\n",
+		"u.yaml": "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\n" +
+			"metadata: {name: all}\n" +
+			"spec: {applicationRefs: [{namePattern: a, images: [{alias: web, imageName: 'nginx:^1'}]}]}\n" +
+			"---\napiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\n" +
+			"metadata: {name: bad}\nspec: {applicationRefs: [{namePattern: [a]}]}\n",
 	})
 	apps, problems, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}).List(t.Context())
-	if err != nil || len(apps) != 1 || apps[0].Images[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
+	if err != nil || len(apps) != 1 ||
+		apps[0].Images[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
-	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") || !strings.Contains(problems[0].Error(), "the ImageUpdater is not valid") {
+	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") ||
+		!strings.Contains(problems[0].Error(), "the ImageUpdater is not valid") {
 		t.Errorf("problems %+v", problems)
 	}
 }

@@ -203,6 +203,6 @@ func (i *imageReader) running(live []image.Ref, known bool) (image.Ref, error) {
 		name = i.image.Alias + "." + forceUpdate
 	}
 
-	return image.Ref{}, fmt.Errorf("%s is not among the running images of the Application; deploy it first, or set %s%s to \"true\"",
-		i.image.Ref.Name, spec.Prefix, name)
+	return image.Ref{}, fmt.Errorf("%s is not among the running images of the Application; "+
+		"deploy it first, or set %s%s to \"true\"", i.image.Ref.Name, spec.Prefix, name)
 }

@@ -29,28 +29,20 @@ func TestImageUpdaters(t *testing.T) {
 	if err := yaml.UnmarshalStrict(data, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	application := func(annotations map[string]string) *Stored {
-		var app Stored
-		app.Namespace, app.Name, app.Labels = "argocd", "backend", map[string]string{"team": "x", "env": "prod"}
-		app.Annotations = map[string]string{}
-		for key, value := range annotations {
-			app.Annotations[spec.Prefix+key] = value
-		}
-		app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: kustomized()}
-		app.Status.Summary.Images = []string{"ghcr.io/o/app:1.0.0", "ghcr.io/o/a:1", "nginx:1.25"}
-		return &app
-	}
 	for _, v := range vectors {
 		t.Run(v.Name, func(t *testing.T) {
-			updater, err := imageUpdaterFrom(map[string]any{"metadata": map[string]any{"name": "all", "namespace": "argocd"}, "spec": v.Spec})
+			updater, err := imageUpdaterFrom(map[string]any{
+				"metadata": map[string]any{"name": "all", "namespace": "argocd"}, "spec": v.Spec,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			elsewhere := *updater
 			elsewhere.Namespace = "apps"
-			got, taken := Selection{}.read(candidate{app: application(v.Own)}, []*ImageUpdater{&elsewhere, updater}, defaults)
-			if taken != (v.Annotations != nil || v.Problem != "") {
-				t.Fatalf("taken %t: %+v", taken, got)
+			own := candidate{app: ofTeamX(v.Own)}
+			got, selected := Selection{}.read(own, []*ImageUpdater{&elsewhere, updater}, defaults)
+			if selected != (v.Annotations != nil || v.Problem != "") {
+				t.Fatalf("selected %t: %+v", selected, got)
 			}
 			if v.Problem != "" && (len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Error(), v.Problem)) {
 				t.Errorf("problems %v, want %s", got.Problems, v.Problem)
@@ -58,7 +50,7 @@ func TestImageUpdaters(t *testing.T) {
 			if v.Annotations == nil {
 				return
 			}
-			want := Read(application(v.Annotations), defaults)
+			want := Read(ofTeamX(v.Annotations), defaults)
 			want.Target.Labels = v.Labels
 			for _, problems := range [][]spec.Problem{got.Problems, want.Problems} {
 				for i := range problems {
@@ -70,18 +62,40 @@ func TestImageUpdaters(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTwoImageUpdaters(t *testing.T) {
 	two := []*ImageUpdater{{}, {}}
 	for i, name := range []string{"one", "two"} {
 		two[i].Name, two[i].Namespace = name, "argocd"
 		two[i].Spec.Refs = []applicationRef{{NamePattern: "*"}}
 	}
-	if got, _ := (Selection{}).read(candidate{app: application(nil)}, two, defaults); len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), "ImageUpdater argocd/one: it selects the Application, and so do argocd/two") {
+
+	got, _ := Selection{}.read(candidate{app: ofTeamX(nil)}, two, defaults)
+	const want = "ImageUpdater argocd/one: it selects the Application, and so do argocd/two"
+	if len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), want) {
 		t.Errorf("problems %v", got.Problems)
 	}
 }
 
+// ofTeamX returns an Application with annotations, whose names are without prefix.
+func ofTeamX(annotations map[string]string) *Stored {
+	var app Stored
+	app.Namespace, app.Name, app.Labels = "argocd", "backend", map[string]string{"team": "x", "env": "prod"}
+	app.Annotations = map[string]string{}
+	for key, value := range annotations {
+		app.Annotations[spec.Prefix+key] = value
+	}
+	app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "app", Kustomize: kustomized()}
+	app.Status.Summary.Images = []string{"ghcr.io/o/app:1.0.0", "ghcr.io/o/a:1", "nginx:1.25"}
+	return &app
+}
+
 func describeAll(app spec.Application) []string {
-	lines := []string{app.String(), describeTarget(app.Target), string(app.Target.Form), app.Target.File, app.Target.Method, strings.Join(app.Target.Labels, ",")}
+	lines := []string{
+		app.String(), describeTarget(app.Target), string(app.Target.Form), app.Target.File, app.Target.Method,
+		strings.Join(app.Target.Labels, ","),
+	}
 	for _, u := range app.Images {
 		lines = append(lines, describe(u)+" "+u.HelmName+" "+u.HelmTag+" "+u.HelmSpec+" "+u.NotLive)
 	}

@@ -79,7 +79,8 @@ func Trim(data []byte) *Stored {
 
 	from := app.ObjectMeta
 	app.ObjectMeta = metav1.ObjectMeta{
-		Namespace: from.Namespace, Name: from.Name, UID: from.UID, ResourceVersion: from.ResourceVersion, Labels: from.Labels,
+		Namespace: from.Namespace, Name: from.Name, UID: from.UID,
+		ResourceVersion: from.ResourceVersion, Labels: from.Labels,
 	}
 	if app.Unreadable != "" {
 		return &app
@@ -116,7 +117,10 @@ func (s *Stored) sameAs(other *Stored) bool {
 func (s *StoredSource) explicitType() spec.SourceType {
 	found := spec.SourceType("")
 	for kind, is := range map[spec.SourceType]bool{
-		spec.Kustomize: s.Kustomize != nil, spec.Helm: s.Helm != nil, "Directory": s.Directory != nil, "Plugin": s.Plugin != nil,
+		spec.Kustomize: s.Kustomize != nil,
+		spec.Helm:      s.Helm != nil,
+		"Directory":    s.Directory != nil,
+		"Plugin":       s.Plugin != nil,
 	} {
 		if is && found != "" {
 			return ""

@@ -18,17 +18,24 @@ func kustomized() *StoredKustomize { return &StoredKustomize{} }
 // ours: what is read of them is the same.
 func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 	for name, source := range map[string]string{
-		"kustomize":   `{"repoURL": "https://example.com/r.git", "path": "a/b", "targetRevision": "main", "kustomize": {"namePrefix": "x-", "images": ["nginx:1", "a=b:2"], "version": "v5"}}`,
-		"helm":        `{"repoURL": "https://charts.example.com", "chart": "c", "targetRevision": "1.*", "helm": {"valueFiles": ["v.yaml"], "parameters": [{"name": "image.tag", "value": "1", "forceString": true}, {"name": "x"}], "valuesObject": {"a": 1}}}`,
-		"directory":   `{"repoURL": "https://example.com/r.git", "path": ".", "directory": {"recurse": true, "jsonnet": {}}}`,
-		"plugin":      `{"repoURL": "https://example.com/r.git", "path": ".", "plugin": {"name": "p", "env": [{"name": "A", "value": "b"}]}}`,
+		"kustomize": `{"repoURL": "https://example.com/r.git", "path": "a/b", "targetRevision": "main",
+			"kustomize": {"namePrefix": "x-", "images": ["nginx:1", "a=b:2"], "version": "v5"}}`,
+		"helm": `{"repoURL": "https://charts.example.com", "chart": "c", "targetRevision": "1.*",
+			"helm": {"valueFiles": ["v.yaml"], "valuesObject": {"a": 1},
+				"parameters": [{"name": "image.tag", "value": "1", "forceString": true}, {"name": "x"}]}}`,
+		"directory": `{"repoURL": "https://example.com/r.git", "path": ".",
+			"directory": {"recurse": true, "jsonnet": {}}}`,
+		"plugin": `{"repoURL": "https://example.com/r.git", "path": ".",
+			"plugin": {"name": "p", "env": [{"name": "A", "value": "b"}]}}`,
 		"a reference": `{"repoURL": "https://example.com/r.git", "ref": "values"}`,
 		"two types":   `{"repoURL": "https://example.com/r.git", "kustomize": {}, "helm": {}}`,
 		"nothing":     `{}`,
 	} {
-		data := `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
+		data := `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+  "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
   "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `]},
-  "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}, "summary": {"images": ["nginx:1"]}}}`
+  "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "summary": {"images": ["nginx:1"]},
+    "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}}}`
 		var theirs v1alpha1.Application
 		var ours Stored
 		for _, into := range []any{&theirs, &ours} {
@@ -59,7 +66,13 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 			t.Errorf("%s: type %q, Argo CD says %q", name, got, want)
 		}
 	}
-	for _, wrong := range []string{`{"spec": {"source": {"kustomize": {"images": "nginx"}}}}`, `{"spec": {"source": {"helm": {"parameters": {}}}}}`, `{"spec": {"sources": {}}}`, `{"spec": {"source": {"repoURL": 1}}}`, `{"metadata": {"annotations": {"a": 1}}}`} {
+	for _, wrong := range []string{
+		`{"spec": {"source": {"kustomize": {"images": "nginx"}}}}`,
+		`{"spec": {"source": {"helm": {"parameters": {}}}}}`,
+		`{"spec": {"sources": {}}}`,
+		`{"spec": {"source": {"repoURL": 1}}}`,
+		`{"metadata": {"annotations": {"a": 1}}}`,
+	} {
 		var theirs v1alpha1.Application
 		var ours Stored
 		a, b := json.Unmarshal([]byte(wrong), &theirs), json.Unmarshal([]byte(wrong), &ours)

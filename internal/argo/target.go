@@ -137,8 +137,8 @@ func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 
 	if err := r.namedFile(t, folder); err != nil {
 		r.problem(writeBackTarget, err.Error(), "use "+strings.Join(manifest.Usages(), ", ")+
-			", where a relative path starts at spec.source.path and one with a leading / at the root of the repository; "+
-			"or the path of an override file from the root")
+			", where a relative path starts at spec.source.path "+
+			"and one with a leading / at the root of the repository; or the path of an override file from the root")
 		t.Folder, t.File = "", ""
 	}
 }

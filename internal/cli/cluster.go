@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
@@ -49,12 +50,16 @@ func gitCredentials(cluster *kube.Cluster, namespace string, secrets registry.Se
 
 	credentials.Repositories = func(ctx context.Context) ([]gitwrite.RepositorySecret, error) {
 		found, err := cluster.RepositorySecrets(ctx, namespace)
+		if err != nil {
+			return nil, fmt.Errorf("%w, or set github.app in config.yaml", err)
+		}
+
 		all := make([]gitwrite.RepositorySecret, len(found))
 		for i, secret := range found {
 			all[i] = gitwrite.RepositorySecret(secret)
 		}
 
-		return all, err
+		return all, nil
 	}
 
 	credentials.Trust = func(ctx context.Context) (string, map[string]string) {

@@ -170,7 +170,8 @@ func listError(namespace string, err error) error {
 }
 
 func watchError(namespace string, err error) error {
-	return fmt.Errorf("watching Applications %s: %w%s; until that succeeds, changes are not noticed", inNamespace(namespace), err, remedy(err))
+	return fmt.Errorf("watching Applications %s: %w%s; until that succeeds, changes are not noticed",
+		inNamespace(namespace), err, remedy(err))
 }
 
 func inNamespace(namespace string) string {
@@ -187,7 +188,7 @@ func remedy(err error) string {
 	case apierrors.IsNotFound(err):
 		return "; is Argo CD installed? Its Application resource is not there"
 	case apierrors.IsForbidden(err):
-		return "; grant list and watch on applications.argoproj.io to this account"
+		return "; grant list and watch on " + applications.GroupResource().String() + " to this account"
 	case apierrors.IsUnauthorized(err):
 		return "; the credentials of the kubeconfig are not accepted"
 	}

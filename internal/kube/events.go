@@ -60,7 +60,8 @@ func (c *Cluster) CreateEvent(ctx context.Context, event Event) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("creating an Event for the Application: %w; grant create on events to this account, or set --disable-kube-events", err)
+		return fmt.Errorf("creating an Event for the Application: %w; grant create on events to this account, "+
+			"or set --disable-kube-events", err)
 	}
 
 	return nil

@@ -24,7 +24,8 @@ func (a *Applications[T]) ImageUpdaters(ctx context.Context) ([]unstructured.Uns
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("listing ImageUpdaters: %w; grant list and watch on imageupdaters.argocd-image-updater.argoproj.io to this account", err)
+			return nil, fmt.Errorf("listing ImageUpdaters: %w; grant list and watch on %s to this account",
+				err, imageUpdaters.GroupResource())
 		}
 		all = append(all, list.Items...)
 	}
@@ -53,8 +54,9 @@ func (a *Applications[T]) hasImageUpdaters() (bool, error) {
 	case a.lacksResource.Load():
 		return false, nil
 	case apierrors.IsUnauthorized(err):
-		return false, fmt.Errorf("asking the cluster for its resources: %w; the credentials of the kubeconfig are not accepted", err)
+		return false, fmt.Errorf("asking the cluster for its resources: %w%s", err, remedy(err))
 	}
 
-	return false, fmt.Errorf("asking the cluster for its resources: %w; check that the API server can be reached from here", err)
+	return false, fmt.Errorf("asking the cluster for its resources: %w; "+
+		"check that the API server can be reached from here", err)
 }

@@ -63,7 +63,8 @@ func New(kubeconfig, kubecontext string, wrap func(http.RoundTripper) http.Round
 
 	config, err := loader.ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, or --applications to read Applications from files", err)
+		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, "+
+			"or --applications to read Applications from files", err)
 	}
 
 	// The API server limits requests itself, and the callers of this package
@@ -121,7 +122,7 @@ func (c *Cluster) Secret(ctx context.Context, namespace, name string) (map[strin
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("the Secret %s/%s does not exist; create it", namespace, name)
 	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("reading the Secret %s/%s is not allowed; grant get on it to this account", namespace, name)
+		return nil, fmt.Errorf("the Secret %s/%s may not be read; grant get on it to this account", namespace, name)
 	case err != nil:
 		return nil, fmt.Errorf("reading the Secret %s/%s: %w", namespace, name, err)
 	}

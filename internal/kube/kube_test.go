@@ -33,7 +33,8 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(k.Close)
-	if err := k.Create(ctx, "argocd", applicationAnnotated+"\n---\n"+strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")+"\n---\n"+secrets); err != nil {
+	another := strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")
+	if err := k.Create(ctx, "argocd", strings.Join([]string{applicationAnnotated, another, secrets}, "\n---\n")); err != nil {
 		t.Fatal(err)
 	}
 	cluster, source := selecting(t, k, "a*")
@@ -61,11 +62,14 @@ type source struct {
 }
 
 func (s *source) watch(ctx context.Context, changed func(), failed func(error)) {
-	s.applications.Watch(ctx, kube.Changes[*argo.Stored]{New: s.Concerns, Differ: s.Differs, Changed: changed, Failed: failed})
+	s.applications.Watch(ctx, kube.Changes[*argo.Stored]{
+		New: s.Concerns, Differ: s.Differs, Changed: changed, Failed: failed,
+	})
 }
 
 func newSource(cluster *kube.Cluster, selection argo.Selection) *source {
-	s := &source{applications: kube.NewApplications(cluster, kube.Selection{Namespaces: selection.Namespaces}, argo.Trim)}
+	where := kube.Selection{Namespaces: selection.Namespaces}
+	s := &source{applications: kube.NewApplications(cluster, where, argo.Trim)}
 	s.Lister, s.Selection = s.applications, selection
 	s.Defaults = argo.Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization", Namespace: "argocd"}
 
@@ -85,6 +89,8 @@ func selecting(t *testing.T, k *sandboxkube.Cluster, glob string) (*kube.Cluster
 	}
 	return cluster, newSource(cluster, selection)
 }
+
+const imageUpdater = "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\n"
 
 const applicationAnnotated = `apiVersion: argoproj.io/v1alpha1
 kind: Application
@@ -137,14 +143,16 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 	applications := k.Dynamic.Resource(applications).Namespace("argocd")
 	patch := func(body string) {
 		t.Helper()
-		if _, err := applications.Patch(ctx, "a", types.MergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+		_, err := applications.Patch(ctx, "a", types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	// Each round says something new, so that the first one which the watch
 	// sees after its start is a change.
 	for n := 0; ; n++ {
-		patch(`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/image-list":"nginx:` + strings.Repeat("1", n+1) + `"}}}`)
+		image := "nginx:" + strings.Repeat("1", n+1)
+		patch(`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/image-list":"` + image + `"}}}`)
 		select {
 		case <-changes:
 		case <-time.After(200 * time.Millisecond):
@@ -221,21 +229,24 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 		t.Fatal(err)
 	}
 	stranger := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(stranger, bytes.ReplaceAll(data, []byte("token: "), []byte("token: not-")), 0o600); err != nil {
+	data = bytes.ReplaceAll(data, []byte("token: "), []byte("token: not-"))
+	if err := os.WriteFile(stranger, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cluster, err := kube.New(stranger, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := newSource(cluster, argo.Selection{}).List(ctx); err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
+	_, _, err = newSource(cluster, argo.Selection{}).List(ctx)
+	if err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
 		t.Errorf("a stranger: %v", err)
 	}
 	if cluster, err = kube.New(k.Kubeconfig, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	k.Close()
-	if _, _, err := newSource(cluster, argo.Selection{}).List(ctx); err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
+	_, _, err = newSource(cluster, argo.Selection{}).List(ctx)
+	if err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
 		t.Errorf("a dead API server: %v", err)
 	}
 }
@@ -243,23 +254,29 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 // setOverrides has somebody else change the Application between the reading
 // and the writing: nothing of theirs is lost.
 func setOverrides(ctx context.Context, t *testing.T, k *sandboxkube.Cluster, cluster *kube.Cluster) {
+	const edited = "{repoURL: https://example.com/o/r.git, path: a, " +
+		`kustomize: {namePrefix: p-, images: ["other:1"]}}`
 	for name, source := range map[string]string{
-		"one":  `source: {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}`,
-		"many": `sources: [{repoURL: https://example.com/o/x.git, path: x}, {repoURL: https://example.com/o/r.git, path: a, kustomize: {namePrefix: p-, images: ["other:1"]}}]`,
+		"one":  "source: " + edited,
+		"many": "sources: [{repoURL: https://example.com/o/x.git, path: x}, " + edited + "]",
 	} {
-		if err := k.Create(ctx, "argocd", "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: "+name+"}\nspec:\n  project: default\n  destination: {server: https://kubernetes.default.svc}\n  "+source); err != nil {
+		err := k.Create(ctx, "argocd", "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: "+name+
+			"}\nspec:\n  project: default\n  destination: {server: https://kubernetes.default.svc}\n  "+source)
+		if err != nil {
 			t.Fatal(err)
 		}
 		index := map[string]int{"one": -1, "many": 1}[name]
 		applications := k.Dynamic.Resource(applications).Namespace("argocd")
 		calls := 0
-		err := cluster.SetOverrides(ctx, "argocd", name, index, func(old []byte) ([]byte, error) {
+		err = cluster.SetOverrides(ctx, "argocd", name, index, func(old []byte) ([]byte, error) {
 			if calls++; calls == 1 {
-				body := `[{"op": "add", "path": "/spec/source/kustomize/nameSuffix", "value": "-s"}, {"op": "add", "path": "/spec/source/kustomize/images/-", "value": "theirs:2"}]`
+				body := `[{"op": "add", "path": "/spec/source/kustomize/nameSuffix", "value": "-s"},
+					{"op": "add", "path": "/spec/source/kustomize/images/-", "value": "theirs:2"}]`
 				if index >= 0 {
 					body = strings.ReplaceAll(body, "/spec/source/", "/spec/sources/1/")
 				}
-				if _, err := applications.Patch(ctx, name, types.JSONPatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+				_, err := applications.Patch(ctx, name, types.JSONPatchType, []byte(body), metav1.PatchOptions{})
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -278,7 +295,9 @@ func setOverrides(ctx context.Context, t *testing.T, k *sandboxkube.Cluster, clu
 			got = sources[index]
 		}
 		var want any = map[string]any{"repoURL": "https://example.com/o/r.git", "path": "a",
-			"kustomize": map[string]any{"namePrefix": "p-", "nameSuffix": "-s", "images": []any{"other:1", "theirs:2", "ours:3"}}}
+			"kustomize": map[string]any{
+				"namePrefix": "p-", "nameSuffix": "-s", "images": []any{"other:1", "theirs:2", "ours:3"},
+			}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -305,7 +324,8 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 		source.watch(ctx, func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
 	}()
 	for n := 0; len(changes) == 0; n++ {
-		if err := k.Create(ctx, "argocd", fmt.Sprintf("apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: u%d}\nspec: {applicationRefs: [{namePattern: none}]}", n)); err != nil {
+		object := imageUpdater + fmt.Sprintf("metadata: {name: u%d}\nspec: {applicationRefs: [{namePattern: none}]}", n)
+		if err := k.Create(ctx, "argocd", object); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -321,9 +341,12 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 	<-stopped
 	ctx = t.Context()
 	for _, object := range []string{
-		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: all}\nspec: {applicationRefs: [{namePattern: 'quiet-*', images: [{alias: web, imageName: 'nginx:^1'}]}]}",
-		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: broken}\nspec: {applicationRefs: all}",
-		strings.NewReplacer("name: a\n", "name: quiet-c\n", "  annotations: {argocd-image-updater.argoproj.io/image-list: nginx}\n", "").Replace(applicationAnnotated)} {
+		imageUpdater + "metadata: {name: all}\nspec: {applicationRefs: " +
+			"[{namePattern: 'quiet-*', images: [{alias: web, imageName: 'nginx:^1'}]}]}",
+		imageUpdater + "metadata: {name: broken}\nspec: {applicationRefs: all}",
+		strings.NewReplacer("name: a\n", "name: quiet-c\n",
+			"  annotations: {argocd-image-updater.argoproj.io/image-list: nginx}\n", "").Replace(applicationAnnotated),
+	} {
 		if err := k.Create(ctx, "argocd", object); err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,10 @@ var ErrSourceGone = errors.New("the Application no longer has this source")
 // patchAttempts limits how often a patch is made again for a newer Application.
 const patchAttempts = 8
 
+// Edit returns the new content for what an Application has now. The error keeps
+// it from being written.
+type Edit = func(old []byte) (content []byte, err error)
+
 // SetOverrides edits the lists of images or parameters of one source of an
 // Application: spec.source for index -1, else one of spec.sources.
 //
@@ -32,7 +36,7 @@ const patchAttempts = 8
 // called again if somebody else changes the Application at the same time. If it
 // returns what it was given, nothing is written. The error wraps ErrSourceGone,
 // or is that of edit, or says what to grant.
-func (c *Cluster) SetOverrides(ctx context.Context, namespace, name string, index int, edit func(old []byte) (content []byte, err error)) error {
+func (c *Cluster) SetOverrides(ctx context.Context, namespace, name string, index int, edit Edit) error {
 	client := c.dynamic.Resource(applications).Namespace(namespace)
 
 	for attempt := 1; ; attempt++ {
@@ -51,7 +55,8 @@ func (c *Cluster) SetOverrides(ctx context.Context, namespace, name string, inde
 		case err == nil:
 			return nil
 		case apierrors.IsForbidden(err):
-			return fmt.Errorf("changing the Application: %w; grant get and patch on applications.argoproj.io to this account", err)
+			return fmt.Errorf("changing the Application: %w; grant get and patch on %s to this account",
+				err, applications.GroupResource())
 		case attempt < patchAttempts && (apierrors.IsConflict(err) || index >= 0 && apierrors.IsInvalid(err)):
 			continue
 		}
@@ -62,7 +67,7 @@ func (c *Cluster) SetOverrides(ctx context.Context, namespace, name string, inde
 
 // editOverrides has the lists of one source edited, and returns the patch that
 // writes them; nil if nothing has to be written.
-func editOverrides(app map[string]any, index int, edit func(old []byte) ([]byte, error)) (types.PatchType, []byte, error) {
+func editOverrides(app map[string]any, index int, edit Edit) (types.PatchType, []byte, error) {
 	source, err := sourceOf(app, index)
 	if err != nil {
 		return "", nil, err

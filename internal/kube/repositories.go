@@ -28,7 +28,8 @@ func (c *Cluster) RepositorySecrets(ctx context.Context, namespace string) ([]Re
 	selector := fmt.Sprintf("%s in (%s, %s)", secretType, repositoryType, credentialTemplate)
 	list, err := c.core.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
-		return nil, fmt.Errorf("listing Argo CD's repository Secrets in namespace %s: %w; grant list on secrets there, or set github.app in config.yaml", namespace, err)
+		return nil, fmt.Errorf("listing Argo CD's repository Secrets in namespace %s: %w; grant list on secrets there",
+			namespace, err)
 	}
 
 	var all []RepositorySecret

@@ -59,7 +59,9 @@ func (a *Applications[T]) Watch(ctx context.Context, changes Changes[T]) {
 }
 
 // informer keeps the Applications of a namespace.
-func (a *Applications[T]) informer(ctx context.Context, namespace string, changes Changes[T]) cache.SharedIndexInformer {
+func (a *Applications[T]) informer(
+	ctx context.Context, namespace string, changes Changes[T],
+) cache.SharedIndexInformer {
 	informer := cache.NewSharedIndexInformer(a.listWatch(ctx, namespace), &kept{}, 0, cache.Indexers{})
 
 	// Neither call can fail before the informer is started.
@@ -126,7 +128,9 @@ func (a *Applications[T]) trimEvent(event watch.Event) (_ watch.Event, keep bool
 
 // imageUpdaterInformer calls changed whenever an ImageUpdater appears, is
 // deleted, or has another spec.
-func (c *Cluster) imageUpdaterInformer(ctx context.Context, namespace string, changed func(), failed func(error)) cache.SharedIndexInformer {
+func (c *Cluster) imageUpdaterInformer(
+	ctx context.Context, namespace string, changed func(), failed func(error),
+) cache.SharedIndexInformer {
 	client := c.dynamic.Resource(imageUpdaters).Namespace(namespace)
 	informer := cache.NewSharedIndexInformer(&cache.ListWatch{
 		ListFunc:  func(options metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, options) },
@@ -135,7 +139,8 @@ func (c *Cluster) imageUpdaterInformer(ctx context.Context, namespace string, ch
 
 	// Neither call can fail before the informer is started.
 	_ = informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
-		failed(fmt.Errorf("watching ImageUpdaters: %w; until that succeeds, their changes are noticed in the next cycle", err))
+		failed(fmt.Errorf("watching ImageUpdaters: %w; until that succeeds, "+
+			"their changes are noticed in the next cycle", err))
 	})
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(_ any, initial bool) {

@@ -39,7 +39,9 @@ func ParseBranchTemplate(text, namespace, name string) (*BranchTemplate, error) 
 	}
 
 	t := &BranchTemplate{parsed, namespace, name}
-	example := image.Change{Image: "image", Alias: "alias", Old: image.Version{Tag: "1.0"}, New: image.Version{Tag: "2.0"}}
+	example := image.Change{
+		Image: "image", Alias: "alias", Old: image.Version{Tag: "1.0"}, New: image.Version{Tag: "2.0"},
+	}
 	if _, err := t.Branch("0a1b2c3d", []image.Change{example}); err != nil {
 		return nil, err
 	}
@@ -58,7 +60,9 @@ func newBranchImage(change image.Change) (branchImage, error) {
 		name = ref.Name
 	}
 
-	return branchImage{Name: name, Alias: change.Alias, OldTag: digestOrTag(change.Old), NewTag: digestOrTag(change.New)}, nil
+	return branchImage{
+		Name: name, Alias: change.Alias, OldTag: digestOrTag(change.Old), NewTag: digestOrTag(change.New),
+	}, nil
 }
 
 func digestOrTag(v image.Version) string { return cmp.Or(v.Digest, v.Tag) }
@@ -112,7 +116,8 @@ func ValidBranch(name string) bool {
 		}
 	}
 
-	return !strings.ContainsAny(name, " ~^:?*[\\\x7f") && !strings.Contains(name, "..") && !strings.Contains(name, "@{") &&
+	return !strings.ContainsAny(name, " ~^:?*[\\\x7f") &&
+		!strings.Contains(name, "..") && !strings.Contains(name, "@{") &&
 		!strings.HasSuffix(name, ".") && !strings.HasPrefix(name, "-") && name != "@" &&
 		strings.IndexFunc(name, func(c rune) bool { return c < ' ' }) < 0
 }
