@@ -80,7 +80,8 @@ func parseWithoutScheme(text string) Address {
 
 // fromURL is the address that a URL and its text stand for.
 func fromURL(u *url.URL, text string) Address {
-	a := Address{protocol: u.Scheme, host: u.Hostname(), path: strings.TrimLeft(trimGit(u.Path), "/"), https: text}
+	a := Address{protocol: u.Scheme, host: u.Hostname(), https: text}
+	a.path = strings.TrimLeft(trimGit(u.Path), "/")
 	if u.User != nil {
 		a.user = u.User.Username()
 		a.password, _ = u.User.Password()

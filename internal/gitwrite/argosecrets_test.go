@@ -39,7 +39,8 @@ func secretsOf(stored []storedSecret) *ArgoSecrets {
 		Repositories: func(context.Context) (all []RepositorySecret, err error) {
 			for _, s := range stored {
 				if s.Kind != "" {
-					all = append(all, RepositorySecret{Name: "argocd/" + s.Name, Template: s.Kind == "template", Data: s.bytes()})
+					template := s.Kind == "template"
+					all = append(all, RepositorySecret{Name: "argocd/" + s.Name, Template: template, Data: s.bytes()})
 				}
 			}
 			return all, nil

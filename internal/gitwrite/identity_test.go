@@ -21,23 +21,24 @@ func TestSpellingsOfOneRepository(t *testing.T) {
 	}
 	service := newService(t, options)
 
+	const corp, hub = "https://git.corp/o/r", "https://github.com/o/r"
 	for _, c := range []struct {
 		what string
 		a, b Access
 		same bool
 	}{
-		{"case, .git and slash", Access{URL: "https://git.corp/o/r"}, Access{URL: "https://Git.Corp/O/r.git/"}, true},
+		{"case, .git and slash", Access{URL: corp}, Access{URL: "https://Git.Corp/O/r.git/"}, true},
 		{"forms of SSH", Access{URL: "git@git.corp:o/r"}, Access{URL: "ssh://git@git.corp:22/o/r.git"}, true},
-		{"protocols, each with credentials", Access{URL: "https://git.corp/o/r"}, Access{URL: "git@git.corp:o/r"}, false},
-		{"protocols at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "git@github.com:O/R.git"}, true},
-		{"credentials at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "https://ada:s3cret@github.com/o/r"}, true},
-		{"a Secret at the forge", Access{URL: "https://github.com/o/r"}, Access{URL: "https://github.com/o/r", From: "secret:a/b"}, false},
-		{"credentials", Access{URL: "https://git.corp/o/r"}, Access{URL: "https://ada:s3cret@git.corp/o/r"}, false},
+		{"protocols, each with credentials", Access{URL: corp}, Access{URL: "git@git.corp:o/r"}, false},
+		{"protocols at the forge", Access{URL: hub}, Access{URL: "git@github.com:O/R.git"}, true},
+		{"credentials at the forge", Access{URL: hub}, Access{URL: "https://ada:s3cret@github.com/o/r"}, true},
+		{"a Secret at the forge", Access{URL: hub}, Access{URL: hub, From: "secret:a/b"}, false},
+		{"credentials", Access{URL: corp}, Access{URL: "https://ada:s3cret@git.corp/o/r"}, false},
 		{"users of SSH", Access{URL: "git@git.corp:o/r"}, Access{URL: "bob@git.corp:o/r"}, false},
-		{"projects", Access{URL: "https://git.corp/o/r", Project: "a"}, Access{URL: "https://git.corp/o/r", Project: "b"}, true},
+		{"projects", Access{URL: corp, Project: "a"}, Access{URL: corp, Project: "b"}, true},
 		{"projects with credentials", Access{URL: "https://git.corp/scoped/r", Project: "a"},
 			Access{URL: "https://git.corp/scoped/r", Project: "b"}, false},
-		{"ports", Access{URL: "https://git.corp:8443/o/r"}, Access{URL: "https://git.corp/o/r"}, false},
+		{"ports", Access{URL: "https://git.corp:8443/o/r"}, Access{URL: corp}, false},
 	} {
 		one, err := service.Open(t.Context(), c.a)
 		if err != nil {

@@ -65,7 +65,8 @@ func (r *repository) commitFailed(branch string, err error) error {
 	remedy := seeMessage
 	switch {
 	case slices.Contains(refused.kinds, "STALE_DATA"), refused.says("expected branch to point to"):
-		return r.newError(doing, fmt.Errorf("%w: %w", forge.ErrConflict, refused), "it is tried again on the new head")
+		conflict := fmt.Errorf("%w: %w", forge.ErrConflict, refused)
+		return r.newError(doing, conflict, "it is tried again on the new head")
 	case slices.Contains(refused.kinds, "FORBIDDEN"), refused.says("not accessible"):
 		remedy = "grant the App the repository permission " + writeContents + ", and accept it in its installation"
 	case refused.says("protected"), refused.says("rule violations"), refused.says("through a pull request"):

@@ -32,7 +32,9 @@ func (r *repository) Compare(ctx context.Context, from, to string) (forge.Compar
 	for i := len(answer.Commits) - 1; i >= 0 && len(c.Commits) < forge.MostCompared; i-- {
 		one := answer.Commits[i]
 		subject, _, _ := strings.Cut(one.GetCommit().GetMessage(), "\n")
-		c.Commits = append(c.Commits, forge.ComparedCommit{SHA: one.GetSHA(), Subject: subject, URL: one.GetHTMLURL()})
+		c.Commits = append(c.Commits, forge.ComparedCommit{
+			SHA: one.GetSHA(), Subject: subject, URL: one.GetHTMLURL(),
+		})
 	}
 	return c, nil
 }

@@ -43,8 +43,7 @@ func (r *repository) failed(doing, needs string, err error) error {
 	case errors.As(err, &token) && token.Response != nil:
 		return r.tokenFailed(doing, needs, token.Response)
 	case errors.As(err, &answer) && answer.Response != nil:
-		cause, remedy := r.explain(answer.Response, messageOf(answer), needs)
-		return r.newError(doing, cause, remedy)
+		return r.refused(doing, needs, answer.Response, messageOf(answer))
 	}
 
 	if errors.As(err, &transport) {
@@ -55,12 +54,13 @@ func (r *repository) failed(doing, needs string, err error) error {
 
 // tokenFailed is the error for an answer without a token of the installation.
 func (r *repository) tokenFailed(doing, needs string, response *http.Response) error {
-	cause, remedy := r.explain(response, unreadMessage(response), needs)
+	e := r.refused(doing, needs, response, unreadMessage(response))
 	if response.StatusCode == http.StatusNotFound {
 		r.forget()
-		remedy = "check github.app.installationID, or leave it at 0 to have it found; the App may have been uninstalled"
+		e.Remedy = "check github.app.installationID, or leave it at 0 to have it found; " +
+			"the App may have been uninstalled"
 	}
-	return r.newError(doing, cause, remedy)
+	return e
 }
 
 // messageOf returns GitHub's message with its details.
@@ -84,37 +84,40 @@ func unreadMessage(response *http.Response) string {
 	return body.Message
 }
 
-// explain turns an answer into a cause, and what to do about it.
-func (r *repository) explain(response *http.Response, message, needs string) (cause error, remedy string) {
-	cause = fmt.Errorf("GitHub answered %d %s", response.StatusCode, message)
+// refused is the error for an answer with a message.
+func (r *repository) refused(doing, needs string, response *http.Response, message string) *forge.Error {
+	cause := fmt.Errorf("GitHub answered %d %s", response.StatusCode, message)
 	if message == "" {
 		cause = fmt.Errorf("GitHub answered %s", response.Status)
 	}
 
+	return r.newError(doing, cause, r.remedy(response, message, needs))
+}
+
+// remedy is what to do about an answer with a message.
+func (r *repository) remedy(response *http.Response, message, needs string) string {
 	says := func(words string) bool { return strings.Contains(strings.ToLower(message), words) }
 	app := r.hub.app != nil
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
-		remedy = unauthorized(app, says)
+		return unauthorized(app, says)
 	case status == http.StatusForbidden:
 		if accepted := response.Header.Get("X-Accepted-GitHub-Permissions"); accepted != "" {
 			needs = permissions(accepted)
 		}
-		remedy = forbidden(app, says, needs)
+		return forbidden(app, says, needs)
 	case status == http.StatusNotFound && app:
-		remedy = "install the App on this repository, and check the repository's name"
+		return "install the App on this repository, and check the repository's name"
 	case status == http.StatusNotFound:
-		remedy = "give the token access to this repository, and check the repository's name"
+		return "give the token access to this repository, and check the repository's name"
 	case status == http.StatusConflict:
-		remedy = "something has changed in the meantime; the next cycle decides again"
+		return "something has changed in the meantime; the next cycle decides again"
 	case status == http.StatusUnprocessableEntity:
-		remedy = unprocessable(says)
+		return unprocessable(says)
 	case status >= http.StatusInternalServerError:
-		remedy = "GitHub has trouble; it is tried again in the next cycle"
-	default:
-		remedy = seeMessage
+		return "GitHub has trouble; it is tried again in the next cycle"
 	}
-	return cause, remedy
+	return seeMessage
 }
 
 func unauthorized(app bool, says func(string) bool) string {

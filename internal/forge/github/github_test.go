@@ -1,10 +1,8 @@
 package github
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -104,9 +102,9 @@ func TestAutoMerge(t *testing.T) {
 	p := proposed()
 	p.AutoMerge = true
 	pr := forgetest.Must[forge.PullRequest](t)(r.Create(t.Context(), p))
-	if err := r.Complete(t.Context(), pr, p); err == nil || !strings.Contains(err.Error(), "allow auto-merge in the repository's settings") {
-		t.Error(err)
-	}
+	err := r.Complete(t.Context(), pr, p)
+	forgetest.CheckError(t, err, hub.Token(), "allow auto-merge in the repository's settings")
+
 	hub.AutoMerge = "nothing to wait for"
 	if err := r.Complete(t.Context(), pr, p); err != nil || !hub.Pulls(forgetest.Name)[0].Merged {
 		t.Errorf("%v, %+v", err, hub.Pulls(forgetest.Name)[0])
@@ -119,7 +117,8 @@ func TestAnUnchangedListingIsNotSentAgain(t *testing.T) {
 	hub, r := start(t)
 	pr := forgetest.Must[forge.PullRequest](t)(r.Create(t.Context(), proposed()))
 	for range 3 {
-		if open := forgetest.Must[[]forge.PullRequest](t)(r.OpenPullRequests(t.Context())); len(open) != 1 || open[0].Title != "Newer" {
+		open := forgetest.Must[[]forge.PullRequest](t)(r.OpenPullRequests(t.Context()))
+		if len(open) != 1 || open[0].Title != "Newer" {
 			t.Errorf("open: %+v", open)
 		}
 	}
@@ -166,6 +165,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var arrived sync.WaitGroup // all four ask for their tokens before one is given
 	arrived.Add(4)
 	hub.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -175,6 +175,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 		}
 		return false
 	}
+
 	var repositories []*repository
 	for i := range 4 {
 		name := fmt.Sprintf("o%d/r", i)
@@ -187,6 +188,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 		}
 		repositories = append(repositories, r)
 	}
+
 	var group sync.WaitGroup
 	for _, r := range repositories {
 		group.Go(func() {
@@ -201,143 +203,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 	}
 }
 
-// TestErrorsNameWhatToChange holds the message for each way in which GitHub
-// refuses.
-func TestErrorsNameWhatToChange(t *testing.T) {
-	for _, c := range []struct {
-		what   string
-		change func(hub *sandboxforge.GitHub, r *repository)
-		want   []string
-	}{
-		{"401 of the App", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("GET /installation", 401, `{"message":"A JSON web token could not be decoded"}`)
-		}, []string{"finding the App's installation", "401 A JSON web token", "github.app.id", "github.app.privateKeyFile"}},
-		{"an expired signature", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("GET /installation", 401, `{"message":"'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"}`)
-		}, []string{"clock right"}},
-		{"not installed", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("GET /installation", 404, `{"message":"Not Found"}`)
-		}, []string{"404 Not Found", "install the App on this repository"}},
-		{"another installation", func(_ *sandboxforge.GitHub, r *repository) { r.hub.installationID = 1 }, []string{"getting an installation token|listing its pull requests", "404 Not Found", "github.app.installationID"}},
-		{"a suspended installation", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("POST /access_tokens", 403, `{"message":"This installation has been suspended"}`)
-		}, []string{"unsuspend the App's installation"}},
-		{"a permission that is missing", func(h *sandboxforge.GitHub, _ *repository) { h.NotGranted = []string{"pull_requests"} },
-			[]string{"403 Resource not accessible by integration", "grant the App the repository permission Pull requests: read"}},
-		{"a permission that GitHub does not name", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("POST /pulls", 403, `{"message":"Forbidden"}`)
-		}, []string{"opening the pull request", "Pull requests: read and write"}},
-		{"single sign-on", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("GET /pulls", 403, `{"message":"Resource protected by organization SAML enforcement."}`)
-		}, []string{"single sign-on"}},
-		{"409", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("POST /pulls", 409, `{"message":"Conflict"}`)
-		}, []string{"409 Conflict", "the next cycle decides again"}},
-		{"422: no reviewer", func(_ *sandboxforge.GitHub, _ *repository) {}, []string{"asking for reviews", "Reviews may only be requested from collaborators", "github.pullRequest.reviewers"}},
-		{"422: drafts", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"message":"Draft pull requests are not supported in this repository."}]}`)
-		}, []string{"github.pullRequest.draft: false"}},
-		{"422: a field", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("POST /pulls", 422, `{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`)
-		}, []string{"Validation Failed: head invalid", "the branch is gone"}},
-		{"503", func(h *sandboxforge.GitHub, _ *repository) {
-			h.Fault = forgetest.Refuse("GET /pulls", 503, `<html>`)
-		}, []string{"503 Service Unavailable", "tried again in the next cycle"}},
-		{"nobody there", func(h *sandboxforge.GitHub, _ *repository) { h.Close() }, []string{"connection refused", "github.apiURL"}},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			hub, r := start(t)
-			c.change(hub, r)
-			p := proposed()
-			p.Reviewers = []string{"nobody"}
-			_, err := r.OpenPullRequests(t.Context())
-			if err == nil {
-				var pr forge.PullRequest
-				if pr, err = r.Create(t.Context(), p); err == nil {
-					err = r.Complete(t.Context(), pr, p)
-				}
-			}
-			forgetest.CheckError(t, err, hub.Token(), c.want...)
-		})
-	}
-}
-
-func TestATokensErrors(t *testing.T) {
-	hub, _ := start(t)
-	for token, want := range map[string]string{"ghp_old": "make a new token and put it into github.tokenFile", hub.Token(): ""} {
-		client, err := New(tokenOptions(t, hub.URL, token+"\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = client.Repository(giturl.Parse(hub.URL + "/" + forgetest.Name)).OpenPullRequests(t.Context())
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), token)) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-	bad := appOptions(t, hub)
-	bad.PrivateKeyFile = forgetest.WriteFile(t, "s3cret")
-	for want, options := range map[string]Options{
-		"is empty":                         tokenOptions(t, hub.URL, "\n"),
-		"does not hold an RSA private key": bad,
-		"github.apiURL":                    tokenOptions(t, "api.github.com", "s3cret"),
-	} {
-		if _, err := New(options); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-}
-
-// TestRateLimits are waited out as GitHub asks: soon ones within the request,
-// whose body is sent again, and long ones without a single request until then.
-func TestRateLimits(t *testing.T) {
-	soon := func() string { return strconv.FormatInt(time.Now().Unix(), 10) }
-	for what, headers := range map[string][]string{
-		"primary":   {"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", soon()},
-		"secondary": {"Retry-After", "1"},
-	} {
-		hub, r := start(t)
-		refused := false
-		hub.Fault = func(w http.ResponseWriter, request *http.Request) bool {
-			if refused {
-				return false
-			}
-			refused = forgetest.Refuse("POST /pulls", 403, `{"message":"You have exceeded a secondary rate limit"}`, headers...)(w, request)
-			return refused
-		}
-		if pr, err := r.Create(t.Context(), proposed()); err != nil || pr.Title != "Newer" || !refused {
-			t.Errorf("%s: %v, %+v", what, err, pr)
-		}
-	}
-	hub, r := start(t)
-	if _, err := r.OpenPullRequests(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	reset := time.Now().Add(time.Hour)
-	hub.Fault = forgetest.Refuse("GET /pulls", 403, `{"message":"API rate limit exceeded"}`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
-	for range 3 {
-		_, err := r.OpenPullRequests(t.Context())
-		var limited *forge.LimitedError
-		if !errors.As(err, &limited) || !strings.Contains(err.Error(), "until "+reset.UTC().Add(time.Second).Format("15:04:05 UTC")) {
-			t.Errorf("%v", err)
-		}
-	}
-	if n := hub.Count("GET pulls"); n != 2 {
-		t.Errorf("%d listings, of which 1 before the limit and 1 that met it", n)
-	}
-}
-
-// TestGraphQLsRateLimit comes with status 200.
-func TestGraphQLsRateLimit(t *testing.T) {
-	hub, r := start(t)
-	reset := time.Now().Add(time.Hour)
-	hub.Fault = forgetest.Refuse("POST /graphql", 200, `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
-	_, err := r.Commit(t.Context(), "main", strings.Repeat("0", 40), "message", nil)
-	var limited *forge.LimitedError
-	if !errors.As(err, &limited) || limited.Until.Unix() != reset.Unix() {
-		t.Error(err)
-	}
-}
-
+// TestAddresses finds the owner and the name of a repository, and pages of people.
 func TestAddresses(t *testing.T) {
 	hub, err := newClient(Options{APIURL: "https://api.github.com/"})
 	if err != nil {
@@ -361,7 +227,10 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
 	}
-	for api, want := range map[string]string{"https://api.github.com": "https://api.github.com/graphql", "https://git.corp/api/v3": "https://git.corp/api/graphql"} {
+	for api, want := range map[string]string{
+		"https://api.github.com":  "https://api.github.com/graphql",
+		"https://git.corp/api/v3": "https://git.corp/api/graphql",
+	} {
 		if hub, err := newClient(Options{APIURL: api}); err != nil || hub.graphQLURL() != want {
 			t.Errorf("%s: %s, %v", api, hub.graphQLURL(), err)
 		}

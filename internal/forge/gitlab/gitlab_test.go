@@ -66,43 +66,21 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestErrorsNameWhatToChange holds the message for each way in which GitLab
-// refuses.
-func TestErrorsNameWhatToChange(t *testing.T) {
-	for _, c := range []struct {
-		what, kind string
-		status     int
-		body       string
-		want       string
-	}{
-		{"a token that has ended", "GET /merge_requests", 401, `{"message":"401 Unauthorized"}`, "gitlab.tokenFile"},
-		{"no scope", "GET /merge_requests", 403, `{"error":"insufficient_scope"}`, "the scope api"},
-		{"not a member", "GET /merge_requests", 404, `{"message":"404 Project Not Found"}`, "a member of the project"},
-		{"another one", "POST /merge_requests", 409, `{"message":["Another open merge request already exists for this source branch: !1"]}`, "continues with that one"},
-		{"moved", "POST /merge_requests", 409, `{"message":"Conflict"}`, "decides again"},
-		{"trouble", "GET /merge_requests", 502, `<html>`, "tried again in the next cycle"},
-		{"no such reviewer", "", 0, "", "correct github.pullRequest.reviewers"},
-	} {
-		lab, f := start(t)
-		if c.kind != "" {
-			lab.Fault = forgetest.Refuse(c.kind, c.status, c.body)
-		}
-		r, p := f.Repository(t), forge.Proposal{Title: "x", Head: "head", Base: "main"}
-		if c.kind == "" {
-			p.Reviewers = []string{"nobody"}
-		}
-		_, err := r.OpenPullRequests(t.Context())
-		if err == nil {
-			_, err = r.Create(t.Context(), p)
-		}
-		t.Run(c.what, func(t *testing.T) {
-			status := ""
-			if c.status != 0 {
-				status = strconv.Itoa(c.status)
-			}
-			forgetest.CheckError(t, err, sandboxforge.GitLabToken, c.want, status)
-		})
-	}
+// TestRefusals holds the error for each way in which GitLab refuses.
+func TestRefusals(t *testing.T) {
+	forgetest.RunRefusals(t, "../../../testdata/forge/gitlab.yaml", func(t *testing.T) *forgetest.Fixture {
+		_, f := start(t)
+		return f
+	})
+}
+
+// TestNoSuchReviewer names the setting to correct.
+func TestNoSuchReviewer(t *testing.T) {
+	_, f := start(t)
+	p := forgetest.Proposal()
+	p.Reviewers = []string{"nobody"}
+	err := forgetest.Propose(t, f.Repository(t), p)
+	forgetest.CheckError(t, err, f.Secret(), "correct github.pullRequest.reviewers")
 }
 
 // TestRateLimit waits until the time that GitLab's own headers name.

@@ -151,9 +151,9 @@ func (r *repository) Complete(ctx context.Context, pr forge.PullRequest, p forge
 	if !p.AutoMerge {
 		return nil
 	}
+	requests, number := r.lab.api.MergeRequests, int64(pr.Number)
 	options := &gitlab.AcceptMergeRequestOptions{AutoMerge: gitlab.Ptr(true)}
-	_, _, err := r.lab.api.MergeRequests.AcceptMergeRequest(r.path, int64(pr.Number), options, gitlab.WithContext(ctx))
-	if err != nil {
+	if _, _, err := requests.AcceptMergeRequest(r.path, number, options, gitlab.WithContext(ctx)); err != nil {
 		return r.failed("enabling auto-merge for the merge request", err)
 	}
 	return nil
@@ -176,8 +176,8 @@ func (r *repository) Close(ctx context.Context, pr forge.PullRequest, body strin
 func (r *repository) update(
 	ctx context.Context, pr forge.PullRequest, doing string, options *gitlab.UpdateMergeRequestOptions,
 ) error {
-	_, _, err := r.lab.api.MergeRequests.UpdateMergeRequest(r.path, int64(pr.Number), options, gitlab.WithContext(ctx))
-	if err != nil {
+	requests, number := r.lab.api.MergeRequests, int64(pr.Number)
+	if _, _, err := requests.UpdateMergeRequest(r.path, number, options, gitlab.WithContext(ctx)); err != nil {
 		return r.failed(doing, err)
 	}
 	return nil
