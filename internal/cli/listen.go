@@ -17,7 +17,7 @@ import (
 // sink until end is called. The error means that a setting cannot be used.
 func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), err error) {
 	c := p.config.Events
-	count := func(kind string, result trigger.Result) { p.metrics.Event(kind, string(result)) }
+	count := func(kind string, result trigger.Result) { p.metrics.Trigger(kind, string(result)) }
 	receiver := trigger.NewReceiver(sink, count, p.log)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

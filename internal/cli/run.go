@@ -200,7 +200,7 @@ func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func
 
 	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name),
 		time.Duration(election.LeaseDuration), p.log)
-	p.engine.Owns, p.engine.PassOn, replica.Heard = replica.Owns, replica.Pass, inbox.Heard
+	p.engine.Owns, p.engine.PassOn, replica.Receive = replica.Owns, replica.Broadcast, inbox.Heard
 	replica.Join(ctx)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})

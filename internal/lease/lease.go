@@ -1,107 +1,114 @@
-// Package lease divides work among replicas. Each replica keeps a Lease of its
-// own and sees those of the others; every git repository belongs to one of the
-// replicas that live, chosen by rendezvous hashing, so that only what a replica
-// that comes or goes has to do changes hands. Of one repository's replicas, one
-// works and the others wait to take over.
+// Package lease divides work among replicas. Each replica keeps a Lease of its own
+// and watches those of the others; each git repository belongs to one of the live
+// replicas, by rendezvous hashing, so that a replica that comes or goes changes
+// the owner only of what it takes or leaves. Use [Replica.Owns] before each piece
+// of work, and [Replica.Broadcast] for what another replica must know.
 //
-// client-go's leader election gives one lock to one holder; this divides many
-// things with one small request every few seconds. Its rules are the same: a
-// replica that comes waits until all others must have seen its Lease, one that
-// cannot renew its Lease in time owns nothing, by its own clock, and clocks of
-// two machines are never compared. As there, nothing is fenced: a process that
-// is halted between the question whether it owns a repository and the write
-// may write late. So Leases only save work; what is right rests on git, where
-// every push names the head that it was made from.
+// Do not use it as a lock. A process that stops between asking Owns and writing
+// may write late: nothing is fenced, as with client-go's leader election. Leases
+// only prevent duplicate work. Correctness does not depend on them: git rejects a
+// push that is based on an outdated commit.
+//
+// The rules are those of client-go's leader election, which gives one lock to one
+// holder, while this divides many things with one small request every few seconds:
+// a new replica waits until all others must have seen its Lease; one that could
+// not renew its Lease in time owns nothing, by its own clock; and clocks of two
+// machines are never compared.
 package lease
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/validation"
 	client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 )
 
-// GroupLabel is on every Lease; its value is the name of the group.
+// GroupLabel is the label of every Lease; its value is the name of the group.
 const GroupLabel = "image-writeback.liverty-music.github.io/replicas-of"
 
 // Replica is a member of a group that divides work.
 type Replica struct {
-	// Heard is told what others pass on, or Lost; nil: nobody is. Set it before
-	// Join.
-	Heard func(text string)
+	// Receive is called with what other replicas broadcast, or with Lost; nil: it
+	// is not. Set it before Join.
+	Receive func(text string)
 
 	leases          client.LeaseInterface
 	group, identity string
 	duration        time.Duration
 	log             *slog.Logger
-	failed          string // what was logged last
+	loggedError     string // the newest
 
 	mu sync.Mutex
 	// renewed is when the last round began that renewed our Lease and saw the
-	// others; zero: we are no member. The clock goes on while we are halted.
+	// others; zero: we are not a member. The clock goes on while we are halted.
 	renewed time.Time
-	// from is when all others must have seen our Lease, so that we may work.
-	from    time.Time
-	others  map[string]*other // by identity, the dead ones too
-	working bool              // what was logged last
-	passed  passed
+	// start is when all others must have seen our Lease, so that we may work.
+	start         time.Time
+	others        map[string]*other // by identity, also those that are not live
+	loggedWorking bool              // the newest
+	outbox        outbox
 }
 
-// other is another replica as we see it: it lives as long as its Lease changes.
+// other is another replica as this one sees it. It is live as long as its Lease
+// changes.
 type other struct {
 	version string
-	seen    time.Time // when version was seen first
+	since   time.Time // when version was first seen
 	life    time.Duration
-	buried  bool // its Lease was to be deleted
-	heard   heard
+	removed bool // its Lease was to be deleted
+	inbox   inbox
 }
 
-func (o *other) lives(now time.Time) bool { return now.Sub(o.seen) <= o.life }
+func (o *other) live(now time.Time) bool { return now.Sub(o.since) <= o.life }
 
-// New returns a replica that is not a member yet. Identity is the name of its
-// Lease, another one for each process. Duration, in whole seconds, is how long
-// the others wait for a replica that is silent before they take over its work.
-func New(leases client.LeaseInterface, group, identity string, duration time.Duration, log *slog.Logger) *Replica {
-	return &Replica{leases: leases, group: group, identity: identity, duration: duration, log: log, others: map[string]*other{}}
+// New returns a replica that is not a member yet. identity is the name of its
+// Lease, which differs for each process. duration, in whole seconds, is how long
+// the others wait for a replica that does not renew its Lease before they take
+// over its work.
+func New(
+	leases client.LeaseInterface, group, identity string, duration time.Duration, log *slog.Logger,
+) *Replica {
+	return &Replica{
+		leases: leases, group: group, identity: identity, duration: duration, log: log, others: map[string]*other{},
+	}
 }
 
-// Identity makes a name for the Lease of this process: its host's, which is the
-// pod's, so that people see whose it is, and some letters of chance. Where the
-// host has no name that a Lease may have, it is otherwise.
-func Identity(otherwise string) string {
+// Identity returns a name for the Lease of this process: the name of its host,
+// which is the pod's, and random letters. If that is not a valid name of a Lease,
+// it begins with fallback.
+func Identity(fallback string) string {
 	host, err := os.Hostname()
 	if err != nil || len(validation.IsDNS1123Subdomain(host)) > 0 {
-		host = otherwise
+		host = fallback
 	}
+
 	return host + "-" + rand.String(5)
 }
 
-// How often a Lease is renewed, and after which time without success its owner
-// stops to work: with 15 s, these are client-go's 2 s and 10 s.
+// period is how often a Lease is renewed; 2 s of 15 s, as in client-go.
 func (r *Replica) period() time.Duration { return r.duration * 2 / 15 }
-func (r *Replica) limit() time.Duration  { return r.duration * 2 / 3 }
 
-// Join makes us a member. What hinders it is logged, and tried again by Run.
+// limit is how long a replica works without renewing its Lease; 10 s of 15 s, as in
+// client-go.
+func (r *Replica) limit() time.Duration { return r.duration * 2 / 3 }
+
+// Join makes the replica a member. An error is logged, and Run tries again.
 func (r *Replica) Join(ctx context.Context) { _ = r.turn(ctx) }
 
-// Run keeps our Lease until ctx ends, and deletes it then, for which work must
-// have ended. It calls changed whenever something may have changed hands.
+// Run keeps the Lease until ctx ends, and then deletes it; all work must have ended
+// before. It calls changed when the owner of something may have changed.
 func (r *Replica) Run(ctx context.Context, changed func()) {
 	ticker := time.NewTicker(r.period())
 	defer ticker.Stop()
+
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,241 +122,91 @@ func (r *Replica) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// turn is a round with its logs. It tells whether something may have changed
-// hands.
+// turn is a round with its logs. It reports whether the owner of something may have
+// changed.
 func (r *Replica) turn(ctx context.Context) bool {
 	moved, err := r.round(ctx)
-	failed := ""
+
+	text := ""
 	if err != nil && ctx.Err() == nil {
-		if failed = err.Error(); failed != r.failed {
-			r.log.Error("the Lease of this replica cannot be kept", "error", failed)
+		if text = err.Error(); text != r.loggedError {
+			r.log.Error("the Lease of this replica cannot be renewed", "error", text)
 		}
 	}
-	r.failed = failed
-	return r.say() || moved
+	r.loggedError = text
+
+	return r.logWorking() || moved
 }
 
-// round renews our Lease, looks at the others', and tells whether others have
-// come or gone.
-func (r *Replica) round(ctx context.Context) (moved bool, _ error) {
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, r.limit())
-	defer cancel()
-	list, ours, err := r.list(ctx)
-	if err != nil {
-		return false, err
-	}
-	joining := ours == nil || r.expired(begin)
-	if err := r.renew(ctx, ours, joining); err != nil {
-		return false, err
-	}
-	if joining { // whoever came before us is seen once our Lease is there
-		if list, _, err = r.list(ctx); err != nil {
-			return false, err
-		}
-	}
-	moved, dead, texts := r.observe(list, begin, joining)
-	for _, text := range texts {
-		if r.Heard != nil {
-			r.Heard(text)
-		}
-	}
-	for name, version := range dead {
-		if err := r.remove(ctx, name, &version); err != nil {
-			r.log.Warn("the Lease of a replica that is gone was not deleted", "lease", name, "error", err.Error())
-		}
-	}
-	return moved, nil
-}
-
-func (r *Replica) list(ctx context.Context) (all []coordinationv1.Lease, ours *coordinationv1.Lease, _ error) {
-	list, err := r.leases.List(ctx, metav1.ListOptions{LabelSelector: GroupLabel + "=" + r.group})
-	if err != nil {
-		return nil, nil, fmt.Errorf("listing the Leases of replicas: %w%s", err, remedy(err))
-	}
-	for i := range list.Items {
-		if list.Items[i].Name == r.identity {
-			ours = &list.Items[i]
-		}
-	}
-	return list.Items, ours, nil
-}
-
-// renew writes our Lease: anew where it is not there.
-func (r *Replica) renew(ctx context.Context, ours *coordinationv1.Lease, joining bool) error {
-	now, seconds := metav1.NowMicro(), int32(r.duration/time.Second) //nolint:gosec // config allows an hour at most
-	lease := ours
-	if lease == nil {
-		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: r.identity, Labels: map[string]string{GroupLabel: r.group}}}
-	}
-	lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds, lease.Spec.RenewTime = &r.identity, &seconds, &now
-	if joining {
-		lease.Spec.AcquireTime = &now
-	}
-	r.mu.Lock()
-	note := r.passed.note(time.Now(), r.duration)
-	r.mu.Unlock()
-	delete(lease.Annotations, passedOn)
-	if note != "" {
-		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, passedOn, note)
-	}
-	var err error
-	if ours == nil {
-		_, err = r.leases.Create(ctx, lease, metav1.CreateOptions{})
-	} else {
-		_, err = r.leases.Update(ctx, lease, metav1.UpdateOptions{})
-	}
-	if err != nil {
-		return fmt.Errorf("renewing the Lease %s: %w%s", r.identity, err, remedy(err))
-	}
-	return nil
-}
-
-func remedy(err error) string {
-	switch {
-	case apierrors.IsForbidden(err):
-		return "; grant list, create, update and delete on leases.coordination.k8s.io in this namespace to this account"
-	case apierrors.IsNotFound(err):
-		return "; is leaderElection.namespace right?"
-	}
-	return ""
-}
-
-// observe notes how the others are, in a list that was made after begin. dead
-// are the Leases to be deleted, with their versions; texts were passed on.
-func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining bool) (moved bool, dead map[string]string, texts []string) {
+// logWorking logs when this replica starts and stops to work, and reports whether
+// it did.
+func (r *Replica) logWorking() (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	before := r.living(begin)
-	there := map[string]bool{}
-	for i := range list {
-		name, version := list[i].Name, list[i].ResourceVersion
-		if name == r.identity {
-			continue
-		}
-		there[name] = true
-		if o := r.others[name]; o == nil || o.version != version {
-			var before heard
-			if o != nil {
-				before = o.heard
-			}
-			o = &other{version: version, seen: now, life: r.duration, heard: before}
-			texts = append(texts, o.heard.read(list[i].Annotations[passedOn])...)
-			if seconds := list[i].Spec.LeaseDurationSeconds; seconds != nil {
-				o.life = time.Duration(*seconds) * time.Second
-			}
-			r.others[name] = o
-		}
-	}
-	maps.DeleteFunc(r.others, func(name string, _ *other) bool { return !there[name] })
-	dead = map[string]string{}
-	for name, o := range r.others {
-		if !o.lives(now) && !o.buried {
-			dead[name], o.buried = o.version, true
-		}
-	}
-	r.renewed = begin
-	if joining {
-		r.from = now.Add(r.duration)
-	}
-	living := r.living(now)
-	if len(living) == 0 {
-		r.from = now
-	}
-	return !slices.Equal(before, living), dead, texts
-}
 
-// remove deletes a Lease, unless it is not at version any more; nil: whichever.
-func (r *Replica) remove(ctx context.Context, name string, version *string) error {
-	options := metav1.DeleteOptions{}
-	if version != nil {
-		options.Preconditions = &metav1.Preconditions{ResourceVersion: version}
-	}
-	err := r.leases.Delete(ctx, name, options)
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // somebody else has deleted it, or it lives after all
-	}
-	if err != nil {
-		return fmt.Errorf("%w%s", err, remedy(err))
-	}
-	return nil
-}
-
-// leave gives up our Lease, so that the others need not wait for its end.
-func (r *Replica) leave() {
-	r.mu.Lock()
-	r.renewed = time.Time{}
-	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), r.limit())
-	defer cancel()
-	if err := r.remove(ctx, r.identity, nil); err != nil {
-		r.log.Warn("the Lease of this replica was not given up; the others wait for its end", "lease", r.identity, "error", err.Error())
-	}
-}
-
-// expired tells whether we are no member, or have not renewed our Lease in time.
-func (r *Replica) expired(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.renewed.IsZero() || now.Sub(r.renewed) > r.limit()
-}
-
-// living are the others that live. r.mu is held.
-func (r *Replica) living(now time.Time) []string {
-	var living []string
-	for name, o := range r.others {
-		if o.lives(now) {
-			living = append(living, name)
-		}
-	}
-	slices.Sort(living)
-	return living
-}
-
-// works tells whether we may work at all. r.mu is held.
-func (r *Replica) works(now time.Time) bool {
-	return !r.renewed.IsZero() && now.Sub(r.renewed) <= r.limit() && !now.Before(r.from)
-}
-
-// say logs when we begin and cease to work, and tells whether we did.
-func (r *Replica) say() (changed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := time.Now()
 	working := r.works(now)
-	if working == r.working {
+	if working == r.loggedWorking {
 		return false
 	}
-	r.working = working
+
+	r.loggedWorking = working
 	if working {
-		r.log.Info("this replica takes its share of the work", "lease", r.identity, "otherReplicas", len(r.living(now)))
+		r.log.Info("this replica takes its share of the work", "lease", r.identity, "otherReplicas", len(r.live(now)))
 	} else {
-		r.log.Warn("this replica pauses, since its Lease has run out", "lease", r.identity)
+		r.log.Warn("this replica pauses, because its Lease has expired", "lease", r.identity)
 	}
+
 	return true
 }
 
-// Owns tells whether something, such as a git repository, is ours to work on
-// now. Nothing is while our Lease has run out, or is too new to be known.
+// Owns reports whether something, such as a git repository, is for this replica to
+// work on now. Nothing is while its Lease has expired, or is so new that others may
+// not have seen it.
 func (r *Replica) Owns(thing string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	now := time.Now()
 	if !r.works(now) {
 		return false
 	}
-	own := bid(r.identity, thing)
+
+	own := score(r.identity, thing)
 	for name, o := range r.others {
-		if o.lives(now) && bid(name, thing) > own {
+		if o.live(now) && score(name, thing) > own {
 			return false
 		}
 	}
+
 	return true
 }
 
-// bid is what a replica offers for a thing; the highest wins.
-func bid(identity, thing string) uint64 {
+// works reports whether this replica may work at all. r.mu is held.
+func (r *Replica) works(now time.Time) bool { return !r.expired(now) && !now.Before(r.start) }
+
+// expired reports whether this replica is not a member, or has not renewed its
+// Lease in time. r.mu is held.
+func (r *Replica) expired(now time.Time) bool {
+	return r.renewed.IsZero() || now.Sub(r.renewed) > r.limit()
+}
+
+// live returns the other replicas that are live. r.mu is held.
+func (r *Replica) live(now time.Time) []string {
+	var live []string
+	for name, o := range r.others {
+		if o.live(now) {
+			live = append(live, name)
+		}
+	}
+	slices.Sort(live)
+
+	return live
+}
+
+// score is the claim of a replica to a thing; the highest one owns it.
+func score(identity, thing string) uint64 {
 	sum := sha256.Sum256([]byte(identity + "\x00" + thing))
+
 	return binary.BigEndian.Uint64(sum[:8])
 }

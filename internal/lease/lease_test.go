@@ -195,7 +195,7 @@ func dies(t *testing.T, g *group) {
 	g.await("its Lease is gone", func() bool { return len(g.there()) == 1 })
 }
 
-// halted has a replica go on after its Lease has run out, as after a long
+// halted has a replica go on after its Lease has expired, as after a long
 // pause of its machine.
 func halted(t *testing.T, g *group) {
 	a := New(g.leases, g.name, g.name+"-a", duration, slog.New(slog.NewTextHandler(g.log, nil)))
@@ -212,7 +212,7 @@ func halted(t *testing.T, g *group) {
 		counts := owned(t, halted, b)
 		return counts[0] > 0 && counts[0]+counts[1] == len(things)
 	})
-	if !strings.Contains(g.log.String(), "its Lease has run out") {
+	if !strings.Contains(g.log.String(), "its Lease has expired") {
 		t.Errorf("the log:\n%s", g.log)
 	}
 }
@@ -265,7 +265,7 @@ func TestShares(t *testing.T) {
 	for i := range 3000 {
 		best := ""
 		for _, identity := range identities {
-			if thing := fmt.Sprintf("github.com/o/r%d", i); best == "" || bid(identity, thing) > bid(best, thing) {
+			if thing := fmt.Sprintf("github.com/o/r%d", i); best == "" || score(identity, thing) > score(best, thing) {
 				best = identity
 			}
 		}

@@ -21,7 +21,7 @@ type Metrics struct {
 	requests, requestsFailed *prometheus.CounterVec
 	calls, callsFailed       prometheus.Counter
 	cycle                    prometheus.Gauge
-	events                   *prometheus.CounterVec
+	triggers                 *prometheus.CounterVec
 }
 
 const prefix = "argocd_image_updater_"
@@ -44,12 +44,12 @@ func NewMetrics() *Metrics {
 		callsFailed: counter(prefix+"k8s_api_errors_total", "Requests to the Kubernetes API that failed."),
 		cycle: gauge("image_writeback_cycle_duration_seconds",
 			"How long the last cycle about all Applications took."),
-		events: counters("image_writeback_events_total",
+		triggers: counters("image_writeback_events_total",
 			"Triggers that arrived, by their type and by what was done with them.", "type", "result"),
 	}
 
 	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed,
-		m.calls, m.callsFailed, m.cycle, m.events,
+		m.calls, m.callsFailed, m.cycle, m.triggers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	return m
@@ -107,9 +107,9 @@ func (m *Metrics) RegistryRequest(registry string, failed bool) {
 	}
 }
 
-// Event counts a trigger, by its type and by what was done with it.
-func (m *Metrics) Event(kind, result string) {
-	m.events.WithLabelValues(kind, result).Inc()
+// Trigger counts a message that arrived, by its type and what became of it.
+func (m *Metrics) Trigger(kind, result string) {
+	m.triggers.WithLabelValues(kind, result).Inc()
 }
 
 // KubernetesRequests counts the requests that go through a transport.

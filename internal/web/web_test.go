@@ -141,7 +141,7 @@ func TestMetricNames(t *testing.T) {
 	m := NewMetrics()
 	m.RegistryRequest("https://ghcr.io", false)
 	m.RegistryRequest("https://ghcr.io", true)
-	m.Event("github", "accepted")
+	m.Trigger("github", "accepted")
 	cluster := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(cluster.Close)
 	client := &http.Client{Transport: m.KubernetesRequests(http.DefaultTransport)}
