@@ -30,7 +30,8 @@ import (
 )
 
 func main() {
-	sizes := flag.String("sizes", "100,500,2000,10000,10000/20", "numbers of Applications, each optionally with the KB of status of each Application: N[/KB]")
+	sizes := flag.String("sizes", "100,500,2000,10000,10000/20",
+		"numbers of Applications, each optionally with the KB of status of each Application: N[/KB]")
 	updater := flag.String("updater", "bin/updater", "the updater to measure")
 	bin := flag.String("bin", "bin", "directory of kube-apiserver and etcd, as make tools builds them")
 	document := flag.String("document", "docs/performance.md", "the file to write the figures into; empty: none")
@@ -75,19 +76,23 @@ func run(ctx context.Context, sizes []string, updater, bin, document string) err
 		fmt.Print(r.lines())
 		results = append(results, r)
 	}
+
 	small, err := benchmarks(ctx)
 	if err != nil {
 		return err
 	}
+
 	itself, err := program(ctx, updater)
 	if err != nil {
 		return err
 	}
+
 	small = itself + "\n" + small
 	fmt.Print(small)
 	if document == "" {
 		return nil
 	}
+
 	return write(document, figures(results)+"\n"+small)
 }
 
@@ -98,17 +103,21 @@ func program(ctx context.Context, updater string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	packages, err := exec.CommandContext(ctx, "go", "list", "-deps", "./cmd/updater").Output()
 	if err != nil {
 		return "", fmt.Errorf("go list -deps: %w", err)
 	}
+
 	const starts = 10
 	begin := time.Now()
 	for range starts {
-		if err := exec.CommandContext(ctx, updater, "version").Run(); err != nil { //nolint:gosec // what the caller asks for
+		if err := exec.CommandContext(ctx,
+			updater, "version").Run(); err != nil { //nolint:gosec // what the caller asks for
 			return "", err
 		}
 	}
+
 	return fmt.Sprintf("The program is %.0f MB, of %d packages; `updater version` takes %.2f s.\n",
 		float64(file.Size())/1e6, strings.Count(string(packages), "\n"), time.Since(begin).Seconds()/starts), nil
 }
@@ -118,10 +127,12 @@ var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op
 // benchmarks runs the benchmarks of the packages that decide and edit, and returns
 // a table of their results.
 func benchmarks(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "./internal/policy", "./internal/manifest", "./internal/reconcile").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "./internal/policy",
+		"./internal/manifest", "./internal/reconcile").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go test -bench: %w: %s", err, out)
 	}
+
 	var b strings.Builder
 	b.WriteString("| `go test -bench` | time | memory | allocations |\n| --- | ---: | ---: | ---: |\n")
 	for _, m := range benchmark.FindAllStringSubmatch(string(out), -1) {
@@ -129,6 +140,7 @@ func benchmarks(ctx context.Context) (string, error) {
 		bytes, _ := strconv.ParseFloat(m[3], 64)
 		fmt.Fprintf(&b, "| %s | %.1f ms | %.1f MB | %s |\n", m[1], ns/1e6, bytes/1e6, m[4])
 	}
+
 	return b.String(), nil
 }
 
@@ -146,7 +158,8 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	f, err := fleet.New(ctx, dir, bin, fleet.Options{Applications: r.applications, Repositories: 60, Tags: 30, Strategy: "newest-build", History: 500, StatusKB: r.status,
+	f, err := fleet.New(ctx, dir, bin, fleet.Options{Applications: r.applications, Repositories: 60, Tags: 30,
+		Strategy: "newest-build", History: 500, StatusKB: r.status,
 		RegistryLatency: 20 * time.Millisecond, GitLatency: 30 * time.Millisecond})
 	if err != nil {
 		return err
@@ -155,8 +168,10 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 	if r.git, err = gitItself(ctx, f, filepath.Join(dir, "clone"), r.applications); err != nil {
 		return err
 	}
+
 	var said sandbox.Log
-	service := exec.CommandContext(ctx, updater, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what the caller asks for
+	service := exec.CommandContext(ctx, updater, "run", "--config", f.Config, "--kubeconfig",
+		f.Kubernetes.Kubeconfig) //nolint:gosec // what the caller asks for
 	service.Stdout, service.Stderr = &said, &said
 	name, value := f.PubSub.Environment()
 	service.Env = append(os.Environ(), name+"="+value)
@@ -180,28 +195,36 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 		cycles++
 		return phase{took, f.Requests().Since(before)}, err
 	}
+
 	if r.cold, err = cycle(); err != nil {
 		return err
 	}
+
 	r.ready = time.Since(begin)
 	if r.idle, err = cycle(); err != nil {
 		return err
 	}
+
 	r.resident = memory(service.Process.Pid, "VmRSS")
 	f.Release()
 	if r.warm, err = cycle(); err != nil {
 		return err
 	}
+
 	if updated, err := f.Updated(); err != nil || updated != r.applications {
 		return fmt.Errorf("%d of %d manifests have the newest tag: %w", updated, r.applications, err)
 	}
+
 	if err := quiet(ctx, service.Process.Pid); err != nil {
 		return err
 	}
+
 	if err := r.measureEvents(ctx, f); err != nil {
 		return fmt.Errorf("%w; the updater said:\n%s", err, said.String())
 	}
+
 	r.peak = memory(service.Process.Pid, "VmHWM")
+
 	return nil
 }
 
@@ -228,6 +251,7 @@ func quiet(ctx context.Context, pid int) error {
 			last, still = now, 0
 		}
 	}
+
 	return nil
 }
 
@@ -246,8 +270,10 @@ func (r *result) measureEvents(ctx context.Context, f *fleet.Fleet) error {
 		}
 		all[i] = time.Since(begin)
 	}
+
 	slices.Sort(all)
 	r.event, r.slowest, r.events = all[messages/2], all[messages-1], f.Requests().Since(before)
+
 	return nil
 }
 
@@ -276,13 +302,16 @@ func await(ctx context.Context, said *sandbox.Log, n int) (time.Duration, error)
 func gitItself(ctx context.Context, f *fleet.Fleet, clone string, n int) (time.Duration, error) {
 	var stream strings.Builder
 	for i := range n {
-		content := fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: reg.example.com/p/app%d\n  newTag: %s\n", i%60, f.Newest())
+		content := fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: reg.example.com/p/app%d\n  newTag: %s\n",
+			i%60, f.Newest())
 		fmt.Fprintf(&stream, "commit refs/heads/bench\ncommitter Ada <ada@example.com> now\ndata 6\nUpdate\n")
 		if i == 0 {
 			stream.WriteString("from refs/heads/main^0\n")
 		}
-		fmt.Fprintf(&stream, "M 100644 inline %s/kustomization.yaml\ndata %d\n%s\n", f.Folder(i), len(content), content)
+		fmt.Fprintf(&stream, "M 100644 inline %s/kustomization.yaml\ndata %d\n%s\n", f.Folder(i),
+			len(content), content)
 	}
+
 	stream.WriteString("done\n")
 	begin := time.Now()
 	for _, step := range []struct {
@@ -291,7 +320,8 @@ func gitItself(ctx context.Context, f *fleet.Fleet, clone string, n int) (time.D
 	}{
 		{"", []string{"clone", "--quiet", "--bare", "--depth", "1", f.Git.URLOf(fleet.Repository), clone}},
 		{stream.String(), []string{"-C", clone, "fast-import", "--quiet", "--date-format=now", "--done"}},
-		{"", []string{"-C", clone, "-c", "http.postBuffer=1000000000", "push", "--quiet", "origin", "bench"}}, // CGI does not support chunked requests
+		// CGI does not support chunked requests
+		{"", []string{"-C", clone, "-c", "http.postBuffer=1000000000", "push", "--quiet", "origin", "bench"}},
 	} {
 		command := exec.CommandContext(ctx, "git", step.args...) //nolint:gosec // our own arguments
 		command.Stdin = strings.NewReader(step.in)
@@ -299,6 +329,7 @@ func gitItself(ctx context.Context, f *fleet.Fleet, clone string, n int) (time.D
 			return 0, fmt.Errorf("git %s: %w: %s", step.args[0], err, out)
 		}
 	}
+
 	return time.Since(begin), nil
 }
 
@@ -308,22 +339,29 @@ func memory(pid int, line string) float64 {
 	if err != nil {
 		return 0
 	}
+
 	for l := range strings.Lines(string(data)) {
 		if fields := strings.Fields(l); len(fields) > 1 && fields[0] == line+":" {
 			kilobytes, _ := strconv.ParseFloat(fields[1], 64)
 			return kilobytes / 1000
 		}
 	}
+
 	return 0
 }
 
 func (r *result) lines() string {
 	row := func(name string, took time.Duration, q fleet.Requests) string {
-		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × push\n", name, took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
+		return fmt.Sprintf("  %-22s %7.2f s   registry %d × list, %d × ping; git %d × advertise, %d × fetch, %d × "+
+			"push\n", name, took.Seconds(), q.List, q.Ping, q.Advertise, q.Fetch, q.Push)
 	}
-	return row("cold, all to update", r.cold.took, r.cold.requests) + row("idle", r.idle.took, r.idle.requests) + row("warm, all to update", r.warm.took, r.warm.requests) +
+
+	return row("cold, all to update", r.cold.took, r.cold.requests) + row("idle", r.idle.took, r.idle.requests) +
+		row("warm, all to update", r.warm.took, r.warm.requests) +
 		row(fmt.Sprintf("%d messages, median", messages), r.event, r.events) +
-		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB\n", "… slowest", r.slowest.Seconds(), "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(), "memory, idle", r.resident, r.peak)
+		fmt.Sprintf("  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.2f s\n  %-22s %7.0f MB, at most %.0f MB\n",
+			"… slowest", r.slowest.Seconds(), "from start to ready", r.ready.Seconds(), "git itself", r.git.Seconds(),
+			"memory, idle", r.resident, r.peak)
 }
 
 const (
@@ -337,30 +375,42 @@ func write(document, figures string) error {
 	if err != nil {
 		return err
 	}
+
 	head, rest, found := strings.Cut(string(data), markBegin)
 	_, tail, ended := strings.Cut(rest, markEnd)
 	if !found || !ended {
 		return errors.New(document + " has no markers for the figures")
 	}
-	return os.WriteFile(document, []byte(head+markBegin+figures+markEnd+tail), 0o600) //nolint:gosec // the file that the caller names
+
+	return os.WriteFile(document, []byte(head+markBegin+
+		figures+markEnd+tail), 0o600) //nolint:gosec // the file that the caller names
 }
 
 func figures(results []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s on %s, by `make bench`.\n\n", time.Now().UTC().Format("2006-01-02"), machine())
-	b.WriteString("| Applications | cold, all to update | git itself | idle | warm, all to update | message to commit: median (slowest) | from start to ready | memory, idle (at most) |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| Applications | cold, all to update | git itself | idle | warm, all to update | message to " +
+		"commit: median (slowest) | from start to ready | memory, idle (at most) |\n| ---: | ---: | ---: | ---: | " +
+		"---: | ---: | ---: | ---: |\n")
 	for _, r := range results {
-		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %.2f s | %.2f s | %.2f s (%.2f s) | %.1f s | %.0f MB (%.0f MB) |\n", r.name(), r.cold.took.Seconds(), r.git.Seconds(), r.idle.took.Seconds(), r.warm.took.Seconds(), r.event.Seconds(), r.slowest.Seconds(), r.ready.Seconds(), r.resident, r.peak)
+		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %.2f s | %.2f s | %.2f s (%.2f s) | %.1f s | %.0f MB (%.0f MB) |\n",
+			r.name(), r.cold.took.Seconds(), r.git.Seconds(), r.idle.took.Seconds(), r.warm.took.Seconds(),
+			r.event.Seconds(), r.slowest.Seconds(), r.ready.Seconds(), r.resident, r.peak)
 	}
-	fmt.Fprintf(&b, "\n| Applications | what | list | ping | advertise | fetch | push |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n")
+
+	fmt.Fprintf(&b, "\n| Applications | what | list | ping | advertise | fetch | push |\n| ---: | --- | ---: | "+
+		"---: | ---: | ---: | ---: |\n")
 	for _, r := range results {
 		for _, p := range []struct {
 			name string
 			q    fleet.Requests
-		}{{"cold", r.cold.requests}, {"idle", r.idle.requests}, {"warm", r.warm.requests}, {fmt.Sprintf("%d messages", messages), r.events}} {
-			fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", r.name(), p.name, p.q.List, p.q.Ping, p.q.Advertise, p.q.Fetch, p.q.Push)
+		}{{"cold", r.cold.requests}, {"idle", r.idle.requests}, {"warm",
+			r.warm.requests}, {fmt.Sprintf("%d messages", messages), r.events}} {
+			fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", r.name(), p.name, p.q.List, p.q.Ping,
+				p.q.Advertise, p.q.Fetch, p.q.Push)
 		}
 	}
+
 	results = slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.status > 0 })
 	b.WriteString("\n```mermaid\nxychart-beta\n  title \"Seconds over Applications: cold, git itself, warm, idle\"\n")
 	series := func(value func(result) float64) string {
@@ -377,17 +427,22 @@ func figures(results []result) string {
 	fmt.Fprintf(&b, "  x-axis [%s]\n  y-axis \"s\"\n", strings.Join(names, ", "))
 	for _, value := range []func(result) float64{
 		func(r result) float64 { return r.cold.took.Seconds() }, func(r result) float64 { return r.git.Seconds() },
-		func(r result) float64 { return r.warm.took.Seconds() }, func(r result) float64 { return r.idle.took.Seconds() },
+		func(r result) float64 { return r.warm.took.Seconds() },
+		func(r result) float64 { return r.idle.took.Seconds() },
 	} {
 		fmt.Fprintf(&b, "  line [%s]\n", series(value))
 	}
-	fmt.Fprintf(&b, "```\n\n```mermaid\nxychart-beta\n  title \"Requests over Applications: cold, warm, idle\"\n  x-axis [%s]\n  y-axis \"requests\" 0 --> 80\n", strings.Join(names, ", "))
+	fmt.Fprintf(&b, "```\n\n```mermaid\nxychart-beta\n  title \"Requests over Applications: cold, warm, idle\"\n  "+
+		"x-axis [%s]\n  y-axis \"requests\" 0 --> 80\n", strings.Join(names, ", "))
 	for _, value := range []func(result) fleet.Requests{
-		func(r result) fleet.Requests { return r.cold.requests }, func(r result) fleet.Requests { return r.warm.requests }, func(r result) fleet.Requests { return r.idle.requests },
+		func(r result) fleet.Requests { return r.cold.requests },
+		func(r result) fleet.Requests { return r.warm.requests },
+		func(r result) fleet.Requests { return r.idle.requests },
 	} {
 		fmt.Fprintf(&b, "  line [%s]\n", series(func(r result) float64 { return float64(value(r).All()) }))
 	}
 	b.WriteString("```\n")
+
 	return b.String()
 }
 
@@ -399,5 +454,7 @@ func machine() string {
 	if model != nil {
 		name = strings.TrimSpace(string(model[1]))
 	}
-	return fmt.Sprintf("%d × %s, with all components on this machine", strings.Count(string(data), "processor\t"), name)
+
+	return fmt.Sprintf("%d × %s, with all components on this machine",
+		strings.Count(string(data), "processor\t"), name)
 }

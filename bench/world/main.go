@@ -26,7 +26,8 @@ func main() {
 	flag.IntVar(&o.Applications, "applications", 500, "how many Applications")
 	flag.IntVar(&o.Repositories, "repositories", 60, "number of image repositories that the Applications share")
 	flag.IntVar(&o.Tags, "tags", 30, "number of tags of each image repository")
-	flag.DurationVar(&o.RegistryLatency, "registry-latency", 20*time.Millisecond, "delay of each response of the registry")
+	flag.DurationVar(&o.RegistryLatency, "registry-latency", 20*time.Millisecond,
+		"delay of each response of the registry")
 	flag.DurationVar(&o.GitLatency, "git-latency", 30*time.Millisecond, "delay of each response of git")
 	flag.StringVar(&o.Strategy, "strategy", "newest-build", "newest-build, semver or alphabetical")
 	flag.IntVar(&o.History, "history", 500, "number of commits in the git repository")
@@ -55,7 +56,9 @@ func run(ctx context.Context, o fleet.Options, bin string, command []string) err
 		return err
 	}
 	defer f.Close()
-	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git            %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(fleet.Repository), f.Config)
+	fmt.Printf("  kubeconfig     %s\n  registry       %s   images are named reg.example.com/p/appN\n  git         "+
+		"   %s\n  configuration  %s\n", f.Kubernetes.Kubeconfig, f.Registry.URL, f.Git.URLOf(
+		fleet.Repository), f.Config)
 	emulator, address := f.PubSub.Environment()
 	fmt.Printf("  %s=%s\n", emulator, address)
 	begin := time.Now()
@@ -65,25 +68,30 @@ func run(ctx context.Context, o fleet.Options, bin string, command []string) err
 		<-ctx.Done()
 	} else {
 		c := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // what the caller asks for
-		c.Env = append(os.Environ(), "KUBECONFIG="+f.Kubernetes.Kubeconfig, emulator+"="+address, "IMAGE_WRITEBACK_CONFIG="+f.Config)
+		c.Env = append(os.Environ(), "KUBECONFIG="+f.Kubernetes.Kubeconfig, emulator+"="+address,
+			"IMAGE_WRITEBACK_CONFIG="+f.Config)
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
 		if err := c.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		usage, _ = c.ProcessState.SysUsage().(*syscall.Rusage)
 	}
+
 	elapsed := time.Since(begin)
 	r := f.Requests()
 	updated, err := f.Updated()
 	if err != nil {
 		updated = 0
 	}
+
 	fmt.Printf("\n  time             %.2f s\n", elapsed.Seconds())
 	if usage != nil {
 		cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 		fmt.Printf("  CPU              %.2f s\n  memory           %d MB at most\n", cpu.Seconds(), usage.Maxrss/1000)
 	}
-	fmt.Printf("  registry         %d × list, %d × ping, %d × manifest\n  git              %d × advertise, %d × fetch, %d × push\n  manifests        %d of %d have the newest tag\n",
+
+	fmt.Printf("  registry         %d × list, %d × ping, %d × manifest\n  git              %d × advertise, %d × "+
+		"fetch, %d × push\n  manifests        %d of %d have the newest tag\n",
 		r.List, r.Ping, r.Manifest, r.Advertise, r.Fetch, r.Push, updated, o.Applications)
 	return nil
 }

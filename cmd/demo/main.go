@@ -66,22 +66,27 @@ func run(ctx context.Context, updater string, once bool, screens string) error {
 	if err := d.plan(ctx); err != nil {
 		return err
 	}
+
 	stopped, err := d.start(ctx)
 	if err != nil {
 		return err
 	}
+
 	if err := d.tell(ctx); err != nil {
 		_, _ = fmt.Fprint(os.Stderr, d.log)
 		return err
 	}
+
 	if screens != "" {
 		if err := d.takeScreens(ctx, screens); err != nil {
 			return err
 		}
 	}
+
 	if !once {
 		d.goOn(ctx)
 	}
+
 	return stopped()
 }
 
@@ -117,7 +122,9 @@ func (d *demo) plan(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("updater plan: %w", err)
 	}
+
 	fmt.Print(indent(string(out)))
+
 	return nil
 }
 
@@ -129,6 +136,7 @@ func (d *demo) start(ctx context.Context) (stop func() error, _ error) {
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("starting the updater: %w", err)
 	}
+
 	return func() error {
 		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 			return err
@@ -147,21 +155,27 @@ func (d *demo) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	// The first cycle may have been faster than this question.
 	if subjects, err := git.Subjects(world.Repository, "main"); err == nil && len(subjects) > 1 {
 		before = ""
 	}
+
 	if err := d.showCommit(ctx, "The new build is on main, for dev. git show:", before); err != nil {
 		return err
 	}
+
 	if err := d.showPull(ctx); err != nil {
 		return err
 	}
+
 	heading("4. CI pushes another build")
 	if before, err = git.Head(world.Repository, "main"); err != nil {
 		return err
 	}
+
 	fmt.Printf("  pushed %s:%s\n", world.Image, d.world.Build())
+
 	return d.showCommit(ctx, "The next commit, without a restart. git show:", before)
 }
 
@@ -172,14 +186,18 @@ func (d *demo) showCommit(ctx context.Context, title, before string) error {
 		head, err := d.world.Git.Head(world.Repository, "main")
 		return head != before, err
 	})
+
 	if err != nil {
 		return err
 	}
+
 	shown, err := d.world.Git.Run(world.Repository, "show", "refs/heads/main")
 	if err != nil {
 		return err
 	}
+
 	fmt.Printf("\n  %s (%.1f s)\n\n%s", title, time.Since(start).Seconds(), indent(shown))
+
 	return nil
 }
 
@@ -192,22 +210,27 @@ func (d *demo) showPull(ctx context.Context) error {
 		}
 		return len(pulls) > 0, nil
 	})
+
 	if err != nil {
 		return err
 	}
+
 	diff, err := d.world.Git.Run(world.Repository, "diff", "refs/heads/"+pull.Base+"..."+"refs/heads/"+pull.Head)
 	if err != nil {
 		return err
 	}
+
 	heading("3. The new release waits in a pull request, for prod")
-	fmt.Printf("  #%d %s\n  %s\n  from %s into %s\n\n%s", pull.Number, pull.Title, pull.URL, pull.Head, pull.Base, indent(diff))
+	fmt.Printf("  #%d %s\n  %s\n  from %s into %s\n\n%s", pull.Number, pull.Title, pull.URL, pull.Head,
+		pull.Base, indent(diff))
 	return nil
 }
 
 // goOn keeps the world for a person to look around in.
 func (d *demo) goOn(ctx context.Context) {
 	heading("It goes on until you press Ctrl-C")
-	fmt.Printf("  Open the pull request:   %s/%s/pull/1\n  Look at the history:     git -C %s log --patch main\n  Push another build:      press Enter\n",
+	fmt.Printf("  Open the pull request:   %s/%s/pull/1\n  Look at the history:     git -C %s log --patch main\n  "+
+		"Push another build:      press Enter\n",
 		d.world.GitHub.URL, world.Repository, filepath.Join(d.dir, "git", world.Repository+".git"))
 	lines := make(chan struct{})
 	go func() {
@@ -215,6 +238,7 @@ func (d *demo) goOn(ctx context.Context) {
 			lines <- struct{}{}
 		}
 	}()
+
 	for {
 		select {
 		case <-ctx.Done():

@@ -35,6 +35,7 @@ func main() {
 	if err != nil {
 		log.Fatalf("e2e: %v", err)
 	}
+
 	fmt.Println("\nThe end: everything happened as told.")
 }
 
@@ -108,6 +109,7 @@ func run(ctx context.Context, bin string) (err error) {
 			s.confess()
 		}
 	}()
+
 	s.chapter("The parts start, all of them on this machine")
 	if s.world, err = world.New(dir); err != nil {
 		return err
@@ -119,6 +121,7 @@ func run(ctx context.Context, bin string) (err error) {
 	if err = os.Mkdir(cluster, 0o750); err != nil {
 		return err
 	}
+
 	if s.cluster, err = kube.New(ctx, cluster, bin); err != nil {
 		return err
 	}
@@ -128,11 +131,13 @@ func run(ctx context.Context, bin string) (err error) {
 	if err = os.Mkdir(argo, 0o750); err != nil {
 		return err
 	}
+
 	if s.argo, err = kube.NewArgoCD(ctx, argo, s.cluster); err != nil {
 		return err
 	}
 	defer s.argo.Close()
 	s.tell("Argo CD     repository server and application controller; Kubernetes' own controllers")
+
 	return s.tellAll(ctx)
 }
 
@@ -141,18 +146,22 @@ func (s *story) tellAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	s.chapter("An annotated Application is applied")
 	url := s.world.Git.URLOf(world.Repository)
 	if err := s.apply(fmt.Sprintf(gitLogin, url, s.world.GitHub.Token())); err != nil {
 		return err
 	}
+
 	if err := s.apply(fmt.Sprintf(application, url)); err != nil {
 		return err
 	}
+
 	s.tell("$ kubectl apply -f backend-dev.yaml")
 	if err := s.await(ctx, "Argo CD to bring live what git says", func() bool { return s.live() != "" }); err != nil {
 		return err
 	}
+
 	s.tell("Argo CD     has synced what git said, server:%s", s.live())
 	newest := s.world.Newest
 	if err := s.follow(ctx, newest); err != nil {
@@ -170,12 +179,15 @@ func (s *story) tellAll(ctx context.Context) error {
 	if err := s.follow(ctx, newest); err != nil {
 		return err
 	}
+
 	shown, err := s.world.Git.Run(world.Repository, "log", "--format=%h %an: %s", "refs/heads/main")
 	if err != nil {
 		return err
 	}
+
 	s.chapter("What git says in the end")
 	fmt.Print(indent(shown))
+
 	return stop()
 }
 
@@ -187,42 +199,59 @@ func (s *story) install(ctx context.Context) (stop func() error, _ error) {
 	if err != nil {
 		return nil, err
 	}
+
 	address := listener.Addr().String()
 	_ = listener.Close()
 	file := filepath.Join(s.dir, "values.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, values, address, s.world.Registry.URL, s.world.GitHub.URL+"/"), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, values, address, s.world.Registry.URL,
+		s.world.GitHub.URL+"/"), 0o600); err != nil {
 		return nil, err
 	}
+
 	key := filepath.Join(s.dir, "app.pem")
-	if _, err := s.cluster.Run("kubectl", "-n", "argocd", "create", "secret", "generic", "image-writeback-github", "--from-file=privateKey="+key); err != nil {
+	if _, err := s.cluster.Run("kubectl", "-n", "argocd", "create", "secret", "generic", "image-writeback-github",
+		"--from-file=privateKey="+key); err != nil {
 		return nil, err
 	}
-	three := fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", forge.AppID, forge.InstallationID)
-	if _, err := s.cluster.Run("helm", "install", "image-writeback", "charts/image-writeback", "--namespace", "argocd", "--values", file, "--set", three); err != nil {
+
+	three := fmt.Sprintf(
+		"github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github",
+		forge.AppID, forge.InstallationID)
+	if _, err := s.cluster.Run("helm", "install", "image-writeback", "charts/image-writeback", "--namespace",
+		"argocd", "--values", file, "--set", three); err != nil {
 		return nil, err
 	}
+
 	s.tell("$ kubectl -n argocd create secret generic image-writeback-github --from-file=privateKey=app.pem")
 	s.tell("$ helm install image-writeback charts/image-writeback -n argocd --set %s", three)
-	config, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o", "jsonpath={.data.config\\.yaml}")
+	config, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o",
+		"jsonpath={.data.config\\.yaml}")
 	if err != nil {
 		return nil, err
 	}
+
 	file = filepath.Join(s.dir, "updater.yaml")
-	if err := os.WriteFile(file, []byte(strings.Replace(config, "/etc/image-writeback/github/privateKey", key, 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(config, "/etc/image-writeback/github/privateKey", key, 1)),
+		0o600); err != nil {
 		return nil, err
 	}
+
 	kubeconfig, err := s.cluster.KubeconfigOf(ctx, "argocd", "image-writeback")
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "updater"), "run", "--config", file, "--kubeconfig", kubeconfig)
+
+	command := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "updater"), "run", "--config",
+		file, "--kubeconfig", kubeconfig)
 	command.Stderr = &s.log
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
+
 	if err := s.await(ctx, "the updater's first cycle", func() bool { return s.said("cycle done") > 0 }); err != nil {
 		return nil, err
 	}
+
 	s.tell("updater     runs with the chart's configuration, as the chart's ServiceAccount")
 	return func() error {
 		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
@@ -244,13 +273,16 @@ func (s *story) follow(ctx context.Context, build string) error {
 		content, err := s.world.Git.Show(world.Repository, "main", world.DevFile)
 		return err == nil && strings.Contains(content, build)
 	})
+
 	if err != nil {
 		return err
 	}
+
 	shown, err := s.world.Git.Run(world.Repository, "show", "--format=%h %an: %s", "--unified=0", "refs/heads/main")
 	if err != nil {
 		return err
 	}
+
 	title, _, _ := strings.Cut(shown, "\n")
 	s.tell("committed   %s", title)
 	for line := range strings.Lines(shown) {
@@ -258,54 +290,73 @@ func (s *story) follow(ctx context.Context, build string) error {
 			fmt.Printf("                       %s", line)
 		}
 	}
+
 	deployed := func() string {
-		out, _ := s.cluster.Run("kubectl", "-n", "backend", "get", "deployment", "server", "-o", "jsonpath={.spec.template.spec.containers[0].image} {.status.updatedReplicas}/{.status.availableReplicas}")
+		out, _ := s.cluster.Run("kubectl", "-n", "backend", "get", "deployment", "server", "-o",
+			"jsonpath={.spec.template.spec.containers[0].image} "+
+				"{.status.updatedReplicas}/{.status.availableReplicas}")
 		return out
 	}
-	if err := s.await(ctx, "Argo CD's sync", func() bool { return strings.HasSuffix(deployed(), ":"+build+" 1/1") }); err != nil {
+
+	if err := s.await(ctx, "Argo CD's sync",
+		func() bool { return strings.HasSuffix(deployed(), ":"+build+" 1/1") }); err != nil {
 		return err
 	}
+
 	s.tell("Argo CD     has synced: the Deployment's pods run server:%.10s…", build)
-	if err := s.await(ctx, "the image in status.summary.images", func() bool { return s.live() == build }); err != nil {
+	if err := s.await(ctx, "the image in status.summary.images",
+		func() bool { return s.live() == build }); err != nil {
 		return err
 	}
-	health, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "application", "backend-dev", "-o", "jsonpath={.status.sync.status}, {.status.health.status}")
+
+	health, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "application", "backend-dev", "-o",
+		"jsonpath={.status.sync.status}, {.status.health.status}")
 	if err != nil {
 		return err
 	}
+
 	s.tell("live        status.summary.images of backend-dev is server:%.10s…; it is %s", build, health)
+
 	return nil
 }
 
 // idle waits for two more cycles and counts what they asked for.
 func (s *story) idle(ctx context.Context) error {
 	git := s.world.Git
-	if err := s.await(ctx, "the update to be seen live", func() bool { return s.said("image is up to date") > 0 }); err != nil {
+	if err := s.await(ctx, "the update to be seen live",
+		func() bool { return s.said("image is up to date") > 0 }); err != nil {
 		return err
 	}
+
 	cycles, pushes, lists := s.said("cycle done"), git.Count("push"), s.world.Registry.Count("list")
 	before, err := git.Head(world.Repository, "main")
 	if err != nil {
 		return err
 	}
+
 	if err := s.await(ctx, "two idle cycles", func() bool { return s.said("cycle done") >= cycles+2 }); err != nil {
 		return err
 	}
+
 	after, err := git.Head(world.Repository, "main")
 	if err != nil {
 		return err
 	}
+
 	pushes = git.Count("push") - pushes
-	s.tell("two cycles  %d pushes; the registry was asked %d times for its tags", pushes, s.world.Registry.Count("list")-lists)
+	s.tell("two cycles  %d pushes; the registry was asked %d times for its tags", pushes,
+		s.world.Registry.Count("list")-lists)
 	if pushes != 0 || before != after {
 		return fmt.Errorf("an idle cycle wrote something: %d pushes, main was %s and is %s", pushes, before, after)
 	}
+
 	return nil
 }
 
 // live is the tag in status.summary.images of the Application.
 func (s *story) live() string {
-	out, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "application", "backend-dev", "-o", "jsonpath={.status.summary.images[*]}")
+	out, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "application", "backend-dev", "-o",
+		"jsonpath={.status.summary.images[*]}")
 	if err != nil {
 		return ""
 	}
@@ -359,6 +410,7 @@ func (s *story) await(ctx context.Context, what string, holds func() bool) error
 		case <-ticker.C:
 		}
 	}
+
 	return nil
 }
 

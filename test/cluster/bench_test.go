@@ -19,7 +19,8 @@ import (
 // and the highest that there was before.
 func BenchmarkTenThousandApplications(b *testing.B) {
 	const applications = 10_000
-	f, err := fleet.New(context.Background(), b.TempDir(), "../../bin", fleet.Options{Applications: applications, Repositories: 100, Tags: 1, Strategy: "semver", StatusKB: 20, UpToDate: true})
+	f, err := fleet.New(context.Background(), b.TempDir(), "../../bin", fleet.Options{Applications: applications,
+		Repositories: 100, Tags: 1, Strategy: "semver", StatusKB: 20, UpToDate: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -27,13 +28,15 @@ func BenchmarkTenThousandApplications(b *testing.B) {
 	binary := harness.Program(b)
 	for b.Loop() {
 		var log sandbox.Log
-		command := exec.Command(binary, "run", "--config", f.Config, "--kubeconfig", f.Kubernetes.Kubeconfig) //nolint:gosec // what was built above
+		command := exec.Command(binary, "run", "--config", f.Config, "--kubeconfig",
+			f.Kubernetes.Kubeconfig) //nolint:gosec // what was built above
 		command.Stdout, command.Stderr = &log, &log
 		begin := time.Now()
 		if err := command.Start(); err != nil {
 			b.Fatal(err)
 		}
-		harness.AwaitWithin(b, 5*time.Minute, "the first cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+		harness.AwaitWithin(b, 5*time.Minute, "the first cycle",
+			func() bool { return strings.Contains(log.String(), "cycle done") })
 		b.ReportMetric(time.Since(begin).Seconds(), "s/first-cycle")
 		b.ReportMetric(harness.Resident(b, command.Process.Pid, "VmRSS"), "MB-resident")
 		b.ReportMetric(harness.Resident(b, command.Process.Pid, "VmHWM"), "MB-peak")

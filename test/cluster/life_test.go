@@ -17,7 +17,8 @@ import (
 func TestAppliedByKubectl(t *testing.T) {
 	k := harness.NewKubernetes(t)
 	w := harness.NewWorld(t)
-	s := harness.Serve(t, strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1)+"leaderElection: {enabled: true, namespace: argocd, leaseDuration: 1s}\n", "--kubeconfig", k.Kubeconfig)
+	s := harness.Serve(t, strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1)+
+		"leaderElection: {enabled: true, namespace: argocd, leaseDuration: 1s}\n", "--kubeconfig", k.Kubeconfig)
 	s.Says("cycle done", 1)
 	landed := func(build string) {
 		t.Helper()
@@ -25,10 +26,13 @@ func TestAppliedByKubectl(t *testing.T) {
 			return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 		})
 	}
+
 	annotate := func(app, annotation string) {
 		t.Helper()
-		harness.Kubectl(t, k, "-n", "argocd", "annotate", "--overwrite", "application", app, "argocd-image-updater.argoproj.io/"+annotation)
+		harness.Kubectl(t, k, "-n", "argocd", "annotate", "--overwrite", "application", app,
+			"argocd-image-updater.argoproj.io/"+annotation)
 	}
+
 	build := w.Build()
 	begin := time.Now()
 	harness.Kubectl(t, k, "apply", "-f", harness.ForceUpdate(t, w))
@@ -52,9 +56,11 @@ func TestAppliedByKubectl(t *testing.T) {
 	if err := k.StartEtcd(); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := k.StartServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	s.Says("this replica takes its share", 2)
 	s.Ready()
 	harness.Kubectl(t, k, "apply", "-f", harness.ForceUpdate(t, w))
@@ -64,15 +70,19 @@ func TestAppliedByKubectl(t *testing.T) {
 	if err := k.StartEtcd(); err != nil {
 		t.Fatal(err)
 	}
+
 	harness.Await(t, "the API server to write again", func() bool {
-		_, err := k.Run("kubectl", "-n", "argocd", "annotate", "--overwrite", "application", "backend-dev", "argocd-image-updater.argoproj.io/server.ignore-tags=none")
+		_, err := k.Run("kubectl", "-n", "argocd", "annotate", "--overwrite", "application", "backend-dev",
+			"argocd-image-updater.argoproj.io/server.ignore-tags=none")
 		return err == nil
 	})
+
 	landed(next)
 	harness.Await(t, "the pull request to be of the newest release", func() bool {
 		pulls := w.GitHub.Pulls(world.Repository)
 		return len(pulls) == 1 && pulls[0].Title == "backend-prod: server v1.2.3 → v1.4.0"
 	})
+
 	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 4 {
 		t.Errorf("commits: %q", got)
 	}
@@ -85,7 +95,8 @@ func TestClusterErrors(t *testing.T) {
 	w := harness.NewWorld(t)
 	dir := t.TempDir()
 	for what, c := range map[string]struct{ content, want string }{
-		"no kubeconfig":     {"", "kubeconfig: no such file or directory; set --kubeconfig, or set --applications to read Applications from files"},
+		"no kubeconfig": {"", "kubeconfig: no such file or directory; set --kubeconfig, or set --applications " +
+			"to read Applications from files"},
 		"a broken one":      {"clusters: [", "set --kubeconfig"},
 		"one of no cluster": {"apiVersion: v1\nkind: Config\n", "set --kubeconfig"},
 	} {
@@ -94,14 +105,19 @@ func TestClusterErrors(t *testing.T) {
 		if c.content != "" {
 			harness.Write(t, file, c.content)
 		}
-		if got := harness.Run(t, "run", "--config", w.Config, "--kubeconfig", file).MustEnd(t, 2); !strings.Contains(got.Stderr, c.want) || strings.Count(strings.TrimSpace(got.Stderr), "\n") > 0 {
+		if got := harness.Run(t, "run", "--config", w.Config, "--kubeconfig", file).MustEnd(t, 2); !strings.Contains(
+			got.Stderr, c.want) || strings.Count(strings.TrimSpace(got.Stderr), "\n") > 0 {
 			t.Errorf("%s: %s", what, got.Stderr)
 		}
 	}
+
 	t.Run("an API server that is not there", func(t *testing.T) {
-		gone := harness.Write(t, filepath.Join(t.TempDir(), "kubeconfig"), strings.ReplaceAll(harness.ReadFile(t, k.Kubeconfig), k.Config.Host, "https://"+harness.FreeAddress(t)))
-		harness.Serve(t, harness.ReadFile(t, w.Config), "--kubeconfig", gone).Unready("check that the API server can be reached from here")
+		gone := harness.Write(t, filepath.Join(t.TempDir(), "kubeconfig"),
+			strings.ReplaceAll(harness.ReadFile(t, k.Kubeconfig), k.Config.Host, "https://"+harness.FreeAddress(t)))
+		harness.Serve(t, harness.ReadFile(t, w.Config),
+			"--kubeconfig", gone).Unready("check that the API server can be reached from here")
 	})
+
 	t.Run("no right to list", func(t *testing.T) {
 		harness.Kubectl(t, k, "-n", "argocd", "create", "serviceaccount", "nobody")
 		kubeconfig, err := k.KubeconfigOf(t.Context(), "argocd", "nobody")
@@ -111,7 +127,8 @@ func TestClusterErrors(t *testing.T) {
 		s := harness.Serve(t, harness.ReadFile(t, w.Config), "--kubeconfig", kubeconfig)
 		s.Unready("grant list and watch on applications.argoproj.io to this account")
 		harness.Kubectl(t, k, "create", "clusterrole", "lister", "--verb=list", "--resource=applications.argoproj.io")
-		harness.Kubectl(t, k, "create", "clusterrolebinding", "lister", "--clusterrole=lister", "--serviceaccount=argocd:nobody")
+		harness.Kubectl(t, k, "create", "clusterrolebinding", "lister", "--clusterrole=lister",
+			"--serviceaccount=argocd:nobody")
 		s.Ready()
 		s.Says("watching Applications in all namespaces", 1)
 		harness.Await(t, "several tries", func() bool { return strings.Count(s.Log.String(), "cycle done") > 3 })
@@ -119,6 +136,7 @@ func TestClusterErrors(t *testing.T) {
 			t.Errorf("%d warnings", n)
 		}
 	})
+
 	t.Run("no Applications", func(t *testing.T) {
 		crd, err := k.Run("kubectl", "get", "crd", "applications.argoproj.io", "-o", "json")
 		if err != nil {
@@ -130,13 +148,16 @@ func TestClusterErrors(t *testing.T) {
 		harness.Kubectl(t, k, "create", "-f", harness.Write(t, filepath.Join(dir, "crd.json"), crd))
 		s.Ready()
 	})
+
 	t.Run("a broken annotation", func(t *testing.T) {
 		harness.Kubectl(t, k, "apply", "-f", harness.ForceUpdate(t, w))
-		harness.Kubectl(t, k, "-n", "argocd", "annotate", "application", "backend-prod", "argocd-image-updater.argoproj.io/server.update-strategy=newest", "--overwrite")
+		harness.Kubectl(t, k, "-n", "argocd", "annotate", "application", "backend-prod",
+			"argocd-image-updater.argoproj.io/server.update-strategy=newest", "--overwrite")
 		s := harness.Serve(t, harness.ReadFile(t, w.Config), "--kubeconfig", k.Kubeconfig)
 		s.Says("msg=committed", 1)
 		s.Ready()
-		if got := s.Log.String(); strings.Count(got, "level=ERROR") != 1 || !strings.Contains(got, `server.update-strategy = \"newest\"`) {
+		if got := s.Log.String(); strings.Count(got, "level=ERROR") != 1 ||
+			!strings.Contains(got, `server.update-strategy = \"newest\"`) {
 			t.Error("the annotation is not named once")
 		}
 	})

@@ -70,22 +70,29 @@ type replica struct {
 func newDeployment(t *testing.T, k *kube.Cluster, binary, namespace string) *deployment {
 	t.Helper()
 	w := harness.NewWorld(t)
-	if err := k.Create(t.Context(), "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}"); err != nil {
+	if err := k.Create(t.Context(), "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+
+		"}"); err != nil {
 		t.Fatal(err)
 	}
+
 	manifests := strings.ReplaceAll(harness.ReadFile(t, w.Applications), "namespace: argocd", "namespace: "+namespace)
-	manifests = strings.ReplaceAll(manifests, "  annotations:\n", "  annotations:\n    argocd-image-updater.argoproj.io/force-update: \"true\"\n")
+	manifests = strings.ReplaceAll(manifests, "  annotations:\n",
+		"  annotations:\n    argocd-image-updater.argoproj.io/force-update: \"true\"\n")
 	if err := k.Create(t.Context(), "", strings.TrimSpace(manifests)); err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{t: t, world: w, binary: binary, namespace: namespace, kubeconfig: k.Kubeconfig, struck: make(chan *replica, 1)}
+
+	d := &deployment{t: t, world: w, binary: binary, namespace: namespace, kubeconfig: k.Kubeconfig,
+		struck: make(chan *replica, 1)}
 	d.leases = func() int {
-		list, err := k.Dynamic.Resource(schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
+		list, err := k.Dynamic.Resource(schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1",
+			Resource: "leases"}).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(list.Items)
 	}
+
 	w.Git.Fault = func(http.ResponseWriter, *http.Request) bool { d.request(nil); return false }
 	t.Cleanup(func() {
 		d.mu.Lock()
@@ -98,6 +105,7 @@ func newDeployment(t *testing.T, k *kube.Cluster, binary, namespace string) *dep
 			}
 		}
 	})
+
 	return d
 }
 
@@ -110,9 +118,11 @@ func (d *deployment) request(by *replica) {
 	if by != nil && by != d.gone {
 		d.latest = by
 	}
+
 	if d.fuse == 0 || d.latest == nil {
 		return
 	}
+
 	if d.fuse--; d.fuse == 0 {
 		_ = d.latest.command.Process.Signal(d.signal)
 		d.struck <- d.latest
@@ -129,13 +139,17 @@ func (d *deployment) start() {
 		d.world.Registry.ServeHTTP(w, req)
 	}))
 	d.t.Cleanup(registry.Close)
-	config := harness.Write(d.t, filepath.Join(d.t.TempDir(), "config.yaml"), strings.NewReplacer("interval: 1s", "interval: 100ms", d.world.Registry.URL, registry.URL).Replace(harness.ReadFile(d.t, d.world.Config))+
-		"applications: {namespaces: ["+d.namespace+"]}\nleaderElection: {enabled: true, namespace: "+d.namespace+", leaseDuration: 2s}\n")
+	config := harness.Write(d.t, filepath.Join(d.t.TempDir(), "config.yaml"),
+		strings.NewReplacer("interval: 1s", "interval: 100ms", d.world.Registry.URL, registry.URL).Replace(
+			harness.ReadFile(d.t, d.world.Config))+
+			"applications: {namespaces: ["+d.namespace+"]}\nleaderElection: {enabled: true, namespace: "+d.namespace+
+			", leaseDuration: 2s}\n")
 	r.command = exec.Command(d.binary, "run", "--config", config, "--kubeconfig", d.kubeconfig)
 	r.command.Stderr = r.log
 	if err := r.command.Start(); err != nil {
 		d.t.Fatal(err)
 	}
+
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.replicas = append(d.replicas, r)
@@ -155,9 +169,11 @@ func (d *deployment) strike(signal syscall.Signal, release string) (build string
 		_ = struck.command.Wait()
 		d.start()
 	}
+
 	build = d.landed(release, build)
 	if signal == syscall.SIGSTOP {
-		harness.Await(d.t, "the Lease of the halted replica to be cleared away", func() bool { return d.leases() == 1 })
+		harness.Await(d.t, "the Lease of the halted replica to be cleared away",
+			func() bool { return d.leases() == 1 })
 		if err := struck.command.Process.Signal(syscall.SIGCONT); err != nil {
 			d.t.Fatal(err)
 		}
@@ -165,6 +181,7 @@ func (d *deployment) strike(signal syscall.Signal, release string) (build string
 		d.gone = nil
 		d.mu.Unlock()
 	}
+
 	return build
 }
 
@@ -175,6 +192,7 @@ func (d *deployment) landed(release, build string) string {
 	harness.Await(d.t, "the build for dev", func() bool {
 		return strings.Contains(harness.Show(d.t, d.world.Git, world.Repository, world.DevFile), build)
 	})
+
 	var number int
 	harness.Await(d.t, "the pull request of "+release, func() bool {
 		for _, p := range d.world.GitHub.Pulls(world.Repository) {
@@ -184,9 +202,11 @@ func (d *deployment) landed(release, build string) string {
 		}
 		return number > 0
 	})
+
 	if err := d.world.GitHub.ClosePull(world.Repository, number, true); err != nil {
 		d.t.Fatal(err)
 	}
+
 	return build
 }
 
@@ -196,18 +216,22 @@ func (d *deployment) eachOnce(builds []string, releases int) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+
 	for _, build := range builds {
 		if n := strings.Count(messages, "-> "+build+"\n"); build != "" && n != 1 {
 			d.t.Errorf("%s was committed %d times", build, n)
 		}
 	}
+
 	pulls := d.world.GitHub.Pulls(world.Repository)
 	titles := map[string]int{}
 	for _, p := range pulls {
 		titles[p.Title]++
 	}
+
 	if len(pulls) != releases || len(titles) != releases {
 		d.t.Errorf("%d pull requests for %d releases: %v", len(pulls), releases, titles)
 	}
+
 	d.t.Logf("%d builds: each is one commit; %d releases: each is one pull request", len(builds), releases)
 }

@@ -25,9 +25,11 @@ import (
 func agree(t *testing.T, v vector, after string) {
 	t.Helper()
 	render := helmTemplate
-	if strings.HasPrefix(strings.ToLower(path.Base(v.File)), "kustomization") || strings.Contains(after, "kustomize:") {
+	if strings.HasPrefix(strings.ToLower(path.Base(v.File)), "kustomization") ||
+		strings.Contains(after, "kustomize:") {
 		render = kustomizeBuild
 	}
+
 	was, is := leaves(t, render(t, v, v.Before)), leaves(t, render(t, v, after))
 	differing := 0
 	for _, at := range slices.Sorted(maps.Keys(is)) {
@@ -39,11 +41,13 @@ func agree(t *testing.T, v vector, after string) {
 			t.Errorf("at %s the tool shows %q, was %q, which no line of the plan says", at, is[at], was[at])
 		}
 	}
+
 	for at := range was {
 		if _, ok := is[at]; !ok {
 			t.Errorf("%s is gone", at)
 		}
 	}
+
 	if differing == 0 {
 		t.Errorf("the tool shows no difference:\n%s", after)
 	}
@@ -53,7 +57,8 @@ func agree(t *testing.T, v vector, after string) {
 // or both in one.
 func named(line, shown string) bool {
 	_, candidate, ok := strings.Cut(line, " -> ")
-	return ok && (strings.HasSuffix(shown, candidate) || !strings.ContainsAny(shown, ":@") || strings.HasPrefix(shown, watchedRegistry))
+	return ok && (strings.HasSuffix(shown, candidate) || !strings.ContainsAny(shown, ":@") ||
+		strings.HasPrefix(shown, watchedRegistry))
 }
 
 func tool(t *testing.T, dir, name string, args ...string) string {
@@ -62,6 +67,7 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	command := exec.Command(program, args...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "HOME="+dir)
@@ -71,6 +77,7 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderr.String())
 	}
+
 	return string(out)
 }
 
@@ -93,12 +100,15 @@ func kustomizeBuild(t *testing.T, v vector, content string) string {
 		}
 		return tool(t, dir, "kustomize", "build", dir)
 	}
+
 	for file, text := range v.Files {
 		harness.Write(t, filepath.Join(dir, file), text)
 	}
+
 	harness.Write(t, filepath.Join(dir, v.File), content)
 	folder := filepath.Dir(filepath.Join(dir, v.File))
 	harness.Write(t, filepath.Join(folder, "deployment.yaml"), deploymentOf(v.Tags))
+
 	return tool(t, folder, "kustomize", "build", folder)
 }
 
@@ -109,8 +119,10 @@ func helmTemplate(t *testing.T, v vector, content string) string {
 	harness.Write(t, filepath.Join(dir, "Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 1.0.0\n")
 	harness.Write(t, filepath.Join(dir, "templates", "all.yaml"), "values:\n{{ toYaml .Values | indent 2 }}\n")
 	if !strings.Contains(path.Base(v.File), ".argocd-source") {
-		return tool(t, dir, "helm", "template", "r", dir, "--values", harness.Write(t, filepath.Join(dir, "v.yaml"), content))
+		return tool(t, dir, "helm", "template", "r", dir, "--values",
+			harness.Write(t, filepath.Join(dir, "v.yaml"), content))
 	}
+
 	var overrides struct {
 		Helm struct {
 			Parameters []struct {
@@ -119,13 +131,16 @@ func helmTemplate(t *testing.T, v vector, content string) string {
 			} `yaml:"parameters"`
 		} `yaml:"helm"`
 	}
+
 	if err := yaml.Unmarshal([]byte(content), &overrides); err != nil {
 		t.Fatal(err)
 	}
+
 	args := []string{"template", "r", dir}
 	for _, p := range overrides.Helm.Parameters {
 		args = append(args, "--set-string", p.Name+"="+p.Value)
 	}
+
 	return tool(t, dir, "helm", args...)
 }
 

@@ -41,7 +41,8 @@ func newCompat(t *testing.T, settings string) *compat {
 	k := harness.NewKubernetes(t)
 	git := harness.NewGit(t)
 	registry := harness.NewRegistry(t)
-	config := fmt.Sprintf("registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
+	config := fmt.Sprintf("registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: "+
+		"docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
 	return &compat{t, k, git, registry, harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
 }
 
@@ -52,14 +53,17 @@ func (c *compat) application(namespace, name string, annotations, fields, status
 	for key, value := range annotations {
 		prefixed[spec.Prefix+key] = value
 	}
+
 	fields["project"] = "default"
 	fields["destination"] = map[string]any{"server": "https://kubernetes.default.svc"}
 	object := map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-		"metadata": map[string]any{"namespace": namespace, "name": name, "annotations": prefixed}, "spec": fields, "status": status}
+		"metadata": map[string]any{"namespace": namespace, "name": name,
+			"annotations": prefixed}, "spec": fields, "status": status}
 	data, err := json.Marshal(object)
 	if err == nil {
 		err = c.kubernetes.Create(c.t.Context(), namespace, string(data))
 	}
+
 	if err != nil {
 		c.t.Fatalf("%s: %v", name, err)
 	}
@@ -68,7 +72,8 @@ func (c *compat) application(namespace, name string, annotations, fields, status
 // updater runs a command on the whole cluster.
 func (c *compat) updater(args ...string) harness.Result {
 	c.t.Helper()
-	return harness.Run(c.t, append(args, "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")...)
+	return harness.Run(c.t, append(args, "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig,
+		"--argocd-namespace", "argocd")...)
 }
 
 // plan is what the updater would do, by Application.
@@ -79,10 +84,12 @@ func (c *compat) plan() map[string]reconcile.Application {
 	if err := json.Unmarshal([]byte(got.Stdout), &plan); err != nil {
 		c.t.Fatalf("%v\n%s\n%s", err, got.Stdout, got.Stderr)
 	}
+
 	found := map[string]reconcile.Application{}
 	for _, app := range plan.Applications {
 		found[app.Name] = app
 	}
+
 	return found
 }
 
@@ -117,7 +124,8 @@ func readWatched(t *testing.T) []watched {
 		}
 		var some []watched
 		seed := strings.TrimSuffix(file, ".json")
-		if err := json.Unmarshal(bytes.ReplaceAll(data, []byte("REG/"), []byte(watchedRegistry+"/"+seed+"/")), &some); err != nil {
+		if err := json.Unmarshal(bytes.ReplaceAll(data, []byte("REG/"),
+			[]byte(watchedRegistry+"/"+seed+"/")), &some); err != nil {
 			t.Fatal(err)
 		}
 		for _, w := range some { // there, the Applications had no seed in their names
@@ -129,6 +137,7 @@ func readWatched(t *testing.T) []watched {
 		}
 		all = append(all, some...)
 	}
+
 	return all
 }
 
@@ -140,6 +149,7 @@ func TestWatchedCases(t *testing.T) {
 	if len(cases) != 120 {
 		t.Fatalf("%d cases", len(cases))
 	}
+
 	c := newCompat(t, "defaults: {writeBackMethod: argocd, writeBackTarget: argocd-source}\n")
 	differences := readDifferences(t)
 	for _, w := range cases {
@@ -156,12 +166,16 @@ func TestWatchedCases(t *testing.T) {
 		}
 		for image, tags := range w.Tags {
 			for _, tag := range tags {
-				c.registry.Announce(strings.TrimPrefix(image, watchedRegistry+"/"), tag.Name, tag.Digest, time.Unix(tag.Created, 0))
+				c.registry.Announce(strings.TrimPrefix(image, watchedRegistry+"/"), tag.Name, tag.Digest,
+					time.Unix(tag.Created, 0))
 			}
 		}
-		c.application("argocd", w.Name, w.Annotations, map[string]any{"source": map[string]any{"repoURL": c.git.URLOf(w.Name), "path": w.Path, "targetRevision": "main"}},
+		c.application("argocd", w.Name, w.Annotations,
+			map[string]any{"source": map[string]any{"repoURL": c.git.URLOf(w.Name), "path": w.Path,
+				"targetRevision": "main"}},
 			map[string]any{"sourceType": w.SourceType, "summary": map[string]any{"images": w.LiveImages}})
 	}
+
 	c.updater("run", "--once")
 	same, explained := 0, 0
 	for _, w := range cases {
@@ -189,6 +203,7 @@ func TestWatchedCases(t *testing.T) {
 			}
 		})
 	}
+
 	t.Logf("%d of %d cases are the same, %d are differences on purpose", same, len(cases), explained)
 	if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") {
 		t.Errorf("a second cycle commits:\n%s", again.Stderr)
@@ -203,12 +218,14 @@ func (c *compat) written(w watched) map[string]map[string]any {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+
 	found := map[string]map[string]any{}
 	for name := range strings.FieldsSeq(names) {
 		if strings.HasSuffix(name, ".yaml") {
 			found[name] = nil
 		}
 	}
+
 	return found
 }
 
@@ -219,6 +236,7 @@ func merged(all ...map[string]map[string]any) map[string]bool {
 			names[name] = true
 		}
 	}
+
 	return names
 }
 
@@ -230,9 +248,11 @@ func values(files map[string]map[string]any) map[string]any {
 	if err == nil {
 		err = json.Unmarshal(data, &out)
 	}
+
 	if err != nil {
 		panic(err)
 	}
+
 	for _, file := range out {
 		content, _ := file.(map[string]any)
 		if list, ok := content["images"].([]any); ok {
@@ -244,6 +264,7 @@ func values(files map[string]map[string]any) map[string]any {
 			}
 		}
 	}
+
 	return out
 }
 
@@ -273,14 +294,18 @@ func readDifferences(t *testing.T) map[string]difference {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var list []difference
-	if err := yaml.UnmarshalStrict(bytes.ReplaceAll(data, []byte("REG/"), []byte(watchedRegistry+"/")), &list); err != nil {
+	if err := yaml.UnmarshalStrict(bytes.ReplaceAll(data, []byte("REG/"),
+		[]byte(watchedRegistry+"/")), &list); err != nil {
 		t.Fatal(err)
 	}
+
 	guide, err := os.ReadFile("../../docs/migrating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	found := map[string]difference{}
 	for _, d := range list {
 		for _, kind := range d.Kinds {
@@ -290,5 +315,6 @@ func readDifferences(t *testing.T) map[string]difference {
 		}
 		found[d.Case] = d
 	}
+
 	return found
 }

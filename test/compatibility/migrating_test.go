@@ -17,6 +17,7 @@ func TestDifferencesAreHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	guide := string(data)
 	held := map[string]bool{}
 	for _, vectors := range readVectors(t) {
@@ -24,17 +25,21 @@ func TestDifferencesAreHeld(t *testing.T) {
 			held[v.topic+"/"+v.Name] = true
 		}
 	}
+
 	out, err := exec.Command("grep", "-rhoE", "^func Test[A-Za-z]+", "../..", "--include=*_test.go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for line := range strings.Lines(string(out)) {
 		held[strings.TrimSpace(strings.TrimPrefix(line, "func "))] = true
 	}
+
 	_, table, found := strings.Cut(guide, "## Differences on purpose")
 	if !found {
 		t.Fatal("the guide tells of no differences")
 	}
+
 	rows := 0
 	for line := range strings.Lines(table) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
@@ -52,6 +57,7 @@ func TestDifferencesAreHeld(t *testing.T) {
 			}
 		}
 	}
+
 	if rows < 20 {
 		t.Errorf("%d differences were read", rows)
 	}

@@ -20,8 +20,10 @@ import (
 
 // leaked are the forms in which a secret could turn up.
 func leaked(secret string) []string {
-	return []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)),
-		base64.StdEncoding.EncodeToString([]byte("ada:" + secret)), strings.ReplaceAll(fmt.Sprintf("%q", secret), `"`, "")}
+	return []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.StdEncoding.EncodeToString([]byte("ada:" + secret)), strings.ReplaceAll(
+			fmt.Sprintf("%q", secret), `"`, "")}
 }
 
 // TestSecretsStayWhereTheyAre gives secrets of every kind, right ones and such
@@ -42,35 +44,49 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.kubernetes.Create(t.Context(), "argocd", fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {%s}}\nstringData: %s\n", name, labels, data)); err != nil {
+		if err := c.kubernetes.Create(t.Context(), "argocd",
+			fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {%s}}\nstringData: %s\n",
+				name, labels, data)); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	docker := func(auth string) string { return `{"auths": {"reg.example.com": {"auth": "` + auth + `"}}}` }
 	secret("good", "", map[string]string{"username": "ada", "password": password, "creds": "ada:" + password})
 	secret("wrong", "", map[string]string{"username": "ada", "password": token, "creds": "ada:" + token})
 	secret("bare", "", map[string]string{"creds": token, "username": "ada", "password": password})
-	secret("docker", "", map[string]string{".dockerconfigjson": docker(base64.StdEncoding.EncodeToString([]byte("ada:" + password)))})
+	secret("docker", "", map[string]string{".dockerconfigjson": docker(
+		base64.StdEncoding.EncodeToString([]byte("ada:" + password)))})
 	secret("docker-broken", "", map[string]string{".dockerconfigjson": docker(token)})
 	secret("docker-garbage", "", map[string]string{".dockerconfigjson": token})
 	secret("ssh", "", map[string]string{"sshPrivateKey": key})
-	secret("app", "", map[string]string{"githubAppID": "1", "githubAppInstallationID": "2", "githubAppPrivateKey": key})
-	secret("app-broken", "", map[string]string{"githubAppID": token, "githubAppInstallationID": "2", "githubAppPrivateKey": key})
+	secret("app", "", map[string]string{"githubAppID": "1", "githubAppInstallationID": "2",
+		"githubAppPrivateKey": key})
+	secret("app-broken", "", map[string]string{"githubAppID": token, "githubAppInstallationID": "2",
+		"githubAppPrivateKey": key})
 	secret("tls", "", map[string]string{"tlsClientCertData": key, "tlsClientCertKey": key})
 	secret("google", "", map[string]string{"gcpServiceAccountKey": key})
 	secret("bearer", "", map[string]string{"bearerToken": token})
-	secret("proxy", "", map[string]string{"username": "ada", "password": password, "proxy": "http://ada:" + token + "@127.0.0.1:1"})
-	secret("template", "argocd.argoproj.io/secret-type: repo-creds", map[string]string{"url": c.git.URL, "username": "ada", "password": password})
+	secret("proxy", "", map[string]string{"username": "ada", "password": password, "proxy": "http://ada:" + token +
+		"@127.0.0.1:1"})
+	secret("template", "argocd.argoproj.io/secret-type: repo-creds",
+		map[string]string{"url": c.git.URL, "username": "ada", "password": password})
 	t.Setenv("REGISTRY_LOGIN", "ada:"+password)
 	t.Setenv("REGISTRY_BROKEN", token)
-	script := harness.Write(t, filepath.Join(t.TempDir(), "login"), "#!/bin/sh\necho "+token+"; echo "+key+" >&2; exit 1\n")
-	pulls := map[string]string{"secret": "secret:argocd/good#creds", "wrong": "secret:argocd/wrong#creds", "bare": "secret:argocd/bare#creds", "field": "secret:argocd/good#none",
-		"docker": "pullsecret:argocd/docker", "docker-broken": "pullsecret:argocd/docker-broken", "docker-garbage": "pullsecret:argocd/docker-garbage",
-		"env": "env:REGISTRY_LOGIN", "env-broken": "env:REGISTRY_BROKEN", "script": "ext:" + script, "literal": "ada:" + token}
+	script := harness.Write(t, filepath.Join(t.TempDir(), "login"), "#!/bin/sh\necho "+token+"; echo "+key+
+		" >&2; exit 1\n")
+	pulls := map[string]string{"secret": "secret:argocd/good#creds", "wrong": "secret:argocd/wrong#creds",
+		"bare": "secret:argocd/bare#creds", "field": "secret:argocd/good#none",
+		"docker": "pullsecret:argocd/docker", "docker-broken": "pullsecret:argocd/docker-broken",
+		"docker-garbage": "pullsecret:argocd/docker-garbage",
+		"env":            "env:REGISTRY_LOGIN", "env-broken": "env:REGISTRY_BROKEN", "script": "ext:" +
+			script, "literal": "ada:" + token}
 	methods := map[string]string{"template": "git:repocreds"}
-	for _, name := range []string{"good", "wrong", "ssh", "app", "app-broken", "tls", "google", "bearer", "proxy", "docker", "none"} {
+	for _, name := range []string{"good", "wrong", "ssh", "app", "app-broken", "tls", "google", "bearer", "proxy",
+		"docker", "none"} {
 		methods[name] = "git:secret:argocd/" + name
 	}
+
 	stage := func(name, pull, method, userinfo string) {
 		t.Helper()
 		if err := c.git.Create(name, true, files); err != nil {
@@ -80,20 +96,27 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		if userinfo != "" {
 			repoURL = strings.Replace(repoURL, "http://", "http://"+userinfo+"@", 1)
 		}
-		c.application("argocd", name, map[string]any{"image-list": "app=reg.example.com/p/app", "app.pull-secret": pull, "write-back-method": method},
-			map[string]any{"source": map[string]any{"repoURL": repoURL, "path": "app"}}, map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []string{"reg.example.com/p/app:1.0.0"}}})
+		c.application("argocd", name, map[string]any{"image-list": "app=reg.example.com/p/app",
+			"app.pull-secret": pull, "write-back-method": method},
+			map[string]any{"source": map[string]any{"repoURL": repoURL,
+				"path": "app"}}, map[string]any{"sourceType": "Kustomize",
+				"summary": map[string]any{"images": []string{"reg.example.com/p/app:1.0.0"}}})
 	}
+
 	for name, pull := range pulls {
 		stage("pull-"+name, pull, "git:secret:argocd/good", "")
 	}
+
 	for name, method := range methods {
 		stage("git-"+name, "secret:argocd/good#creds", method, "")
 	}
+
 	stage("url-right", "secret:argocd/good#creds", "git", "ada:"+url.QueryEscape(token))
 	stage("url-wrong", "secret:argocd/good#creds", "git:secret:argocd/tls", "ada:"+url.QueryEscape(token))
 
 	var said strings.Builder
-	for _, args := range [][]string{{"plan"}, {"plan", "-o", "json"}, {"plan", "-o", "yaml"}, {"explain", "pull-wrong"}, {"explain", "git-wrong"}, {"run", "--once", "--dry-run", "--log-level", "debug"},
+	for _, args := range [][]string{{"plan"}, {"plan", "-o", "json"}, {"plan", "-o", "yaml"},
+		{"explain", "pull-wrong"}, {"explain", "git-wrong"}, {"run", "--once", "--dry-run", "--log-level", "debug"},
 		{"run", "--once", "--log-level", "debug", "--log-format", "json"}} {
 		got := c.updater(args...)
 		if got.Status != 1 {
@@ -101,22 +124,27 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		}
 		said.WriteString(got.Stdout + got.Stderr)
 	}
+
 	health := harness.FreeAddress(t)
 	harness.Edit(t, c.config, "registries:", fmt.Sprintf("web: {listen: %q}\nregistries:", health))
 	ctx, stop := context.WithCancel(t.Context())
 	var log sandbox.Log
-	ended := harness.Go(ctx, &log, "run", "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig, "--argocd-namespace", "argocd")
+	ended := harness.Go(ctx, &log, "run", "--config", c.config, "--kubeconfig", c.kubernetes.Kubeconfig,
+		"--argocd-namespace", "argocd")
 	harness.Await(t, "a cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
 	said.WriteString(harness.Get(t, "http://"+health+"/metrics"))
 	stop()
 	if status := <-ended; status != 0 {
 		t.Errorf("the service ended with status %d\n%s", status, log.String())
 	}
+
 	said.WriteString(log.String())
-	events, err := c.kubernetes.Dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "events"}).Namespace("argocd").List(t.Context(), metav1.ListOptions{})
+	events, err := c.kubernetes.Dynamic.Resource(schema.GroupVersionResource{Version: "v1",
+		Resource: "events"}).Namespace("argocd").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(events.Items) == 0 {
 		t.Fatalf("events %v, %v", events, err)
 	}
+
 	said.WriteString(text(events.Items))
 	for _, name := range []string{"pull-secret", "pull-docker", "pull-env", "git-good", "git-template"} {
 		history, err := c.git.Run(name, "log", "-p", "main")
@@ -125,6 +153,7 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		}
 		said.WriteString(history)
 	}
+
 	for _, secret := range []string{password, token, key} {
 		for _, form := range leaked(secret) {
 			if i := strings.Index(said.String(), form); i >= 0 {
@@ -132,6 +161,7 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 			}
 		}
 	}
+
 	if strings.Contains(said.String(), "s3cret") {
 		i := strings.Index(said.String(), "s3cret")
 		t.Errorf("a part of a secret is said: …%s…", said.String()[max(0, i-300):min(said.Len(), i+100)])

@@ -57,6 +57,7 @@ func readVectors(t *testing.T) map[string][]vector {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	byDefaults := map[string][]vector{}
 	count := 0
 	for _, file := range files {
@@ -86,10 +87,13 @@ func readVectors(t *testing.T) map[string][]vector {
 			count++
 		}
 	}
+
 	if count < 150 {
 		t.Errorf("%d vectors, at least 150 are kept", count)
 	}
+
 	t.Logf("%d vectors", count)
+
 	return byDefaults
 }
 
@@ -110,7 +114,8 @@ func placeholders(id string) []string {
 func TestVectors(t *testing.T) {
 	for settings, vectors := range readVectors(t) {
 		c := newCompat(t, settings)
-		if err := c.kubernetes.Create(t.Context(), "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: apps}\n"); err != nil {
+		if err := c.kubernetes.Create(t.Context(), "",
+			"apiVersion: v1\nkind: Namespace\nmetadata: {name: apps}\n"); err != nil {
 			t.Fatal(err)
 		}
 		for i := range vectors {
@@ -125,7 +130,8 @@ func TestVectors(t *testing.T) {
 				c.checkSpec(t, v)
 			})
 		}
-		if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") || strings.Contains(again.Stderr, "msg=\"Application changed\"") {
+		if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") ||
+			strings.Contains(again.Stderr, "msg=\"Application changed\"") {
 			t.Errorf("a second cycle writes:\n%s", again.Stderr)
 		}
 	}
@@ -137,22 +143,27 @@ func (c *compat) stage(v *vector) {
 	if v.Path == "" {
 		v.Path = "app"
 	}
+
 	if v.Namespace == "" {
 		v.Namespace = "argocd"
 	}
+
 	files := map[string]string{v.Path + "/README.md": v.Name + "\n"}
 	maps.Copy(files, v.Files)
 	if v.File != "" && v.Before != "" {
 		files[v.File] = v.Before
 	}
+
 	for file, content := range files {
 		if strings.Contains(content, "deployment.yaml") {
 			files[path.Join(path.Dir(file), "deployment.yaml")] = deploymentOf(v.Tags)
 		}
 	}
+
 	if err := c.git.Create(v.id, true, files); err != nil {
 		c.t.Fatal(err)
 	}
+
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, tags := range v.Tags {
 		repository := strings.TrimPrefix(strings.TrimPrefix(name, watchedRegistry+"/"), "docker.io/")
@@ -160,15 +171,18 @@ func (c *compat) stage(v *vector) {
 			c.registry.Announce(repository, tag, digestOf(i+1), begin.Add(time.Duration(i)*time.Hour))
 		}
 	}
+
 	spec := map[string]any{"source": map[string]any{"path": v.Path, "targetRevision": "main"}}
 	if v.Spec != nil {
 		spec = v.Spec
 	}
+
 	c.fillSources(*v, spec)
 	status := map[string]any{"summary": map[string]any{"images": v.Live}}
 	if v.Type != "" {
 		status["sourceType"] = v.Type
 	}
+
 	maps.Copy(status, v.Status)
 	c.application(v.Namespace, v.id, v.Annotations, spec, status)
 }
@@ -181,6 +195,7 @@ func (c *compat) fillSources(v vector, spec map[string]any) {
 			fields["repoURL"] = c.git.URLOf(v.id)
 		}
 	}
+
 	if url, ok := v.Annotations["git-repository"].(string); ok {
 		v.Annotations["git-repository"] = strings.ReplaceAll(url, "REPOSITORY", c.git.URLOf(v.id))
 	}
@@ -192,10 +207,12 @@ func digestOf(n int) string { return "sha256:" + strings.Repeat(fmt.Sprintf("%x"
 // deploymentOf runs every image that a vector has tags for, and "short".
 func deploymentOf(tags map[string][]string) string {
 	var b strings.Builder
-	b.WriteString("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    spec:\n      containers:\n      - {name: short, image: short}\n")
+	b.WriteString("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    spec:\n    " +
+		"  containers:\n      - {name: short, image: short}\n")
 	for i, name := range slices.Sorted(maps.Keys(tags)) {
 		fmt.Fprintf(&b, "      - {name: c%d, image: %s}\n", i, name)
 	}
+
 	return b.String()
 }
 
@@ -210,10 +227,12 @@ func (c *compat) checkPlan(t *testing.T, v vector, app reconcile.Application) {
 		lines = append(lines, line)
 		said = append(said, img.Reason)
 	}
+
 	said = append(said, app.Problems...)
 	if got, want := strings.Join(lines, "\n"), strings.Join(v.Plan, "\n"); got != want {
 		t.Errorf("the plan is\n%s\nwant\n%s\n%s", got, want, strings.Join(said, "\n"))
 	}
+
 	for _, text := range v.Says {
 		if !strings.Contains(strings.Join(said, "\n"), text) {
 			t.Errorf("nobody says %q:\n%s", text, strings.Join(said, "\n"))
@@ -227,10 +246,12 @@ func (c *compat) checkFile(t *testing.T, v vector) {
 	if branch == "" {
 		branch = "main"
 	}
+
 	names, err := c.git.Run(v.id, "ls-tree", "-r", "--name-only", branch)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name := range strings.FieldsSeq(names) {
 		got, err := c.git.Show(v.id, branch, name)
 		if err != nil {
@@ -249,22 +270,27 @@ func (c *compat) checkFile(t *testing.T, v vector) {
 			t.Errorf("%s holds\n%s\nwant\n%s", name, got, want)
 		}
 	}
+
 	if v.After == nil {
 		return
 	}
+
 	if !strings.Contains("\n"+names, "\n"+v.File+"\n") {
 		t.Fatalf("there is no %s, but\n%s", v.File, names)
 	}
+
 	agree(t, v, *v.After)
 }
 
 func (c *compat) checkSpec(t *testing.T, v vector) {
 	t.Helper()
-	applications := c.kubernetes.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}).Namespace(v.Namespace)
+	applications := c.kubernetes.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io",
+		Version: "v1alpha1", Resource: "applications"}).Namespace(v.Namespace)
 	app, err := applications.Get(t.Context(), v.id, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	spec, _ := app.Object["spec"].(map[string]any)
 	delete(spec, "destination")
 	delete(spec, "project")
@@ -272,9 +298,11 @@ func (c *compat) checkSpec(t *testing.T, v vector) {
 	if want == nil {
 		want = v.Spec
 	}
+
 	if want == nil {
 		want = map[string]any{"source": map[string]any{"path": v.Path, "targetRevision": "main"}}
 	}
+
 	c.fillSources(v, want)
 	delete(want, "destination")
 	delete(want, "project")

@@ -78,7 +78,8 @@ func Main(m *testing.M) int {
 
 // build builds it as "make build" does, so that the build cache serves both.
 var build = sync.OnceValues(func() ([]byte, error) {
-	command := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(programDir, "updater"), Root+"/cmd/updater")
+	command := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(programDir, "updater"),
+		Root+"/cmd/updater")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 
 	return command.CombinedOutput()
@@ -90,6 +91,7 @@ func Program(t testing.TB) string {
 	if programDir == "" {
 		t.Fatal("this package needs a TestMain with harness.Main")
 	}
+
 	if out, err := build(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

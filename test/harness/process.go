@@ -71,6 +71,7 @@ func Resident(t testing.TB, pid int, line string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for l := range strings.Lines(string(data)) {
 		if fields := strings.Fields(l); len(fields) > 1 && fields[0] == line+":" {
 			kilobytes, err := strconv.ParseFloat(fields[1], 64)
@@ -80,6 +81,7 @@ func Resident(t testing.TB, pid int, line string) float64 {
 			return kilobytes / 1000
 		}
 	}
+
 	t.Fatalf("no %s", line)
 
 	return 0

@@ -52,6 +52,7 @@ func (s *Service) Probe(path string) (status int, body string) {
 	if err != nil {
 		return 0, ""
 	}
+
 	_ = response.Body.Close()
 	if response.StatusCode == http.StatusOK {
 		return response.StatusCode, ""
@@ -68,9 +69,11 @@ func (s *Service) Unready(why string) {
 		status, body := s.Probe("/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, why)
 	})
+
 	if status, _ := s.Probe("/healthz"); status != http.StatusOK {
 		s.T.Errorf("/healthz is %d", status)
 	}
+
 	if n := strings.Count(s.Log.String(), "level=ERROR"); n != 1 || !strings.Contains(s.Log.String(), why) {
 		s.T.Errorf("%d errors were logged, one was to say %q", n, why)
 	}

@@ -31,7 +31,9 @@ const (
 )
 
 // threeValues are all that a set-up on GitHub needs.
-var threeValues = []string{"--set", fmt.Sprintf("github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", forge.AppID, forge.InstallationID)}
+var threeValues = []string{"--set", fmt.Sprintf(
+	"github.app.id=%d,github.app.installationID=%d,github.app.privateKeySecret=image-writeback-github", forge.AppID,
+	forge.InstallationID)}
 
 // helm runs helm in the namespace argocd.
 func helm(t *testing.T, k *kube.Cluster, args ...string) string {
@@ -54,15 +56,19 @@ func install(t *testing.T, k *kube.Cluster, values string) {
 // with the App's key where it lies on this machine.
 func installed(t *testing.T, k *kube.Cluster, w *world.World) string {
 	t.Helper()
-	config, err := k.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o", "jsonpath={.data.config\\.yaml}")
+	config, err := k.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o",
+		"jsonpath={.data.config\\.yaml}")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const mounted = "/etc/image-writeback/github/privateKey"
 	if !strings.Contains(config, mounted) {
 		t.Fatalf("the App's key is not named:\n%s", config)
 	}
+
 	key := harness.Write(t, filepath.Join(t.TempDir(), "app.pem"), string(w.GitHub.PrivateKey))
+
 	return harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.Replace(config, mounted, key, 1))
 }
 
@@ -86,10 +92,13 @@ func objects(t *testing.T, k *kube.Cluster) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	found := map[string]string{}
 	for kind := range strings.FieldsSeq(kinds) {
-		if strings.HasPrefix(kind, "events") || kind == "componentstatuses" || strings.HasPrefix(kind, "leases") || strings.HasPrefix(kind, "apiservices") ||
-			strings.Contains(kind, "flowcontrol") || kind == "endpoints" || strings.HasPrefix(kind, "endpointslices") {
+		if strings.HasPrefix(kind, "events") || kind == "componentstatuses" || strings.HasPrefix(kind, "leases") ||
+			strings.HasPrefix(kind, "apiservices") ||
+			strings.Contains(kind, "flowcontrol") || kind == "endpoints" ||
+			strings.HasPrefix(kind, "endpointslices") {
 			continue // the API server's own, which change by themselves
 		}
 		out, err := k.Run("kubectl", "get", kind, "-A", "-o", "json")
@@ -110,6 +119,7 @@ func objects(t *testing.T, k *kube.Cluster) map[string]string {
 			found[fmt.Sprintf("%s %s/%s", object.GetKind(), object.GetNamespace(), object.GetName())] = string(said)
 		}
 	}
+
 	return found
 }
 
@@ -120,20 +130,31 @@ func TestHelm(t *testing.T) {
 	if _, err := k.Run("kubectl", "apply", "--server-side", "-f", "../../bin/servicemonitors.yaml"); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := k.Run("kubectl", "create", "namespace", "team"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Run("kubectl", "wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com"); err != nil {
+
+	if _, err := k.Run("kubectl", "wait", "--for=condition=Established",
+		"crd/servicemonitors.monitoring.coreos.com"); err != nil {
 		t.Fatal(err)
 	}
+
 	before := objects(t, k)
 	w := harness.NewWorld(t)
 	const everything = `replicas: 3
 writeBackMethods: [git, argocd]
 repositorySecrets: true
 secrets: [{namespace: team, name: pull}]
-serviceAccount: {annotations: {iam.gke.io/gcp-service-account: updater@p.iam.gserviceaccount.com, eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/updater"}}
-events: {types: [ghcr.io, github], secret: webhooks, service: {annotations: {a: b}}, ingress: {enabled: true, className: nginx, annotations: {a: b}, host: updater.example.com, tlsSecret: tls}}
+serviceAccount:
+  annotations:
+    iam.gke.io/gcp-service-account: updater@p.iam.gserviceaccount.com
+    eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/updater"
+events:
+  types: [ghcr.io, github]
+  secret: webhooks
+  service: {annotations: {a: b}}
+  ingress: {enabled: true, className: nginx, annotations: {a: b}, host: updater.example.com, tlsSecret: tls}
 networkPolicy: {enabled: true, ingressFrom: [{namespaceSelector: {}}], eventsFrom: [{namespaceSelector: {}}]}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
 podAnnotations: {a: b}
@@ -142,18 +163,23 @@ priorityClassName: system-cluster-critical
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{operator: Exists}]
 affinity: {nodeAffinity: {}}
-topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {c: d}}}]
+topologySpreadConstraints:
+- {maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {c: d}}}
 extraArgs: [--log-format, json]
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example.com"}]
 extraVolumes: [{name: ca, configMap: {name: ca}}]
 extraVolumeMounts: [{name: ca, mountPath: /etc/ca}]
 imagePullSecrets: [{name: pull}]
 `
-	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: [argocd, team]}\n"+everything))
-	manifest := harness.Write(t, filepath.Join(t.TempDir(), "manifest.yaml"), helm(t, k, "get", "manifest", "image-writeback"))
-	if out, err := k.Run("kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", manifest); err != nil || strings.Contains(out, "created") {
+	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: "+
+		"[argocd, team]}\n"+everything))
+	manifest := harness.Write(t, filepath.Join(t.TempDir(), "manifest.yaml"),
+		helm(t, k, "get", "manifest", "image-writeback"))
+	if out, err := k.Run("kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", manifest); err != nil ||
+		strings.Contains(out, "created") {
 		t.Errorf("the API server does not take the manifests as they are: %v\n%s", err, out)
 	}
+
 	harness.Run(t, "validate", installed(t, k, w)).MustEnd(t, 0)
 	first := objects(t, k)
 	var made []string
@@ -162,11 +188,19 @@ imagePullSecrets: [{name: pull}]
 			made = append(made, name)
 		}
 	}
+
 	slices.Sort(made)
-	want := []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback", "Ingress argocd/image-writeback", "NetworkPolicy argocd/image-writeback", "PodDisruptionBudget argocd/image-writeback",
-		"Role argocd/image-writeback", "Role argocd/image-writeback-argocd", "Role argocd/image-writeback-leases", "Role argocd/image-writeback-secrets", "Role team/image-writeback", "Role team/image-writeback-secrets",
-		"RoleBinding argocd/image-writeback", "RoleBinding argocd/image-writeback-argocd", "RoleBinding argocd/image-writeback-leases", "RoleBinding argocd/image-writeback-secrets", "RoleBinding team/image-writeback", "RoleBinding team/image-writeback-secrets",
-		"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback", "Service argocd/image-writeback-events", "ServiceAccount argocd/image-writeback", "ServiceMonitor argocd/image-writeback"}
+	want := []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback",
+		"Ingress argocd/image-writeback", "NetworkPolicy argocd/image-writeback",
+		"PodDisruptionBudget argocd/image-writeback",
+		"Role argocd/image-writeback", "Role argocd/image-writeback-argocd", "Role argocd/image-writeback-leases",
+		"Role argocd/image-writeback-secrets", "Role team/image-writeback", "Role team/image-writeback-secrets",
+		"RoleBinding argocd/image-writeback", "RoleBinding argocd/image-writeback-argocd",
+		"RoleBinding argocd/image-writeback-leases", "RoleBinding argocd/image-writeback-secrets",
+		"RoleBinding team/image-writeback", "RoleBinding team/image-writeback-secrets",
+		"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback",
+		"Service argocd/image-writeback-events", "ServiceAccount argocd/image-writeback",
+		"ServiceMonitor argocd/image-writeback"}
 	if !slices.Equal(made, want) {
 		t.Errorf("installed are\n%s\nwant\n%s", strings.Join(made, "\n"), strings.Join(want, "\n"))
 	}
@@ -181,6 +215,7 @@ imagePullSecrets: [{name: pull}]
 			}
 		}
 	}
+
 	slices.Sort(changed)
 	if !slices.Equal(changed, []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback"}) {
 		t.Errorf("an upgrade with another interval changed %q", changed)
@@ -197,14 +232,20 @@ imagePullSecrets: [{name: pull}]
 	// Leases and Events, and no Secret be read through the API.
 	install(t, k, "")
 	roles := helm(t, k, "get", "manifest", "image-writeback")
-	if strings.Contains(roles, "secrets]") || strings.Contains(roles, "patch") || strings.Contains(roles, "PodDisruptionBudget") || !strings.Contains(roles, "kind: ClusterRole\n") {
+	if strings.Contains(roles, "secrets]") || strings.Contains(roles, "patch") ||
+		strings.Contains(roles, "PodDisruptionBudget") || !strings.Contains(roles, "kind: ClusterRole\n") {
 		t.Errorf("the rights of the three values are\n%s", roles)
 	}
+
 	restricted(t, k)
-	for _, wrong := range [][2]string{{"config.intervall=5m", "additional properties 'intervall' not allowed"}, {"replicas=two", "got string, want integer"},
-		{"config.leaderElection.enabled=false,replicas=2", "several replicas need config.leaderElection.enabled"}, {"github.app.privateKeySecret=", "github.app.privateKeySecret is needed"},
-		{"events.types={github}", "events.secret is needed"}, {"events.ingress.enabled=true", "events.ingress is enabled, but no webhooks are served"}} {
-		if _, err := k.Run("helm", "upgrade", "image-writeback", chart, "--namespace", "argocd", "--reuse-values", "--set", wrong[0]); err == nil || !strings.Contains(err.Error(), wrong[1]) {
+	for _, wrong := range [][2]string{{"config.intervall=5m", "additional properties 'intervall' not allowed"},
+		{"replicas=two", "got string, want integer"},
+		{"config.leaderElection.enabled=false,replicas=2", "several replicas need config.leaderElection.enabled"},
+		{"github.app.privateKeySecret=", "github.app.privateKeySecret is needed"},
+		{"events.types={github}", "events.secret is needed"}, {"events.ingress.enabled=true",
+			"events.ingress is enabled, but no webhooks are served"}} {
+		if _, err := k.Run("helm", "upgrade", "image-writeback", chart, "--namespace", "argocd", "--reuse-values",
+			"--set", wrong[0]); err == nil || !strings.Contains(err.Error(), wrong[1]) {
 			t.Errorf("--set %s: %v", wrong[0], err)
 		}
 	}
@@ -214,14 +255,17 @@ imagePullSecrets: [{name: pull}]
 // only what the Pod Security Standard "restricted" allows.
 func restricted(t *testing.T, k *kube.Cluster) {
 	t.Helper()
-	deployment, err := k.Dynamic.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("argocd").Get(t.Context(), "image-writeback", metav1.GetOptions{})
+	deployment, err := k.Dynamic.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1",
+		Resource: "deployments"}).Namespace("argocd").Get(t.Context(), "image-writeback", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	template, _, err := unstructured.NestedMap(deployment.Object, "spec", "template")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	pod := &unstructured.Unstructured{Object: template}
 	pod.SetAPIVersion("v1")
 	pod.SetKind("Pod")
@@ -229,13 +273,17 @@ func restricted(t *testing.T, k *kube.Cluster) {
 	if _, err := k.Run("kubectl", "create", "namespace", "restricted"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Run("kubectl", "label", "namespace", "restricted", "pod-security.kubernetes.io/enforce=restricted"); err != nil {
+
+	if _, err := k.Run("kubectl", "label", "namespace", "restricted",
+		"pod-security.kubernetes.io/enforce=restricted"); err != nil {
 		t.Fatal(err)
 	}
+
 	pods := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace("restricted")
 	if _, err := pods.Create(t.Context(), pod.DeepCopy(), metav1.CreateOptions{}); err != nil {
 		t.Error(err)
 	}
+
 	unstructured.RemoveNestedField(pod.Object, "spec", "securityContext", "runAsNonRoot")
 	pod.SetName("loose")
 	if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err == nil {
@@ -248,7 +296,8 @@ func restricted(t *testing.T, k *kube.Cluster) {
 // verb is used, and none is missing.
 func TestRights(t *testing.T) {
 	for _, scope := range []string{"", "  applications: {namespaces: [argocd]}\n"} {
-		t.Run(map[bool]string{true: "cluster", false: "namespaces"}[scope == ""], func(t *testing.T) { useRights(t, scope) })
+		t.Run(map[bool]string{true: "cluster", false: "namespaces"}[scope == ""],
+			func(t *testing.T) { useRights(t, scope) })
 	}
 }
 
@@ -257,6 +306,7 @@ func useRights(t *testing.T, scope string) {
 	if err := k.InstallImageUpdaters(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	w := harness.NewWorld(t)
 	w.Registry.User, w.Registry.Password = "ada", "s3cret"
 	other := harness.NewGit(t)
@@ -264,16 +314,20 @@ func useRights(t *testing.T, scope string) {
 	var applications strings.Builder
 	for _, method := range []string{"argocd", "git:repocreds", "git:secret:argocd/git-login"} {
 		name := "a-" + strings.NewReplacer(":", "-", "/", "-").Replace(method)
-		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " + world.Image + "\n  newTag: v1.2.3\n"}); err != nil {
+		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " +
+			world.Image + "\n  newTag: v1.2.3\n"}); err != nil {
 			t.Fatal(err)
 		}
-		applications.WriteString(strings.Replace(harness.Manifest(name, other.URLOf("o/"+name), "app", "image-list: "+world.Image+":^1.0\nwrite-back-method: "+method), "spec:", `status:
+		one := harness.Manifest(name, other.URLOf("o/"+name), "app",
+			"image-list: "+world.Image+":^1.0\nwrite-back-method: "+method)
+		applications.WriteString(strings.Replace(one, "spec:", `status:
   sourceType: Kustomize
   summary: {images: ["`+world.Image+`:v1.2.3"]}
 spec:
   project: default
   destination: {server: "https://kubernetes.default.svc"}`, 1))
 	}
+
 	const secrets = `
 apiVersion: v1
 kind: Secret
@@ -289,43 +343,60 @@ apiVersion: v1
 kind: Secret
 metadata: {name: repositories, labels: {argocd.argoproj.io/secret-type: repo-creds}}
 stringData: {username: ada, password: s3cret, url: "`
-	if err := k.Create(t.Context(), "argocd", strings.TrimSuffix(applications.String(), "---\n")+"\n---"+secrets+other.URL+"\"}"); err != nil {
+	if err := k.Create(t.Context(), "argocd", strings.TrimSuffix(applications.String(), "---\n")+"\n---"+secrets+
+		other.URL+"\"}"); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Create(t.Context(), "argocd", "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: none}\nspec: {applicationRefs: [{namePattern: none}]}"); err != nil {
+
+	if err := k.Create(t.Context(), "argocd",
+		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: none}\nspec: "+
+			"{applicationRefs: [{namePattern: none}]}"); err != nil {
 		t.Fatal(err)
 	}
-	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
+
+	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: "+
+		"true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
 	config := installed(t, k, w)
 	harness.Edit(t, config, "leaderElection:\n", "web: {listen: \"\"}\nleaderElection:\n  leaseDuration: 1s\n")
 	kubeconfig, err := k.KubeconfigOf(t.Context(), "argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A replica that has died without a word leaves a Lease to clear away.
-	if err := k.Create(t.Context(), "argocd", "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: dead, labels: {image-writeback.liverty-music.github.io/replicas-of: image-writeback}}\nspec: {leaseDurationSeconds: 1}"); err != nil {
+
+	// A replica that has crashed leaves a Lease to clear away.
+	if err := k.Create(t.Context(), "argocd", crashedLease); err != nil {
 		t.Fatal(err)
 	}
+
 	var log sandbox.Log
 	service, stop := context.WithCancel(t.Context())
 	ended := harness.Go(service, &log, "run", "--config", config, "--kubeconfig", kubeconfig)
 	t.Cleanup(func() { stop(); <-ended })
-	harness.Await(t, "three updates; the log:\n"+log.String(), func() bool { return strings.Count(log.String(), "v1.2.3 → v1.3.0") == 3 })
+	harness.Await(t, "three updates; the log:\n"+log.String(),
+		func() bool { return strings.Count(log.String(), "v1.2.3 → v1.3.0") == 3 })
 	unused := grantedAndUnused(t, k)
-	harness.Await(t, "every verb that is granted to be used", func() bool { unused = grantedAndUnused(t, k); return len(unused) == 0 || t.Context().Err() != nil })
+	harness.Await(t, "every verb that is granted to be used",
+		func() bool { unused = grantedAndUnused(t, k); return len(unused) == 0 || t.Context().Err() != nil })
 	requests, err := k.Requests("argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, r := range requests {
 		if r.Status == 403 {
 			t.Errorf("a right is missing: %+v", r)
 		}
 	}
+
 	if strings.Contains(log.String(), "level=ERROR") || strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("the log:\n%s", log.String())
 	}
 }
+
+const crashedLease = `apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: dead, labels: {image-writeback.liverty-music.github.io/replicas-of: image-writeback}}
+spec: {leaseDurationSeconds: 1}`
 
 // grantedAndUnused are the verbs of the chart's Roles that its ServiceAccount
 // has not used yet.
@@ -335,19 +406,23 @@ func grantedAndUnused(t *testing.T, k *kube.Cluster) (unused []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	requests, err := k.Requests("argocd", "image-writeback")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	of := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=image-writeback"}
 	roles, err := core.RbacV1().Roles("").List(t.Context(), of)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	clusterRoles, err := core.RbacV1().ClusterRoles().List(t.Context(), of)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	check := func(namespace string, rules []rbacv1.PolicyRule) {
 		for _, rule := range rules {
 			names := rule.ResourceNames
@@ -357,7 +432,8 @@ func grantedAndUnused(t *testing.T, k *kube.Cluster) (unused []string) {
 			for _, verb := range rule.Verbs {
 				for _, name := range names {
 					if !slices.ContainsFunc(requests, func(r kube.Request) bool {
-						return r.Verb == verb && slices.Contains(rule.APIGroups, r.Group) && slices.Contains(rule.Resources, r.Resource) &&
+						return r.Verb == verb && slices.Contains(rule.APIGroups, r.Group) &&
+							slices.Contains(rule.Resources, r.Resource) &&
 							(namespace == "" || r.Namespace == namespace) && (name == "" || r.Name == name)
 					}) {
 						unused = append(unused, fmt.Sprintf("%s %v %s in %q", verb, rule.Resources, name, namespace))
@@ -366,14 +442,18 @@ func grantedAndUnused(t *testing.T, k *kube.Cluster) (unused []string) {
 			}
 		}
 	}
+
 	for _, role := range roles.Items {
 		check(role.Namespace, role.Rules)
 	}
+
 	for _, role := range clusterRoles.Items {
 		check("", role.Rules)
 	}
+
 	if len(roles.Items) == 0 {
 		t.Fatal("there are no Roles")
 	}
+
 	return unused
 }

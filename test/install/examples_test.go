@@ -20,18 +20,22 @@ func TestExamplesAreValid(t *testing.T) {
 	if !strings.Contains(got.Stderr, "configuration files: 1, Applications: 2, problems: 0") {
 		t.Error(got.Stderr)
 	}
+
 	_, rest, found := strings.Cut(harness.ReadFile(t, "../../docs/install.md"), "cat > my-config.yaml <<EOF\n")
 	block, _, ended := strings.Cut(strings.ReplaceAll(rest, "$APP_ID", "12345"), "    EOF\n")
 	if !found || !ended {
 		t.Fatal("the guide has no my-config.yaml")
 	}
-	harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), strings.ReplaceAll("\n"+block, "\n    ", "\n"))).MustEnd(t, 0)
+
+	harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"),
+		strings.ReplaceAll("\n"+block, "\n    ", "\n"))).MustEnd(t, 0)
 
 	blocks := strings.Split(harness.ReadFile(t, "../../docs/events.md"), "```yaml\n")[1:]
 	for _, block := range blocks {
 		block, _, _ = strings.Cut(block, "```")
 		harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), block)).MustEnd(t, 0)
 	}
+
 	if len(blocks) < 4 {
 		t.Errorf("docs/events.md has %d configurations", len(blocks))
 	}
@@ -43,33 +47,43 @@ func TestExamplesAreValid(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal([]byte(harness.ReadFile(t, "../../examples/argocd-application.yaml")), &application); err != nil {
+
+	if err := yaml.Unmarshal([]byte(harness.ReadFile(t,
+		"../../examples/argocd-application.yaml")), &application); err != nil {
 		t.Fatal(err)
 	}
+
 	values, err := yaml.Marshal(application.Spec.Source.Helm.ValuesObject)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name, args := range map[string][]string{
-		"values.yaml":             append([]string{"--values", "../../examples/values.yaml"}, threeValues...),
-		"argocd-application.yaml": {"--values", harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"), string(values))},
+		"values.yaml": append([]string{"--values", "../../examples/values.yaml"}, threeValues...),
+		"argocd-application.yaml": {"--values", harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"),
+			string(values))},
 	} {
-		out, err := exec.Command("../../bin/helm", append([]string{"template", "image-writeback", chart, "--kube-version", "1.31.0", "--show-only", "templates/configmap.yaml"}, args...)...).CombinedOutput()
+		out, err := exec.Command("../../bin/helm",
+			append([]string{"template", "image-writeback", chart, "--kube-version", "1.31.0", "--show-only",
+				"templates/configmap.yaml"}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 			continue
 		}
 		var object struct{ Data map[string]string }
-		if err := yaml.Unmarshal(out, &object); err != nil || !strings.Contains(object.Data["config.yaml"], "credentials: google") {
+		if err := yaml.Unmarshal(out, &object); err != nil || !strings.Contains(object.Data["config.yaml"],
+			"credentials: google") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
-		harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), object.Data["config.yaml"])).MustEnd(t, 0)
+		harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"),
+			object.Data["config.yaml"])).MustEnd(t, 0)
 	}
 }
 
 // TestGuideNamesWhatIsThere holds that the links of the guides lead somewhere.
 func TestGuideNamesWhatIsThere(t *testing.T) {
-	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md", "docs/events.md", "docs/pull-requests.md", "docs/performance.md"} {
+	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md",
+		"docs/events.md", "docs/pull-requests.md", "docs/performance.md"} {
 		for _, part := range strings.Split(harness.ReadFile(t, "../../"+guide), "](")[1:] {
 			target, _, _ := strings.Cut(part, ")")
 			target, _, _ = strings.Cut(target, "#")

@@ -41,18 +41,22 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
+
 	ref, err := name.NewDigest(strings.TrimSpace(string(out)))
 	if err != nil || ref.Context().RepositoryStr() != "updater" {
 		t.Fatalf("it does not print the image alone: %q, %v", out, err)
 	}
+
 	index, err := remote.Index(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var platforms []string
 	for _, m := range manifest.Manifests {
 		platforms = append(platforms, m.Platform.String())
@@ -65,21 +69,28 @@ func TestImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		labels := config.Config.Labels
-		if !slices.ContainsFunc(config.Config.Env, func(e string) bool { return strings.HasPrefix(e, "PATH=") && strings.Contains(e, "/ko-app") }) {
+		if !slices.ContainsFunc(config.Config.Env, func(e string) bool {
+			return strings.HasPrefix(e, "PATH=") &&
+				strings.Contains(e, "/ko-app")
+		}) {
 			t.Errorf("kubectl exec would not find the program: %q", config.Config.Env)
 		}
 		if config.Config.User != "65532" || !slices.Equal(config.Config.Entrypoint, []string{"/ko-app/updater"}) ||
-			labels["org.opencontainers.image.source"] != "https://github.com/liverty-music/image-writeback" || labels["org.opencontainers.image.revision"] != "c0ffee" {
-			t.Errorf("%s: user %q, entrypoint %q, labels %v", m.Platform, config.Config.User, config.Config.Entrypoint, labels)
+			labels["org.opencontainers.image.source"] != "https://github.com/liverty-music/image-writeback" ||
+			labels["org.opencontainers.image.revision"] != "c0ffee" {
+			t.Errorf("%s: user %q, entrypoint %q, labels %v", m.Platform, config.Config.User,
+				config.Config.Entrypoint, labels)
 		}
 		holdsSBOM(t, ref.Context(), m.Digest)
 		if m.Platform.Architecture == runtime.GOARCH {
 			runs(t, image)
 		}
 	}
+
 	if slices.Sort(platforms); !slices.Equal(platforms, []string{"linux/amd64", "linux/arm64"}) {
 		t.Errorf("platforms %q", platforms)
 	}
+
 	for _, tag := range []string{"v9.8.7", "latest"} {
 		if found, err := remote.Head(ref.Context().Tag(tag)); err != nil || found.Digest.String() != ref.DigestStr() {
 			t.Errorf("tag %s: %v, %v", tag, found, err)
@@ -92,16 +103,21 @@ func pushBase(t *testing.T, repository string) {
 	t.Helper()
 	base := v1.ImageIndex(empty.Index)
 	for _, architecture := range []string{"amd64", "arm64"} {
-		image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: architecture, Config: v1.Config{User: "65532"}, RootFS: v1.RootFS{Type: "layers"}})
+		image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: architecture,
+			Config: v1.Config{User: "65532"}, RootFS: v1.RootFS{Type: "layers"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		base = mutate.AppendManifests(base, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
+		base = mutate.AppendManifests(base,
+			mutate.IndexAddendum{Add: image,
+				Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
 	}
+
 	ref, err := name.ParseReference(repository)
 	if err == nil {
 		err = remote.WriteIndex(ref, base)
 	}
+
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +130,12 @@ func holdsSBOM(t *testing.T, repository name.Repository, digest v1.Hash) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	layers, err := image.Layers()
 	if err != nil || len(layers) != 1 {
 		t.Fatalf("%d layers, %v", len(layers), err)
 	}
+
 	content, err := layers[0].Uncompressed()
 	if err != nil {
 		t.Fatal(err)
@@ -127,14 +145,18 @@ func holdsSBOM(t *testing.T, repository name.Repository, digest v1.Hash) {
 		SPDXVersion string `json:"spdxVersion"`
 		Packages    []struct{ Name string }
 	}
+
 	if err := json.NewDecoder(content).Decode(&sbom); err != nil {
 		t.Fatal(err)
 	}
+
 	names := map[string]bool{}
 	for _, p := range sbom.Packages {
 		names[p.Name] = true
 	}
-	if !strings.HasPrefix(sbom.SPDXVersion, "SPDX-") || !names["github.com/go-git/go-git/v5"] || !names["github.com/google/go-containerregistry"] {
+
+	if !strings.HasPrefix(sbom.SPDXVersion, "SPDX-") || !names["github.com/go-git/go-git/v5"] ||
+		!names["github.com/google/go-containerregistry"] {
 		t.Errorf("the SBOM is of %q and has %d packages", sbom.SPDXVersion, len(names))
 	}
 }
@@ -166,6 +188,7 @@ func runs(t *testing.T, image v1.Image) {
 		}
 		break
 	}
+
 	out, err := exec.Command(program, "version", "-o", "json").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "v9.8.7") || !strings.Contains(string(out), "c0ffee") {
 		t.Errorf("%v: %s", err, out)

@@ -24,9 +24,12 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	var replicas []*listening
 	for range 2 {
 		address := harness.FreeAddress(t)
-		config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+		config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) +
+			fmt.Sprintf("leaderElection: {enabled: true, namespace: argocd, leaseDuration: 2s}\nevents:\n  "+
+				"listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
 		r := &listening{Service: &harness.Service{T: t}, world: w, events: address}
-		command := exec.Command(binary, "run", "--config", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--kubeconfig", k.Kubeconfig)
+		command := exec.Command(binary, "run", "--config",
+			harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--kubeconfig", k.Kubeconfig)
 		command.Stdout, command.Stderr = &r.Log, &r.Log
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
@@ -39,9 +42,11 @@ func TestReplicasPassEventsOn(t *testing.T) {
 		})
 		replicas = append(replicas, r)
 	}
+
 	for _, r := range replicas {
 		r.Says("this replica takes its share of the work", 1)
 	}
+
 	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, world.Repository)) == 2 })
 	for range 2 {
 		for _, r := range replicas {
@@ -52,10 +57,12 @@ func TestReplicasPassEventsOn(t *testing.T) {
 			r.landed(build)
 		}
 	}
+
 	about := `msg="cycle done" about=` + world.Image
 	cycles := func() int {
 		return strings.Count(replicas[0].Log.String(), about) + strings.Count(replicas[1].Log.String(), about)
 	}
+
 	harness.Await(t, "the last cycle to be told", func() bool { return cycles() >= 4 })
 	if n := cycles(); n != 4 {
 		t.Errorf("%d cycles for four events", n)

@@ -41,17 +41,22 @@ type listening struct {
 // listen starts the service with a configuration to which events are added.
 func listen(t *testing.T, w *world.World, config string, more ...string) *listening {
 	t.Helper()
-	address, secret := harness.FreeAddress(t), harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret+"\n")
-	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", address, secret, secret) + strings.Join(more, "")
+	address, secret := harness.FreeAddress(t), harness.Write(t, filepath.Join(t.TempDir(), "secret"),
+		webhookSecret+"\n")
+	config = strings.Replace(config, "interval: 1s", "interval: 1h", 1) +
+		fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s, github: %s}\n", address, secret, secret) +
+		strings.Join(more, "")
 	s := &listening{Service: harness.Serve(t, config, "--applications", w.Applications), world: w, events: address}
 	s.Says("cycle done", 1)
+
 	return s
 }
 
 // harborEvent is what Harbor says of a push.
 func harborEvent(image, tag string) string {
 	host, repository, _ := strings.Cut(image, "/")
-	return fmt.Sprintf(`{"type": "PUSH_ARTIFACT", "event_data": {"resources": [{"tag": %q, "resource_url": "%s/%s:%s"}], "repository": {"repo_full_name": %q}}}`, tag, host, repository, tag, repository)
+	return fmt.Sprintf(`{"type": "PUSH_ARTIFACT", "event_data": {"resources": [{"tag": %q, "resource_url": `+
+		`"%s/%s:%s"}], "repository": {"repo_full_name": %q}}}`, tag, host, repository, tag, repository)
 }
 
 // image sends the event that an image was pushed.
@@ -63,26 +68,32 @@ func (s *listening) image(image, tag, secret string) int {
 // pushed sends the event that main of the example has moved.
 func (s *listening) pushed(head string) {
 	s.T.Helper()
-	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head, s.world.Git.URLOf(world.Repository))
+	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head,
+		s.world.Git.URLOf(world.Repository))
 	mac := hmac.New(sha256.New, []byte(webhookSecret))
 	_, _ = mac.Write([]byte(body))
-	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
+	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"},
+		"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
 		s.T.Fatalf("a push event: %d", status)
 	}
 }
 
 func (s *listening) post(kind, body string, header http.Header) int {
 	s.T.Helper()
-	request, err := http.NewRequestWithContext(s.T.Context(), http.MethodPost, "http://"+s.events+"/webhook?type="+kind, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(s.T.Context(), http.MethodPost, "http://"+s.events+"/webhook?type="+
+		kind, strings.NewReader(body))
 	if err != nil {
 		s.T.Fatal(err)
 	}
+
 	request.Header = header
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		s.T.Fatal(err)
 	}
+
 	_ = response.Body.Close()
+
 	return response.StatusCode
 }
 
@@ -91,11 +102,13 @@ type asked struct{ list, manifest, advertise, fetch, push int }
 
 func (s *listening) asked() asked {
 	git, registry := s.world.Git, s.world.Registry
-	return asked{registry.Count("list"), registry.Count("manifest"), git.Count("advertise"), git.Count("fetch"), git.Count("push")}
+	return asked{registry.Count("list"), registry.Count("manifest"), git.Count("advertise"), git.Count("fetch"),
+		git.Count("push")}
 }
 
 func (a asked) since(b asked) asked {
-	return asked{a.list - b.list, a.manifest - b.manifest, a.advertise - b.advertise, a.fetch - b.fetch, a.push - b.push}
+	return asked{a.list - b.list, a.manifest - b.manifest, a.advertise - b.advertise, a.fetch - b.fetch,
+		a.push - b.push}
 }
 
 func (s *listening) landed(build string) {
@@ -121,6 +134,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
 	}
+
 	head := func() string {
 		t.Helper()
 		hash, err := w.Git.Head(world.Repository, "main")
@@ -129,6 +143,7 @@ func TestEvents(t *testing.T) {
 		}
 		return hash
 	}
+
 	var build string
 	pushed := func() {
 		t.Helper()
@@ -138,6 +153,7 @@ func TestEvents(t *testing.T) {
 		}
 		s.landed(build)
 	}
+
 	step("an image, before anything was told of pushes", pushed, asked{list: 1, advertise: 1, push: 1})
 
 	// GitHub tells of our own push, which we know of: nothing is asked.
@@ -149,9 +165,11 @@ func TestEvents(t *testing.T) {
 	}
 
 	// Somebody else has pushed: it is fetched, and nobody asks the registry.
-	if err := w.Git.Commit(world.Repository, "main", "Say more", map[string]string{"README.md": "More.\n"}); err != nil {
+	if err := w.Git.Commit(world.Repository, "main", "Say more",
+		map[string]string{"README.md": "More.\n"}); err != nil {
 		t.Fatal(err)
 	}
+
 	step("a push by somebody else", func() { s.pushed(head()) }, asked{advertise: 1, fetch: 1})
 
 	// Somebody has put an older tag there: what was chosen is remembered.
@@ -159,7 +177,9 @@ func TestEvents(t *testing.T) {
 	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: old}); err != nil {
 		t.Fatal(err)
 	}
-	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) }, asked{advertise: 1, fetch: 1, push: 1})
+
+	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) },
+		asked{advertise: 1, fetch: 1, push: 1})
 
 	// None of these is worth a request: an event for nobody, a branch of others,
 	// a forged event. The event after them shows that they had their time.
@@ -168,24 +188,30 @@ func TestEvents(t *testing.T) {
 	if status := s.image(world.Image, "v9", "guessed"); status != http.StatusUnauthorized {
 		t.Errorf("a forged event: %d", status)
 	}
+
 	s.post("harbor", "{", http.Header{"Authorization": {webhookSecret}})
 	step("an image, after events that matter to nobody", pushed, asked{list: 1, push: 1})
 	if got := s.asked().since(before); got != (asked{list: 1, push: 1}) {
 		t.Errorf("events that matter to nobody led to %+v", got)
 	}
+
 	metrics := harness.Get(t, "http://"+s.Health+"/metrics")
 	for _, line := range []string{
-		`image_writeback_events_total{result="accepted",type="harbor"} 4`, `image_writeback_events_total{result="forged",type="harbor"} 1`,
-		`image_writeback_events_total{result="malformed",type="harbor"} 1`, `image_writeback_events_total{result="accepted",type="github"} 3`,
+		`image_writeback_events_total{result="accepted",type="harbor"} 4`,
+		`image_writeback_events_total{result="forged",type="harbor"} 1`,
+		`image_writeback_events_total{result="malformed",type="harbor"} 1`,
+		`image_writeback_events_total{result="accepted",type="github"} 3`,
 		"argocd_image_updater_applications_watched_total 2",
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("the metrics lack %s", line)
 		}
 	}
+
 	if strings.Contains(s.Log.String()+metrics, webhookSecret) {
 		t.Error("the secret is in the log or the metrics")
 	}
+
 	if !strings.Contains(s.Log.String(), `msg="cycle done" about=`+world.Image+` applications=2`) {
 		t.Errorf("the log does not say what a cycle was about")
 	}
@@ -206,6 +232,7 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 		}
 		return broken
 	}
+
 	build := w.Build()
 	s.image(world.Image, build, webhookSecret)
 	s.Says("answered 403 Forbidden", 1)
@@ -232,13 +259,18 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 		}
 		return fails
 	}
-	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: strings.Replace(written, w.Newest, "latest", 1), "README.md": "New.\n"}); err != nil {
+
+	if err := w.Git.Commit(world.Repository, "main", "Go back",
+		map[string]string{world.DevFile: strings.Replace(written, w.Newest, "latest", 1),
+			"README.md": "New.\n"}); err != nil {
 		t.Fatal(err)
 	}
+
 	head, err := w.Git.Head(world.Repository, "main")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	s.pushed(head)
 	s.Says("image cannot be updated", 1)
 	mu.Lock()
@@ -254,15 +286,23 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 	w := harness.NewWorld(t)
 	const other = "asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/worker"
 	worker := func(tag string) {
-		w.Registry.Push("liverty-music-dev/backend/worker", registry.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
+		w.Registry.Push("liverty-music-dev/backend/worker",
+			registry.Build{Created: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, tag)
 	}
+
 	worker("v1.0.0")
 	worker("v1.1.0")
-	if err := w.Git.Commit(world.Repository, "main", "Add the worker", map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other + "\n  newTag: v1.0.0\n"}); err != nil {
+	if err := w.Git.Commit(world.Repository, "main", "Add the worker",
+		map[string]string{"worker/prod/kustomization.yaml": "images:\n- name: " + other +
+			"\n  newTag: v1.0.0\n"}); err != nil {
 		t.Fatal(err)
 	}
-	harness.Write(t, w.Applications, harness.ReadFile(t, w.Applications)+"---\n"+harness.Manifest("worker-prod", w.Git.URLOf(world.Repository), "worker/prod", "image-list: worker="+other+":^1\nwrite-back-delivery: pull-request"))
-	config := strings.Replace(harness.ReadFile(t, w.Config), "pullRequest: {labels: [deploy]}", `pullRequest: {branch: "image-writeback/prod"}`, 1)
+
+	harness.Write(t, w.Applications, harness.ReadFile(t, w.Applications)+"---\n"+harness.Manifest("worker-prod",
+		w.Git.URLOf(world.Repository), "worker/prod", "image-list: worker="+other+
+			":^1\nwrite-back-delivery: pull-request"))
+	config := strings.Replace(harness.ReadFile(t, w.Config), "pullRequest: {labels: [deploy]}",
+		`pullRequest: {branch: "image-writeback/prod"}`, 1)
 	s := listen(t, w, config)
 	body := func() string {
 		t.Helper()
@@ -276,17 +316,21 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 		}
 		return diff
 	}
+
 	if diff := body(); !strings.Contains(diff, "+  newTag: v1.1.0") || !strings.Contains(diff, "+  newTag: v1.3.0") {
 		t.Fatalf("the pull request has not both:\n%s", diff)
 	}
+
 	before := s.asked()
 	worker("v1.2.0")
 	s.image(other, "v1.2.0", webhookSecret)
-	harness.Await(t, "the newer worker in the pull request", func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
+	harness.Await(t, "the newer worker in the pull request",
+		func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
 	s.Says("cycle done", 2)
 	if diff := body(); !strings.Contains(diff, "+  newTag: v1.3.0") {
 		t.Errorf("what the other one proposes is gone:\n%s", diff)
 	}
+
 	if got := s.asked().since(before); got.list != 1 {
 		t.Errorf("%d lists, for one image", got.list)
 	}
@@ -323,9 +367,11 @@ func TestFlood(t *testing.T) {
 	w := harness.NewWorld(t)
 	address := harness.FreeAddress(t)
 	secret := harness.Write(t, filepath.Join(t.TempDir(), "secret"), webhookSecret)
-	config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) + fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
+	config := strings.Replace(harness.ReadFile(t, w.Config), "interval: 1s", "interval: 1h", 1) +
+		fmt.Sprintf("events:\n  listen: %q\n  secretFiles: {harbor: %s}\n", address, secret)
 	var log sandbox.Log
-	command := exec.Command(harness.Program(t), "run", "--config", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--applications", w.Applications)
+	command := exec.Command(harness.Program(t), "run", "--config",
+		harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config), "--applications", w.Applications)
 	command.Stdout, command.Stderr = &log, &log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -348,6 +394,7 @@ func TestFlood(t *testing.T) {
 		group.Wait()
 		return time.Since(begin)
 	}
+
 	send(10_000, 1) // what it needs at this rate, it has by then
 	before, lists := harness.Resident(t, command.Process.Pid, "VmRSS"), w.Registry.Count("list")
 	took := send(10_000, 10)
@@ -355,14 +402,18 @@ func TestFlood(t *testing.T) {
 	if err := flood(t.Context(), address, rate.NewLimiter(rate.Inf, 1000), 0, 50); err != nil {
 		t.Fatal(err)
 	}
+
 	harness.Await(t, "the commit", func() bool {
 		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
+
 	cycles, most := w.Registry.Count("list")-lists, int(took/(2*time.Second))+3
-	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before, harness.Resident(t, command.Process.Pid, "VmHWM"))
+	t.Logf("100,000 events in %.1f s: %d cycles, %.0f MB before, %.0f MB at most", took.Seconds(), cycles, before,
+		harness.Resident(t, command.Process.Pid, "VmHWM"))
 	if cycles > most {
 		t.Errorf("%d cycles, at most %d are due", cycles, most)
 	}
+
 	if after := harness.Resident(t, command.Process.Pid, "VmHWM"); after > before+50 {
 		t.Errorf("memory grew from %.0f to %.0f MB", before, after)
 	}
@@ -389,7 +440,8 @@ func flood(ctx context.Context, address string, limiter *rate.Limiter, connectio
 				image = fmt.Sprintf("asia-northeast2-docker.pkg.dev/p/c%d/i%d", connection, sent+i)
 			}
 			body := harborEvent(image, tag)
-			fmt.Fprintf(&batch, "POST /webhook?type=harbor HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", webhookSecret, len(body), body)
+			fmt.Fprintf(&batch, "POST /webhook?type=harbor HTTP/1.1\r\nHost: x\r\nAuthorization: "+
+				"%s\r\nContent-Length: %d\r\n\r\n%s", webhookSecret, len(body), body)
 		}
 		if _, err := conn.Write(batch.Bytes()); err != nil {
 			return err
@@ -406,5 +458,6 @@ func flood(ctx context.Context, address string, limiter *rate.Limiter, connectio
 			}
 		}
 	}
+
 	return nil
 }

@@ -27,6 +27,7 @@ func TestBadInput(t *testing.T) {
 		"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 		"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	}
+
 	registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 		for name, fault := range faults {
 			if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
@@ -36,6 +37,7 @@ func TestBadInput(t *testing.T) {
 		}
 		return false
 	}
+
 	kustomization := "images:\n- name: " + registry.Host() + "/p/app\n  newTag: v1.0.0\n"
 	files := map[string]string{
 		"good/kustomization.yaml":     kustomization,
@@ -47,18 +49,23 @@ func TestBadInput(t *testing.T) {
 		"chart/Chart.yaml":            "name: c\n",
 		"chart/values.yaml":           "replicas: 2\n",
 	}
+
 	if err := git.Create("o/r", true, files); err != nil {
 		t.Fatal(err)
 	}
+
 	image := registry.Host() + "/p/app"
 	good := "image-list: app=" + image
 	type row struct{ path, annotations, want string }
 	rows := map[string]row{
-		"strategy":   {"good", good + "\napp.update-strategy: newest", `app.update-strategy = "newest": unknown update strategy`},
+		"strategy": {"good", good + "\napp.update-strategy: newest",
+			`app.update-strategy = "newest": unknown update strategy`},
 		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is not a valid Go regular expression"},
 		"digest":     {"good", good + "\napp.update-strategy: digest", "needs the tag to follow"},
-		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has deployment.yaml); create the kustomization"},
-		"key":        {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]", "images[0]: there is no list images"},
+		"missing": {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has " +
+			"deployment.yaml); create the kustomization"},
+		"key": {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]",
+			"images[0]: there is no list images"},
 		"template":   {"good", good + "\ngit-branch: 'main:{{index .Images 7}}'", "the template fails"},
 		"nofolder":   {"none", good, "there is no such file: none"},
 		"dots":       {"good", good + "\nwrite-back-target: kustomization:../../etc", "leads out of the repository"},
@@ -68,28 +75,37 @@ func TestBadInput(t *testing.T) {
 		"odd":        {"odd", good, "images: expected a list"},
 		"branch":     {"good", good + "\ngit-branch: none", "there is no such branch: none"},
 		"norepo":     {"good", good + "\ngit-repository: " + git.URLOf("o/none"), "the repository was not found"},
-		"pr":         {"good", good + "\nwrite-back-delivery: pull-request", "set github.app, github.tokenFile or gitlab.tokenFile"},
+		"pr": {"good", good + "\nwrite-back-delivery: pull-request",
+			"set github.app, github.tokenFile or gitlab.tokenFile"},
 	}
+
 	for name := range faults {
-		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name, map[string]string{"401": "set credentials for", "404": "check the image's name",
-			"429": "limits requests", "500": "has trouble", "garbage": "not a registry's answer", "never": "did not answer within"}[name]}
+		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name,
+			map[string]string{"401": "set credentials for", "404": "check the image's name",
+				"429": "limits requests", "500": "has trouble", "garbage": "not a registry's answer",
+				"never": "did not answer within"}[name]}
 	}
+
 	apps := harness.Manifest("right", git.URLOf("o/r"), "good", good)
 	for name, r := range rows {
 		apps += harness.Manifest("bad-"+strings.ToLower(name), git.URLOf("o/r"), r.path, r.annotations)
 	}
+
 	dir := t.TempDir()
 	harness.Write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
 	harness.Write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
-	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+
+		", api_url: "+registry.URL+", limit: 1000}]\n")
 	begin := time.Now()
-	got := harness.Run(t, "run", "--once", "--config", config, "--applications", filepath.Join(dir, "apps")).MustEnd(t, 1)
+	got := harness.Run(t, "run", "--once", "--config", config, "--applications",
+		filepath.Join(dir, "apps")).MustEnd(t, 1)
 	t.Logf("the cycle took %s", time.Since(begin).Round(time.Second))
 	lines := strings.Split(got.Stderr, "\n")
 	for name, r := range rows {
 		var own []string
 		for _, line := range lines {
-			if strings.Contains(line, "application=argocd/bad-"+strings.ToLower(name)+" ") && strings.Contains(line, "level=ERROR") {
+			if strings.Contains(line, "application=argocd/bad-"+strings.ToLower(name)+" ") &&
+				strings.Contains(line, "level=ERROR") {
 				own = append(own, line)
 			}
 		}
@@ -97,10 +113,13 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %d messages, want one with %q:\n%s", name, len(own), r.want, strings.Join(own, "\n"))
 		}
 	}
+
 	if !strings.Contains(got.Stderr, "garbage.yaml: the file cannot be read: ") {
 		t.Errorf("the file that cannot be parsed is not named:\n%s", got.Stderr)
 	}
-	if subjects := harness.Commits(t, git, "o/r"); len(subjects) != 2 || subjects[0] != "build: automatic update of right" {
+
+	if subjects := harness.Commits(t, git, "o/r"); len(subjects) != 2 ||
+		subjects[0] != "build: automatic update of right" {
 		t.Errorf("commits %q", subjects)
 	}
 }
@@ -117,9 +136,15 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 		said     string
 		times    int // at least
 	}{
-		"never answers": {func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }, 16 * 2, "has not answered in this cycle, for another image", 40 - 16},
-		"is cut off":    {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, 16 * 4, "has not answered in this cycle, for another image", 40 - 16},
-		"always fails":  {func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }, 16*4 + 24, "has trouble", 40},
+		"never answers": {func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
+			16 * 2, "has not answered in this cycle, for another image", 40 - 16},
+		"is cut off": {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, 16 * 4,
+			"has not answered in this cycle, for another image", 40 - 16},
+		"always fails": {func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(
+				http.StatusBadGateway)
+			return true
+		}, 16*4 + 24, "has trouble", 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -128,10 +153,13 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 			dying.Fault = c.fault
 			var apps strings.Builder
 			for i := range 40 {
-				apps.WriteString(harness.Manifest(fmt.Sprintf("dying-%d", i), git.URLOf("o/fleet"), "apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dying.Host(), i)))
+				apps.WriteString(harness.Manifest(fmt.Sprintf("dying-%d", i), git.URLOf("o/fleet"),
+					"apps/app-000/overlays/dev", fmt.Sprintf("image-list: app=%s/p/app%d", dying.Host(), i)))
 			}
 			dir := t.TempDir()
-			config := harness.Write(t, filepath.Join(dir, "config.yaml"), fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n", dying.Host(), dying.URL, alive.Host(), alive.URL))
+			config := harness.Write(t, filepath.Join(dir, "config.yaml"),
+				fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n",
+					dying.Host(), dying.URL, alive.Host(), alive.URL))
 			more := harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())
 			got := harness.Run(t, append(args, "--applications", more, "--config", config)...).MustEnd(t, 1)
 			if n := strings.Count(got.Stderr, c.said); n < c.times {

@@ -50,12 +50,14 @@ func TestMonth(t *testing.T) {
 		w := harness.NewWorld(t)
 		(&story{t: t, world: w, forge: w.GitHub, pulls: "pulls", fault: &w.GitHub.Fault}).play()
 	})
+
 	t.Run("GitLab", func(t *testing.T) {
 		w := harness.NewWorld(t)
 		lab := forge.NewGitLab(w.Git)
 		t.Cleanup(lab.Close)
 		token := harness.Write(t, filepath.Join(t.TempDir(), "token"), forge.GitLabToken)
-		harness.Edit(t, w.Config, "github:\n", fmt.Sprintf("gitlab: {url: %s, tokenFile: %s}\ngithub:\n", lab.URL, token))
+		harness.Edit(t, w.Config, "github:\n", fmt.Sprintf("gitlab: {url: %s, tokenFile: %s}\ngithub:\n",
+			lab.URL, token))
 		harness.Edit(t, w.Config, fmt.Sprintf("  app: {id: %d, privateKeyFile:", forge.AppID), "  # ")
 		(&story{t: t, world: w, forge: lab, pulls: "merge_requests", fault: &lab.Fault}).play()
 	})
@@ -67,6 +69,7 @@ func (s *story) play() {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	s.restart()
 	lines := s.lines()
 	for number, line := range strings.Split(string(script), "\n") {
@@ -95,14 +98,32 @@ func play(steps []step, line string) error {
 	return fmt.Errorf("nobody knows how to do this")
 }
 
+// addStep adds a kind of line.
+type addStep func(pattern string, do func(words []string) error)
+
+// lines are all kinds of lines.
 func (s *story) lines() []step {
 	var steps []step
 	add := func(pattern string, do func(words []string) error) {
 		steps = append(steps, step{regexp.MustCompile("^" + pattern + "$"), do})
 	}
-	hub, repository := s.forge, world.Repository
-	number := func(word string) int { n, _ := strconv.Atoi(word); return n }
+	s.machines(add)
+	s.people(add)
+	s.faults(add)
+	s.expectPulls(add)
+	s.expectOthers(add)
 
+	return steps
+}
+
+func number(word string) int {
+	n, _ := strconv.Atoi(word)
+	return n
+}
+
+// machines are what CI and the updater do.
+func (s *story) machines(add addStep) {
+	hub := s.forge
 	add(`release (\S+)`, func(w []string) error { s.builds++; s.world.Build(w[0]); return nil })
 	add(`build`, func([]string) error { s.builds++; s.world.Build(); return nil })
 	add(`builds: (\d+)`, func(w []string) error { return same(strconv.Itoa(s.builds), w[0]) })
@@ -114,33 +135,59 @@ func (s *story) lines() []step {
 		if err := s.cycle(""); err != nil {
 			return err
 		}
-		return same(fmt.Sprintf("%d pushes, %d listings", s.world.Git.Count("push")-pushes, hub.Count("GET "+s.pulls)-requests), "0 pushes, 0 listings")
+		return same(fmt.Sprintf("%d pushes, %d listings", s.world.Git.Count("push")-pushes,
+			hub.Count("GET "+s.pulls)-requests), "0 pushes, 0 listings")
 	})
+}
 
+// people are what people do.
+func (s *story) people(add addStep) {
+	hub, repository := s.forge, world.Repository
 	add(`merge (\d+)`, func(w []string) error { return hub.ClosePull(repository, number(w[0]), true) })
 	add(`close (\d+)`, func(w []string) error { return hub.ClosePull(repository, number(w[0]), false) })
 	add(`reopen (\d+)`, func(w []string) error { return hub.ReopenPull(repository, number(w[0])) })
-	add(`a person edits the text of (\d+)`, func(w []string) error { return hub.EditBody(repository, number(w[0]), "Mine.") })
+	add(`a person edits the text of (\d+)`,
+		func(w []string) error { return hub.EditBody(repository, number(w[0]), "Mine.") })
 	add(`the text of (\d+) is (theirs|ours)`, func(w []string) error {
-		return same(strconv.FormatBool(strings.HasPrefix(s.pull(w[0]).Body, "Mine.")), strconv.FormatBool(w[1] == "theirs"))
+		return same(strconv.FormatBool(strings.HasPrefix(s.pull(w[0]).Body, "Mine.")),
+			strconv.FormatBool(w[1] == "theirs"))
 	})
-	add(`a person pushes to the branch`, func([]string) error {
-		return s.world.Git.Commit(repository, prodBranch, "Try more memory", map[string]string{"k8s/namespaces/backend/overlays/prod/memory.yaml": "1Gi\n"})
-	})
-	add(`a person deletes the branch`, func([]string) error { return s.git("update-ref", "-d", "refs/heads/"+prodBranch) })
-	add(`a colleague edits README.md on main`, func([]string) error {
-		return s.world.Git.Commit(repository, "main", "Say more", map[string]string{"README.md": "# cloud-provisioning\n\nMore.\n"})
-	})
-	add(`a colleague sets the replicas of prod to (\d+)`, func(w []string) error { return s.edit(`count: \d+`, "count: "+w[0]) })
-	add(`a colleague sets prod to (\S+)`, func(w []string) error { return s.edit(`newTag: \S+`, "newTag: "+w[0]) })
 
-	add(`the forge is down`, func([]string) error { *s.fault = down(func(*http.Request) bool { return true }); return nil })
+	add(`a person pushes to the branch`, func([]string) error {
+		return s.world.Git.Commit(repository, prodBranch, "Try more memory",
+			map[string]string{"k8s/namespaces/backend/overlays/prod/memory.yaml": "1Gi\n"})
+	})
+
+	add(`a person deletes the branch`, func([]string) error {
+		return s.git("update-ref", "-d",
+			"refs/heads/"+prodBranch)
+	})
+
+	add(`a colleague edits README.md on main`, func([]string) error {
+		return s.world.Git.Commit(repository, "main", "Say more",
+			map[string]string{"README.md": "# cloud-provisioning\n\nMore.\n"})
+	})
+
+	add(`a colleague sets the replicas of prod to (\d+)`,
+		func(w []string) error { return s.edit(`count: \d+`, "count: "+w[0]) })
+	add(`a colleague sets prod to (\S+)`, func(w []string) error { return s.edit(`newTag: \S+`, "newTag: "+w[0]) })
+}
+
+// faults are what goes wrong at the forge.
+func (s *story) faults(add addStep) {
+	add(`the forge is down`, func([]string) error {
+		*s.fault = down(
+			func(*http.Request) bool { return true })
+		return nil
+	})
+
 	add(`pull requests cannot be opened`, func([]string) error {
 		*s.fault = down(func(r *http.Request) bool {
 			return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/"+s.pulls)
 		})
 		return nil
 	})
+
 	add(`the forge is back|pull requests can be opened`, func([]string) error { *s.fault = nil; return nil })
 	add(`the forge asks to wait for a second`, func([]string) error {
 		asked := false
@@ -155,10 +202,25 @@ func (s *story) lines() []step {
 		}
 		return nil
 	})
+}
 
-	add(`pull (\d+) is open: (.+)`, func(w []string) error { p := s.pull(w[0]); return same(p.State+": "+p.Title, "open: "+w[1]) })
-	add(`pull (\d+) is closed`, func(w []string) error { p := s.pull(w[0]); return same(fmt.Sprint(p.State, p.Merged), "closedfalse") })
-	add(`pull (\d+) has the label (\S+)`, func(w []string) error { return same(fmt.Sprint(s.pull(w[0]).Labels), "["+w[1]+"]") })
+// expectPulls are what can be seen of one pull request.
+func (s *story) expectPulls(add addStep) {
+	const repository = world.Repository
+	add(`pull (\d+) is open: (.+)`, func(w []string) error {
+		p := s.pull(w[0])
+		return same(p.State+": "+p.Title,
+			"open: "+w[1])
+	})
+
+	add(`pull (\d+) is closed`, func(w []string) error {
+		p := s.pull(w[0])
+		return same(fmt.Sprint(p.State, p.Merged),
+			"closedfalse")
+	})
+
+	add(`pull (\d+) has the label (\S+)`,
+		func(w []string) error { return same(fmt.Sprint(s.pull(w[0]).Labels), "["+w[1]+"]") })
 	add(`pull (\d+) has (\d+) commits`, func(w []string) error {
 		out, err := s.world.Git.Run(repository, "rev-list", "--count", "main.."+s.pull(w[0]).HeadSHA)
 		if err != nil {
@@ -166,10 +228,25 @@ func (s *story) lines() []step {
 		}
 		return same(strings.TrimSpace(out), w[1])
 	})
-	add(`pull (\d+) has (\d+) comments`, func(w []string) error { return same(strconv.Itoa(len(s.pull(w[0]).Comments)), w[1]) })
-	add(`pull (\d+) has a comment: (.+)`, func(w []string) error { return contains(fmt.Sprint(s.pull(w[0]).Comments), w[1]) })
-	add(`pull (\d+) can be merged`, func(w []string) error { return s.git("merge-tree", "--write-tree", "main", s.pull(w[0]).HeadSHA) })
-	add(`there are (\d+) pulls`, func(w []string) error { return same(strconv.Itoa(len(hub.Pulls(repository))), w[0]) })
+}
+
+// expectOthers are what else can be seen.
+func (s *story) expectOthers(add addStep) {
+	hub, repository := s.forge, world.Repository
+	add(`pull (\d+) has (\d+) comments`,
+		func(w []string) error { return same(strconv.Itoa(len(s.pull(w[0]).Comments)), w[1]) })
+	add(`pull (\d+) has a comment: (.+)`,
+		func(w []string) error { return contains(fmt.Sprint(s.pull(w[0]).Comments), w[1]) })
+	add(`pull (\d+) can be merged`, func(w []string) error {
+		return s.git("merge-tree", "--write-tree", "main",
+			s.pull(w[0]).HeadSHA)
+	})
+
+	add(`there are (\d+) pulls`, func(w []string) error {
+		return same(
+			strconv.Itoa(len(hub.Pulls(repository))), w[0])
+	})
+
 	add(`the pulls were: (.+)`, func(w []string) error {
 		var all []string
 		for _, p := range hub.Pulls(repository) {
@@ -181,6 +258,7 @@ func (s *story) lines() []step {
 		}
 		return same(strings.Join(all, ", "), w[0])
 	})
+
 	add(`branch is gone`, func([]string) error { return same(s.branch(), "") })
 	add(`remember the branch`, func([]string) error { s.head = s.branch(); return nil })
 	add(`the branch is as it was`, func([]string) error { return same(s.branch(), s.head) })
@@ -190,13 +268,14 @@ func (s *story) lines() []step {
 		}
 		return nil
 	})
+
 	add(`prod runs (\S+)`, func(w []string) error {
 		return contains(harness.Show(s.t, s.world.Git, repository, world.ProdFile), "newTag: "+w[0]+"\n")
 	})
+
 	add(`dev runs the newest build`, func([]string) error {
 		return contains(harness.Show(s.t, s.world.Git, repository, world.DevFile), s.world.Newest)
 	})
-	return steps
 }
 
 // restart begins a new process: nothing is remembered.
@@ -204,11 +283,14 @@ func (s *story) restart() {
 	if s.service != nil {
 		s.service.Close()
 	}
+
 	var err error
-	s.service, err = cli.NewService(cli.Build{}, []string{"--config", s.world.Config, "--applications", s.world.Applications}, &s.log)
+	s.service, err = cli.NewService(cli.Build{}, []string{"--config", s.world.Config, "--applications",
+		s.world.Applications}, &s.log)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+
 	s.t.Cleanup(s.service.Close)
 }
 
@@ -222,6 +304,7 @@ func (s *story) cycle(failing string) error {
 	case failed != (failing != ""):
 		return fmt.Errorf("it failed: %v", failed)
 	}
+
 	return contains(s.log.String()[before:], failing)
 }
 

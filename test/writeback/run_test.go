@@ -25,28 +25,38 @@ func TestTheMainJob(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+t.TempDir()+"\n")
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 2 || got[0] != "build: automatic update of backend-dev" {
+	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 2 ||
+		got[0] != "build: automatic update of backend-dev" {
 		t.Errorf("commits: %q", got)
 	}
+
 	diff, err := w.Git.Run(world.Repository, "show", "--format=", "--unified=0", "main")
-	if err != nil || strings.Count(diff, "\n+ ") != 1 || strings.Count(diff, "\n- ") != 1 || !strings.Contains(diff, "# the newest build of main") {
+	if err != nil || strings.Count(diff, "\n+ ") != 1 || strings.Count(diff, "\n- ") != 1 ||
+		!strings.Contains(diff, "# the newest build of main") {
 		t.Errorf("the dev commit (%v):\n%s", err, diff)
 	}
+
 	pulls := w.GitHub.Pulls(world.Repository)
-	if len(pulls) != 1 || pulls[0].Title != "backend-prod: server v1.2.3 → v1.3.0" || pulls[0].State != "open" || pulls[0].Base != "main" {
+	if len(pulls) != 1 || pulls[0].Title != "backend-prod: server v1.2.3 → v1.3.0" || pulls[0].State != "open" ||
+		pulls[0].Base != "main" {
 		t.Fatalf("pull requests: %+v", pulls)
 	}
+
 	diff, err = w.Git.Run(world.Repository, "diff", "--unified=0", "main^", pulls[0].Head)
-	if err != nil || !strings.Contains(diff, "-  newTag: v1.2.3\n+  newTag: v1.3.0\n") || strings.Count(diff, "@@") != 2 {
+	if err != nil || !strings.Contains(diff, "-  newTag: v1.2.3\n+  newTag: v1.3.0\n") ||
+		strings.Count(diff, "@@") != 2 {
 		t.Errorf("the prod pull request (%v):\n%s", err, diff)
 	}
 
 	fetches, pushes := w.Git.Count("fetch"), w.Git.Count("push")
 	second := harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes || len(w.GitHub.Pulls(world.Repository)) != 1 {
-		t.Errorf("the second run: %d fetches, %d pushes, %d pull requests\n%s", w.Git.Count("fetch")-fetches, w.Git.Count("push")-pushes,
+	if w.Git.Count("fetch") != fetches || w.Git.Count("push") != pushes ||
+		len(w.GitHub.Pulls(world.Repository)) != 1 {
+		t.Errorf("the second run: %d fetches, %d pushes, %d pull requests\n%s", w.Git.Count("fetch")-fetches,
+			w.Git.Count("push")-pushes,
 			len(w.GitHub.Pulls(world.Repository)), second.Stderr)
 	}
+
 	if !strings.Contains(second.Stderr, "waits on branch image-writeback/argocd/backend-prod") {
 		t.Errorf("the second run does not say what it waits for:\n%s", second.Stderr)
 	}
@@ -55,10 +65,12 @@ func TestTheMainJob(t *testing.T) {
 	if err := w.GitHub.ClosePull(world.Repository, 1, true); err != nil {
 		t.Fatal(err)
 	}
+
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
 	w.Build("v1.4.0")
 	harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
-	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 2 || pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
+	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 2 ||
+		pulls[1].Title != "backend-prod: server v1.3.0 → v1.4.0" {
 		t.Errorf("pull requests: %+v", pulls)
 	}
 }
@@ -81,20 +93,26 @@ func TestTheService(t *testing.T) {
 	harness.Await(t, "the next commit", func() bool {
 		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
+
 	fetches, advertised := w.Git.Count("fetch"), w.Git.Count("advertise")
 	harness.Await(t, "three idle cycles", func() bool { return w.Git.Count("advertise") >= advertised+3 })
 	if w.Git.Count("fetch") != fetches || len(harness.Commits(t, w.Git, world.Repository)) != 3 {
-		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches, len(harness.Commits(t, w.Git, world.Repository)))
+		t.Errorf("%d fetches in idle cycles, %d commits", w.Git.Count("fetch")-fetches,
+			len(harness.Commits(t, w.Git, world.Repository)))
 	}
+
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := command.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v\n%s", err, stderr.String())
 	}
+
 	if n := strings.Count(stderr.String(), "waits on branch"); n != 1 {
 		t.Errorf("the same reason was logged %d times:\n%s", n, stderr.String())
 	}
+
 	if strings.Contains(stderr.String(), w.GitHub.Token()) {
 		t.Error("the log holds the token")
 	}
@@ -111,19 +129,23 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		_ = exec.CommandContext(ctx, binary, harness.In(w, "run", "--once")...).Run() // killed, or done
 		cancel()
 	}
+
 	if out, err := exec.Command(binary, harness.In(w, "run", "--once")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+
 	if got := harness.Commits(t, w.Git, world.Repository); len(got) != 2 {
 		t.Errorf("commits: %q", got)
 	}
+
 	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 1 {
 		t.Errorf("pull requests: %+v", pulls)
 	}
 }
 
 // fleet is many Applications over fewer image repositories, in one git repository.
-func fleet(t *testing.T, applications, images int) (git *git.Server, registry *sandboxregistry.Server, args []string) {
+func fleet(t *testing.T, applications, images int) (git *git.Server, registry *sandboxregistry.Server,
+	args []string) {
 	t.Helper()
 	git = harness.NewGit(t)
 	registry = harness.NewRegistry(t)
@@ -138,7 +160,8 @@ func fleet(t *testing.T, applications, images int) (git *git.Server, registry *s
 	for i := range applications {
 		name, folder := fmt.Sprintf("app-%03d", i), fmt.Sprintf("apps/app-%03d/overlays/dev", i)
 		image := fmt.Sprintf("%s/p/team/app%d", registry.Host(), i%images)
-		files[folder+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s\n  newTag: v1.0.0\n", image)
+		files[folder+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s\n  "+
+			"newTag: v1.0.0\n", image)
 		url := git.URLOf("o/fleet")
 		if i%2 == 1 { // another spelling of the same repository
 			url = strings.TrimSuffix(url, ".git") + "/"
@@ -149,24 +172,32 @@ func fleet(t *testing.T, applications, images int) (git *git.Server, registry *s
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
-	return git, registry, []string{"run", "--once", "--config", config, "--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+
+		", api_url: "+registry.URL+", limit: 1000}]\n")
+	return git, registry, []string{"run", "--once", "--config", config, "--applications",
+		harness.Write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
 }
 
 func TestTwoHundredApplications(t *testing.T) {
 	git, registry, args := fleet(t, 200, 20)
 	harness.Run(t, args...).MustEnd(t, 0)
-	if registry.Count("list") != 20 || registry.Count("manifest") != 0 || git.Count("fetch") > 2 || git.Count("push") != 1 {
-		t.Errorf("%d lists, %d manifests, %d fetches, %d pushes", registry.Count("list"), registry.Count("manifest"), git.Count("fetch"), git.Count("push"))
+	if registry.Count("list") != 20 || registry.Count("manifest") != 0 || git.Count("fetch") > 2 ||
+		git.Count("push") != 1 {
+		t.Errorf("%d lists, %d manifests, %d fetches, %d pushes", registry.Count("list"), registry.Count("manifest"),
+			git.Count("fetch"), git.Count("push"))
 	}
+
 	got := harness.Commits(t, git, "o/fleet")
 	if len(got) != 201 {
 		t.Errorf("%d commits", len(got)-1)
 	}
-	t.Logf("%d registry list requests, %d fetch requests, %d push, %d commits", registry.Count("list"), git.Count("fetch"), git.Count("push"), len(got)-1)
+
+	t.Logf("%d registry list requests, %d fetch requests, %d push, %d commits", registry.Count("list"),
+		git.Count("fetch"), git.Count("push"), len(got)-1)
 	if out, err := git.Run("o/fleet", "fsck", "--strict"); err != nil {
 		t.Errorf("fsck: %s %v", out, err)
 	}
+
 	// Each commit changes one line of one file.
 	stat, err := git.Run("o/fleet", "log", "--format=", "--numstat", "-200", "main")
 	if err != nil || strings.Count(stat, "1\t1\t") != 200 {
@@ -186,12 +217,14 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 			}
 		})
 	}
+
 	const byHand = 20
 	group.Go(func() {
 		for i := range byHand {
 			var err error
 			for range 100 { // fast-import refuses to drop what came in between
-				if err = git.Commit("o/fleet", "main", fmt.Sprintf("By hand %d", i), map[string]string{"hand": fmt.Sprint(i)}); err == nil {
+				if err = git.Commit("o/fleet", "main", fmt.Sprintf("By hand %d", i),
+					map[string]string{"hand": fmt.Sprint(i)}); err == nil {
 					break
 				}
 			}
@@ -200,16 +233,19 @@ func TestTwoUpdatersAtOnce(t *testing.T) {
 			}
 		}
 	})
+
 	group.Wait()
 	count := map[string]int{}
 	for _, subject := range harness.Commits(t, git, "o/fleet") {
 		count[subject]++
 	}
+
 	for i := range 60 {
 		if n := count[fmt.Sprintf("build: automatic update of app-%03d", i)]; n != 1 {
 			t.Errorf("app-%03d has %d commits", i, n)
 		}
 	}
+
 	for i := range byHand {
 		if count[fmt.Sprintf("By hand %d", i)] != 1 {
 			t.Errorf("the person's commit %d is not there", i)
@@ -228,7 +264,8 @@ func TestInterrupted(t *testing.T) {
 func TestDryRunWritesNothing(t *testing.T) {
 	w := harness.NewWorld(t)
 	got := harness.Run(t, harness.In(w, "run", "--once", "--dry-run")...).MustEnd(t, 0)
-	if strings.Count(got.Stderr, "would be updated") != 2 || w.Git.Count("push") != 0 || len(w.GitHub.Pulls(world.Repository)) != 0 {
+	if strings.Count(got.Stderr, "would be updated") != 2 || w.Git.Count("push") != 0 ||
+		len(w.GitHub.Pulls(world.Repository)) != 0 {
 		t.Errorf("%d pushes\n%s", w.Git.Count("push"), got.Stderr)
 	}
 }
@@ -238,14 +275,19 @@ func TestFlagsBeatTheEnvironment(t *testing.T) {
 	t.Setenv("IMAGE_WRITEBACK_CONFIG", w.Config)
 	t.Setenv("IMAGE_WRITEBACK_APPLICATIONS", w.Applications)
 	t.Setenv("IMAGE_WRITEBACK_LOG_FORMAT", "json")
-	if got := harness.Run(t, "run", "--once", "--dry-run").MustEnd(t, 0); !strings.Contains(got.Stderr, `"msg":"cycle done"`) {
+	if got := harness.Run(t, "run", "--once", "--dry-run").MustEnd(t, 0); !strings.Contains(got.Stderr,
+		`"msg":"cycle done"`) {
 		t.Errorf("the environment is not read:\n%s", got.Stderr)
 	}
-	if got := harness.Run(t, "run", "--once", "--dry-run", "--log-format", "text").MustEnd(t, 0); !strings.Contains(got.Stderr, `msg="cycle done"`) {
+
+	if got := harness.Run(t, "run", "--once", "--dry-run", "--log-format", "text").MustEnd(t, 0); !strings.Contains(
+		got.Stderr, `msg="cycle done"`) {
 		t.Errorf("the flag does not beat it:\n%s", got.Stderr)
 	}
+
 	t.Setenv("IMAGE_WRITEBACK_DRY_RUN", "maybe")
-	if got := harness.Run(t, "run", "--once").MustEnd(t, 2); !strings.Contains(got.Stderr, "IMAGE_WRITEBACK_DRY_RUN") {
+	if got := harness.Run(t, "run", "--once").MustEnd(t, 2); !strings.Contains(got.Stderr,
+		"IMAGE_WRITEBACK_DRY_RUN") {
 		t.Errorf("stderr: %s", got.Stderr)
 	}
 }
@@ -255,7 +297,8 @@ func TestUsage(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
 	bad := harness.Write(t, filepath.Join(dir, "bad.yaml"), "intervall: 1m\ngit: {commits: all}\n")
 	hub := harness.Write(t, filepath.Join(dir, "hub.yaml"), "github: {app: {id: 1, privateKeyFile: "+bad+"}}\n")
-	api := harness.Write(t, filepath.Join(dir, "api.yaml"), "git: {commitVia: github-api}\ngithub: {tokenFile: "+bad+"}\n")
+	api := harness.Write(t, filepath.Join(dir, "api.yaml"),
+		"git: {commitVia: github-api}\ngithub: {tokenFile: "+bad+"}\n")
 	apps := harness.Write(t, filepath.Join(dir, "apps.yaml"), "{}")
 	for _, c := range []struct {
 		args []string
@@ -265,9 +308,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--onc"}, "unknown flag: --onc"},
 		{[]string{"run", "--once", "--log-level", "loud"}, "use debug, info, warn or error"},
 		{[]string{"run", "--once", "--config", filepath.Join(dir, "none.yaml")}, "none.yaml: no such file"},
-		{[]string{"run", "--once", "--config", bad, "--applications", apps}, "bad.yaml:1: unknown key intervall; did you mean interval?"},
+		{[]string{"run", "--once", "--config", bad, "--applications", apps},
+			"bad.yaml:1: unknown key intervall; did you mean interval?"},
 		{[]string{"run", "--once", "--config", hub, "--applications", apps}, "does not hold an RSA private key"},
-		{[]string{"run", "--once", "--config", api, "--applications", apps, "--git-commit-user", "ada"}, "leave out --git-commit-user"},
+		{[]string{"run", "--once", "--config", api, "--applications", apps, "--git-commit-user", "ada"},
+			"leave out --git-commit-user"},
 		{[]string{"run", "--once"}, "--applications"},
 		{[]string{"plan", "-o", "xml"}, "use table, json or yaml"},
 		{[]string{"explain"}, "accepts 1 arg"},
@@ -275,10 +320,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"test", "nginx", "--allow-tags", "v"}, "--allow-tags"},
 		{[]string{"test", "nginx:^one"}, "is not a version range"},
 	} {
-		if got := harness.Run(t, c.args...); got.Status != 2 || !strings.Contains(got.Stderr, c.want) || got.Stdout != "" {
-			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.Status, got.Stdout, got.Stderr, c.want)
+		if got := harness.Run(t, c.args...); got.Status != 2 || !strings.Contains(got.Stderr, c.want) ||
+			got.Stdout != "" {
+			t.Errorf("%q: status %d, stdout %q, stderr %q; want %q", c.args, got.Status, got.Stdout,
+				got.Stderr, c.want)
 		}
 	}
+
 	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
 		t.Error("a file was made")
 	}

@@ -17,8 +17,10 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	registry.Plain, registry.PageSize = true, 3
 	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	push := func(hours int, platforms []string, tags ...string) string {
-		return registry.Push("p/app", sandboxregistry.Build{Created: begin.Add(time.Duration(hours) * time.Hour), Platforms: platforms}, tags...)
+		return registry.Push("p/app", sandboxregistry.Build{Created: begin.Add(time.Duration(hours) * time.Hour),
+			Platforms: platforms}, tags...)
 	}
+
 	amd := []string{"linux/amd64"}
 	push(1, amd, "v1.9.0")
 	push(2, amd, "v1.10.0", "main-7")
@@ -29,37 +31,47 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 
 	git := harness.NewGit(t)
 	rows := map[string]struct{ constraint, annotations, want string }{
-		"semver":       {":^1", "", "newTag: v1.10.0 # held"},
-		"newest":       {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: linux/amd64", "newTag: main-8 # held"},
-		"arm":          {"", "app.update-strategy: newest-build\napp.platforms: linux/arm64", "newTag: v2.0.0 # held"},
+		"semver": {":^1", "", "newTag: v1.10.0 # held"},
+		"newest": {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: " +
+			"linux/amd64", "newTag: main-8 # held"},
+		"arm": {"", "app.update-strategy: newest-build\napp.platforms: linux/arm64",
+			"newTag: v2.0.0 # held"},
 		"alphabetical": {"", "app.update-strategy: alphabetical\napp.ignore-tags: v*", "newTag: main-9 # held"},
 		"digest":       {":latest", "app.update-strategy: digest", "newTag: latest # held\n  digest: " + latest},
 	}
+
 	files := map[string]string{}
 	var apps strings.Builder
 	for name, row := range rows {
 		files[name+"/kustomization.yaml"] = "images:\n- name: " + image + "\n  newTag: v0.1.0 # held\n"
-		apps.WriteString(harness.Manifest(name, git.URLOf("o/r"), name, "image-list: app="+image+row.constraint+"\n"+row.annotations))
+		apps.WriteString(harness.Manifest(name, git.URLOf("o/r"), name, "image-list: app="+image+row.constraint+"\n"+
+			row.annotations))
 	}
+
 	if err := git.Create("o/r", true, files); err != nil {
 		t.Fatal(err)
 	}
+
 	dir := t.TempDir()
-	args := []string{"--config", harness.Write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"), "--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
+	args := []string{"--config", harness.Write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"),
+		"--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
 	explained := harness.Run(t, append([]string{"explain", "newest"}, args...)...).MustEnd(t, 0).Stdout
 	if !strings.Contains(explained, "platforms     is built for windows/amd64, not for linux/amd64") {
 		t.Errorf("explained:\n%s", explained)
 	}
+
 	lists := registry.Count("list")
 	harness.Run(t, append([]string{"run", "--once"}, args...)...).MustEnd(t, 0)
 	if pages := registry.Count("list") - lists; pages != 3 {
 		t.Errorf("%d list requests for five Applications, want 3 pages", pages)
 	}
+
 	for name, row := range rows {
 		if got := harness.Show(t, git, "o/r", name+"/kustomization.yaml"); !strings.Contains(got, row.want) {
 			t.Errorf("%s:\n%s\nwant %s", name, got, row.want)
 		}
 	}
+
 	commitsBefore := len(harness.Commits(t, git, "o/r"))
 	harness.Run(t, append([]string{"run", "--once"}, args...)...).MustEnd(t, 0)
 	if n := len(harness.Commits(t, git, "o/r")); n != commitsBefore {

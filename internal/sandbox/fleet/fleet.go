@@ -67,32 +67,47 @@ func New(ctx context.Context, dir, bin string, o Options) (_ *Fleet, err error) 
 			f.Close()
 		}
 	}()
+
 	if f.Git, err = git.New(filepath.Join(dir, "git")); err != nil {
 		return nil, err
 	}
+
 	if f.PubSub, err = pubsub.New(); err != nil {
 		return nil, err
 	}
+
 	for f.newest < o.Tags {
 		f.Release()
 	}
+
 	if err := f.commitHistory(); err != nil {
 		return nil, err
 	}
+
 	f.Registry.Fault = late(o.RegistryLatency)
 	f.Git.Fault = late(o.GitLatency)
 	home := filepath.Join(dir, "kubernetes")
 	if err := os.Mkdir(home, 0o750); err != nil {
 		return nil, err
 	}
+
 	if f.Kubernetes, err = kube.New(ctx, home, bin); err != nil {
 		return nil, err
 	}
+
 	if err := f.createApplications(ctx); err != nil {
 		return nil, err
 	}
+
 	f.Config = filepath.Join(dir, "config.yaml")
-	return f, os.WriteFile(f.Config, fmt.Appendf(nil, "interval: 1h\nweb: {listen: \"\"}\nregistries:\n- {prefix: %s, api_url: %s, limit: 1000}\nevents: {pubsub: {subscription: %s}}\n", registryHost, f.Registry.URL, pubsub.Subscription), 0o600)
+	config := fmt.Appendf(nil, `interval: 1h
+web: {listen: ""}
+registries:
+- {prefix: %s, api_url: %s, limit: 1000}
+events: {pubsub: {subscription: %s}}
+`, registryHost, f.Registry.URL, pubsub.Subscription)
+
+	return f, os.WriteFile(f.Config, config, 0o600)
 }
 
 // late answers after a while.
@@ -109,9 +124,11 @@ func (f *Fleet) Close() {
 	if f.Git != nil {
 		f.Git.Close()
 	}
+
 	if f.PubSub != nil {
 		f.PubSub.Close()
 	}
+
 	if f.Kubernetes != nil {
 		f.Kubernetes.Close()
 	}
@@ -144,7 +161,8 @@ func (f *Fleet) Release() {
 func (f *Fleet) ReleaseOne(ctx context.Context, n int) error {
 	i := n % f.options.Repositories
 	name := fmt.Sprintf("2.0.%d", 10_000+n)
-	f.Registry.Announce(f.image(i), name, fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name))), time.Date(2027, 1, 1, 0, 0, n, 0, time.UTC))
+	f.Registry.Announce(f.image(i), name, fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, name))),
+		time.Date(2027, 1, 1, 0, 0, n, 0, time.UTC))
 	f.PubSub.Pushed(registryHost+"/"+f.image(i), name)
 	for {
 		content, err := f.Git.Show(Repository, "main", f.Folder(i)+"/kustomization.yaml")
@@ -176,11 +194,14 @@ func (f *Fleet) current() string {
 func (f *Fleet) commitHistory() error {
 	files := map[string]string{}
 	for i := range f.options.Applications {
-		files[f.Folder(i)+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: %s/%s\n  newTag: %s\n", registryHost, f.image(i), f.current())
+		files[f.Folder(i)+"/kustomization.yaml"] = fmt.Sprintf("resources:\n- ../../base\nimages:\n- name: "+
+			"%s/%s\n  newTag: %s\n", registryHost, f.image(i), f.current())
 	}
+
 	if err := f.Git.Create(Repository, true, files); err != nil {
 		return err
 	}
+
 	var stream bytes.Buffer
 	for i := range f.options.History {
 		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter Ada <ada@example.com> now\ndata 4\nMore\n")
@@ -189,8 +210,10 @@ func (f *Fleet) commitHistory() error {
 		}
 		fmt.Fprintf(&stream, "M 100644 inline notes/n%d.md\ndata 6\nnote\n\n\n", i%100)
 	}
+
 	stream.WriteString("done\n")
 	_, err := f.Git.RunWith(Repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+
 	return err
 }
 
@@ -201,12 +224,17 @@ func (f *Fleet) createApplications(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.client = client.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}).Namespace("argocd")
+
+	f.client = client.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1",
+		Resource: "applications"}).Namespace("argocd")
 	var resources []any
 	for i := range f.options.StatusKB * 5 { // about 200 bytes each
-		resources = append(resources, map[string]any{"group": "apps", "kind": "Deployment", "namespace": "backend", "version": "v1", "status": "Synced",
-			"name": fmt.Sprintf("a-deployment-with-a-realistic-name-%d", i), "health": map[string]any{"status": "Healthy", "message": "all of its replicas are available"}})
+		resources = append(resources, map[string]any{"group": "apps", "kind": "Deployment", "namespace": "backend",
+			"version": "v1", "status": "Synced",
+			"name": fmt.Sprintf("a-deployment-with-a-realistic-name-%d",
+				i), "health": map[string]any{"status": "Healthy", "message": "all of its replicas are available"}})
 	}
+
 	work, failed := make(chan int), make(chan error, 16)
 	var group sync.WaitGroup
 	for range 16 {
@@ -221,9 +249,11 @@ func (f *Fleet) createApplications(ctx context.Context) error {
 			}
 		})
 	}
+
 	for i := range f.options.Applications {
 		work <- i
 	}
+
 	close(work)
 	group.Wait()
 	select {
@@ -236,18 +266,27 @@ func (f *Fleet) createApplications(ctx context.Context) error {
 
 func (f *Fleet) application(i int, resources []any) *unstructured.Unstructured {
 	image := registryHost + "/" + f.image(i)
-	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1",
+		"kind": "Application",
 		"metadata": map[string]any{"name": fmt.Sprintf("a%d", i), "annotations": map[string]any{
-			"argocd-image-updater.argoproj.io/image-list": "app=" + image, "argocd-image-updater.argoproj.io/app.update-strategy": f.options.Strategy,
-			"argocd-image-updater.argoproj.io/write-back-method": "git", "argocd-image-updater.argoproj.io/write-back-target": "kustomization", "argocd-image-updater.argoproj.io/git-branch": "main"}},
-		"spec": map[string]any{"project": "default", "destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
-			"source": map[string]any{"repoURL": f.Git.URLOf(Repository), "targetRevision": "main", "path": f.Folder(i)}},
-		"status": map[string]any{"sourceType": "Kustomize", "summary": map[string]any{"images": []any{image + ":" + f.current()}}, "resources": resources}}}
+			"argocd-image-updater.argoproj.io/image-list":          "app=" + image,
+			"argocd-image-updater.argoproj.io/app.update-strategy": f.options.Strategy,
+			"argocd-image-updater.argoproj.io/write-back-method":   "git",
+			"argocd-image-updater.argoproj.io/write-back-target":   "kustomization",
+			"argocd-image-updater.argoproj.io/git-branch":          "main"}},
+		"spec": map[string]any{"project": "default",
+			"destination": map[string]any{"server": "https://kubernetes.default.svc", "namespace": "backend"},
+			"source": map[string]any{"repoURL": f.Git.URLOf(Repository), "targetRevision": "main",
+				"path": f.Folder(i)}},
+		"status": map[string]any{"sourceType": "Kustomize",
+			"summary": map[string]any{"images": []any{image + ":" + f.current()}}, "resources": resources}}}
 }
 
 // Touch changes an annotation of one Application, which asks for a cycle.
 func (f *Fleet) Touch(ctx context.Context) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/app.ignore-tags":"none-%d"}}}`, time.Now().UnixNano())
+	patch := fmt.Appendf(nil,
+		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/app.ignore-tags":"none-%d"}}}`,
+		time.Now().UnixNano())
 	_, err := f.client.Patch(ctx, "a0", types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }
@@ -257,12 +296,14 @@ type Requests struct{ List, Ping, Manifest, Advertise, Fetch, Push int }
 
 // Requests counts them.
 func (f *Fleet) Requests() Requests {
-	return Requests{f.Registry.Count("list"), f.Registry.Count("ping"), f.Registry.Count("manifest"), f.Git.Count("advertise"), f.Git.Count("fetch"), f.Git.Count("push")}
+	return Requests{f.Registry.Count("list"), f.Registry.Count("ping"), f.Registry.Count("manifest"),
+		f.Git.Count("advertise"), f.Git.Count("fetch"), f.Git.Count("push")}
 }
 
 // Since leaves out what was asked before.
 func (r Requests) Since(before Requests) Requests {
-	return Requests{r.List - before.List, r.Ping - before.Ping, r.Manifest - before.Manifest, r.Advertise - before.Advertise, r.Fetch - before.Fetch, r.Push - before.Push}
+	return Requests{r.List - before.List, r.Ping - before.Ping, r.Manifest - before.Manifest,
+		r.Advertise - before.Advertise, r.Fetch - before.Fetch, r.Push - before.Push}
 }
 
 // All is how many they are.

@@ -67,12 +67,14 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	h := &GitHub{key: key, pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
 	h.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/pull/%d", h.URL, p.Repository, p.Number) }
 	secret := make([]byte, 18)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, err
 	}
+
 	h.token = "ghs_" + hex.EncodeToString(secret)
 	h.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.Token() }
@@ -80,6 +82,7 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 	for _, route := range h.routes() {
 		mux.HandleFunc(route.method+" "+route.path, h.checked(route))
 	}
+
 	mux.HandleFunc("POST /graphql", h.asInstallation(h.graphQL))
 	pages := http.NewServeMux() // of its own: its pattern overlaps with those of the API
 	pages.HandleFunc("GET /{owner}/{repo}/pull/{pull_number}", h.page)
@@ -94,6 +97,7 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 		}
 		mux.ServeHTTP(w, r)
 	}))
+
 	return h, nil
 }
 
@@ -116,7 +120,8 @@ type route struct {
 }
 
 func (h *GitHub) routes() []route {
-	const repo, pull, issue = "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/pulls/{pull_number}", "/repos/{owner}/{repo}/issues/{issue_number}"
+	const repo = "/repos/{owner}/{repo}"
+	const pull, issue = repo + "/pulls/{pull_number}", repo + "/issues/{issue_number}"
 	return []route{
 		{"GET", "/app", "", h.asApp(h.getApp)},
 		{"GET", repo + "/installation", "", h.asApp(h.getInstallation)},
@@ -148,7 +153,8 @@ func (h *GitHub) checked(route route) http.HandlerFunc {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		recorded := httptest.NewRecorder()
-		if permission, _, _ := strings.Cut(route.needs, "="); permission != "" && slices.Contains(h.NotGranted, permission) {
+		if permission, _, _ := strings.Cut(route.needs, "="); permission != "" &&
+			slices.Contains(h.NotGranted, permission) {
 			recorded.Header().Set("X-Accepted-GitHub-Permissions", route.needs)
 			refuse(recorded, http.StatusForbidden, "Resource not accessible by integration")
 		} else {
@@ -197,11 +203,13 @@ func (h *GitHub) Deviations() []string {
 // "labels", "access_tokens", "installation", "app" or "users".
 func kindOf(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	for _, kind := range []string{"labels", "assignees", "requested_reviewers", "comments", "commits", "merge", "compare", "pulls", "access_tokens", "installation", "users", "app", "graphql"} {
+	for _, kind := range []string{"labels", "assignees", "requested_reviewers", "comments", "commits", "merge",
+		"compare", "pulls", "access_tokens", "installation", "users", "app", "graphql"} {
 		if slices.Contains(parts, kind) {
 			return kind
 		}
 	}
+
 	return path
 }
 
@@ -213,7 +221,8 @@ func (h *GitHub) asApp(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		parsed, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return h.key.Public(), nil },
-			jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(strconv.Itoa(AppID)), jwt.WithExpirationRequired())
+			jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(
+				strconv.Itoa(AppID)), jwt.WithExpirationRequired())
 		if err != nil || !parsed.Valid {
 			refuse(w, http.StatusUnauthorized, "A JSON web token could not be decoded")
 			return
@@ -234,7 +243,8 @@ func (h *GitHub) asInstallation(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {
-	answer(w, status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(status)})
+	answer(w, status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest",
+		"status": strconv.Itoa(status)})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -252,13 +262,16 @@ func (h *GitHub) getInstallation(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
+
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	owner := r.PathValue("owner")
 	if !slices.Contains(h.owners, owner) {
 		h.owners = append(h.owners, owner)
 	}
-	answer(w, http.StatusOK, map[string]any{"id": InstallationID + slices.Index(h.owners, owner), "app_id": AppID, "app_slug": AppSlug})
+
+	answer(w, http.StatusOK, map[string]any{"id": InstallationID + slices.Index(h.owners, owner), "app_id": AppID,
+		"app_slug": AppSlug})
 }
 
 func (h *GitHub) createToken(w http.ResponseWriter, r *http.Request) {
@@ -269,11 +282,14 @@ func (h *GitHub) createToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
+
 	life := h.TokenLife
 	if life == 0 {
 		life = time.Hour
 	}
-	answer(w, http.StatusCreated, map[string]any{"token": h.Token(), "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)})
+
+	answer(w, http.StatusCreated, map[string]any{"token": h.Token(),
+		"expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)})
 }
 
 func (h *GitHub) getUser(w http.ResponseWriter, r *http.Request) {
@@ -281,6 +297,7 @@ func (h *GitHub) getUser(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
+
 	user := maps.Clone(bot)
 	user["user_view_type"] = "public"
 	answer(w, http.StatusOK, user)
@@ -299,9 +316,12 @@ func (h *GitHub) compare(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
+
 	commits := h.commits(repository, out)
-	answer(w, http.StatusOK, map[string]any{"html_url": fmt.Sprintf("%s/%s/compare/%s...%s", h.URL, repository, from, to),
-		"status": "ahead", "ahead_by": len(commits), "behind_by": 0, "total_commits": len(commits), "commits": commits})
+	answer(w, http.StatusOK, map[string]any{"html_url": fmt.Sprintf("%s/%s/compare/%s...%s", h.URL,
+		repository, from, to),
+		"status": "ahead", "ahead_by": len(commits), "behind_by": 0, "total_commits": len(
+			commits), "commits": commits})
 }
 
 // commits are those of a log in the form above.
@@ -316,7 +336,9 @@ func (h *GitHub) commits(repository, log string) []map[string]any {
 			return map[string]any{"name": name, "email": email, "date": "2026-01-01T00:00:00Z"}
 		}
 		all = append(all, map[string]any{"sha": f[0], "html_url": h.URL + "/" + repository + "/commit/" + f[0],
-			"commit": map[string]any{"message": strings.TrimSpace(f[5]), "author": who(f[1], f[2]), "committer": who(f[3], f[4])}})
+			"commit": map[string]any{"message": strings.TrimSpace(f[5]), "author": who(f[1], f[2]),
+				"committer": who(f[3], f[4])}})
 	}
+
 	return all
 }

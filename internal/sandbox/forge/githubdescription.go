@@ -34,19 +34,24 @@ func loadDescription(bin string) (*description, error) {
 	if d, ok := described[bin]; ok {
 		return d, nil
 	}
+
 	data, err := os.ReadFile(filepath.Join(bin, "github-openapi.json"))
 	if err != nil {
 		return nil, fmt.Errorf("GitHub's description: %w; run make tools", err)
 	}
+
 	data, err = part(data, (&GitHub{}).routes())
 	if err != nil {
 		return nil, err
 	}
+
 	spec, err := openapi3.NewLoader().LoadFromData(data)
 	if err != nil {
 		return nil, fmt.Errorf("GitHub's description: %w", err)
 	}
+
 	described[bin] = &description{spec}
+
 	return described[bin], nil
 }
 
@@ -60,9 +65,11 @@ func part(data []byte, keep []route) ([]byte, error) {
 		Paths      map[string]json.RawMessage            `json:"paths"`
 		Components map[string]map[string]json.RawMessage `json:"components"`
 	}
+
 	if err := json.Unmarshal(data, &whole); err != nil {
 		return nil, err
 	}
+
 	paths, components := map[string]json.RawMessage{}, map[string]map[string]json.RawMessage{}
 	var follow func(raw json.RawMessage)
 	follow = func(raw json.RawMessage) {
@@ -77,11 +84,14 @@ func part(data []byte, keep []route) ([]byte, error) {
 			}
 		}
 	}
+
 	for _, r := range keep {
 		paths[r.path] = whole.Paths[r.path]
 		follow(whole.Paths[r.path])
 	}
-	return json.Marshal(map[string]any{"openapi": whole.OpenAPI, "info": whole.Info, "paths": paths, "components": components})
+
+	return json.Marshal(map[string]any{"openapi": whole.OpenAPI, "info": whole.Info, "paths": paths,
+		"components": components})
 }
 
 func (d *description) operation(r route) *openapi3.Operation {
@@ -93,9 +103,12 @@ func (d *description) input(route route, r *http.Request) *openapi3filter.Reques
 	for _, m := range pathParameter.FindAllStringSubmatch(route.path, -1) {
 		params[m[1]] = r.PathValue(m[1])
 	}
+
 	return &openapi3filter.RequestValidationInput{Request: r, PathParams: params,
-		Route:   &routers.Route{Spec: d.spec, Path: route.path, PathItem: d.spec.Paths.Find(route.path), Method: route.method, Operation: d.operation(route)},
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, IncludeResponseStatus: true}}
+		Route: &routers.Route{Spec: d.spec, Path: route.path, PathItem: d.spec.Paths.Find(route.path),
+			Method: route.method, Operation: d.operation(route)},
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+			SkipSettingDefaults: true, IncludeResponseStatus: true}}
 }
 
 var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
@@ -108,31 +121,37 @@ func (d *description) request(route route, r *http.Request, body []byte) error {
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
 		return fmt.Errorf("the request %s %s: %w", where, body, err)
 	}
+
 	operation := d.operation(route)
 	for name := range r.URL.Query() {
 		if operation.Parameters.GetByInAndName("query", name) == nil {
 			return fmt.Errorf("the request %s: the parameter %s is not described", where, name)
 		}
 	}
+
 	if len(body) == 0 || operation.RequestBody == nil {
 		return nil
 	}
+
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return fmt.Errorf("the request %s %s: %w", where, body, err)
 	}
+
 	schema := operation.RequestBody.Value.GetMediaType("application/json").Schema.Value
 	for name := range fields {
 		if len(schema.Properties) > 0 && schema.Properties[name] == nil {
 			return fmt.Errorf("the request %s: the field %s is not described", where, name)
 		}
 	}
+
 	return nil
 }
 
 // answer fills in what an answer leaves out of what GitHub always gives, and
 // tells how it deviates all the same.
-func (d *description) answer(route route, r *http.Request, status int, header http.Header, body []byte) ([]byte, error) {
+func (d *description) answer(route route, r *http.Request, status int,
+	header http.Header, body []byte) ([]byte, error) {
 	operation := d.operation(route)
 	response := operation.Responses.Status(status)
 	if response == nil {
@@ -149,8 +168,9 @@ func (d *description) answer(route route, r *http.Request, status int, header ht
 		}
 		body = filled
 	}
-	input := &openapi3filter.ResponseValidationInput{RequestValidationInput: d.input(route, r), Status: status, Header: header,
-		Body: io.NopCloser(bytes.NewReader(body)), Options: d.input(route, r).Options}
+	input := &openapi3filter.ResponseValidationInput{RequestValidationInput: d.input(route, r), Status: status,
+		Header: header,
+		Body:   io.NopCloser(bytes.NewReader(body)), Options: d.input(route, r).Options}
 	if err := openapi3filter.ValidateResponse(r.Context(), input); err != nil {
 		return body, fmt.Errorf("the answer of %s %s: %w", route.method, route.path, err)
 	}
@@ -163,6 +183,7 @@ func fill(schema *openapi3.Schema, value any) any {
 	for _, one := range slices.Concat(schema.AllOf, first(schema.AnyOf), chosen(schema, value)) {
 		value = fill(one.Value, value)
 	}
+
 	switch v := value.(type) {
 	case map[string]any:
 		for name, property := range schema.Properties {
@@ -179,6 +200,7 @@ func fill(schema *openapi3.Schema, value any) any {
 			}
 		}
 	}
+
 	return value
 }
 
@@ -188,8 +210,10 @@ func chosen(schema *openapi3.Schema, value any) openapi3.SchemaRefs {
 	if schema.Discriminator == nil || !ok {
 		return first(schema.OneOf)
 	}
+
 	kind, _ := object[schema.Discriminator.PropertyName].(string)
-	return slices.DeleteFunc(slices.Clone(schema.OneOf), func(one *openapi3.SchemaRef) bool { return one.Ref != schema.Discriminator.Mapping[kind].Ref })
+	return slices.DeleteFunc(slices.Clone(schema.OneOf),
+		func(one *openapi3.SchemaRef) bool { return one.Ref != schema.Discriminator.Mapping[kind].Ref })
 }
 
 func first(refs openapi3.SchemaRefs) openapi3.SchemaRefs { return refs[:min(1, len(refs))] }
@@ -216,8 +240,10 @@ func emptiest(schema *openapi3.Schema) any {
 	case schema.Format == "email":
 		return "a@example.com"
 	}
+
 	for _, one := range slices.Concat(first(schema.AnyOf), first(schema.OneOf)) {
 		return emptiest(one.Value)
 	}
+
 	return strings.Repeat("x", int(schema.MinLength)) //nolint:gosec // a few
 }

@@ -33,15 +33,18 @@ func loadGraphQLSchema(bin string) (*graphQLSchema, error) {
 	if s, ok := schemas[bin]; ok {
 		return s, nil
 	}
+
 	file := filepath.Join(bin, "github-schema.graphql")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("GitHub's GraphQL schema: %w; run make tools", err)
 	}
+
 	document, err := parser.ParseSchemas(validator.Prelude, &ast.Source{Name: file, Input: string(data)})
 	if err != nil {
 		return nil, err
 	}
+
 	for _, definition := range document.Definitions { // GitHub publishes some fields twice
 		seen := map[string]bool{}
 		definition.Fields = slices.DeleteFunc(definition.Fields, func(f *ast.FieldDefinition) bool {
@@ -50,16 +53,20 @@ func loadGraphQLSchema(bin string) (*graphQLSchema, error) {
 			return twice
 		})
 	}
+
 	schema, err := validator.ValidateSchemaDocument(document)
 	if err != nil {
 		return nil, err
 	}
+
 	schemas[bin] = &graphQLSchema{schema}
+
 	return schemas[bin], nil
 }
 
 // operation reads a query; a deviation is what GitHub would refuse of it.
-func (s *graphQLSchema) operation(query string, variables map[string]any) (*ast.OperationDefinition, map[string]any, error) {
+func (s *graphQLSchema) operation(query string, variables map[string]any) (*ast.OperationDefinition,
+	map[string]any, error) {
 	if s == nil { // not checked: the demo
 		document, err := parser.ParseQuery(&ast.Source{Input: query})
 		if err != nil {
@@ -85,16 +92,19 @@ func (h *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 		Query     string
 		Variables map[string]any
 	}
+
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		refuse(w, http.StatusBadRequest, "Problems parsing JSON")
 		return
 	}
+
 	operation, variables, err := h.schema.operation(request.Query, request.Variables)
 	if err != nil {
 		h.deviates(err)
 		refuseGraphQL(w, "", err.Error())
 		return
 	}
+
 	field := operation.SelectionSet[0].(*ast.Field)
 	input, err := field.Arguments.ForName("input").Value.Value(variables)
 	sandbox.Check(err)
@@ -108,16 +118,20 @@ func (h *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 	default:
 		message = "the stand-in has no " + field.Name
 	}
+
 	if message != "" {
 		refuseGraphQL(w, kind, message)
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"data": map[string]any{field.Alias: h.selected(field.SelectionSet, result)}})
+
+	answer(w, http.StatusOK, map[string]any{"data": map[string]any{field.Alias: h.selected(
+		field.SelectionSet, result)}})
 }
 
 // refuseGraphQL answers as GraphQL does, with status 200.
 func refuseGraphQL(w http.ResponseWriter, kind, message string) {
-	answer(w, http.StatusOK, map[string]any{"data": nil, "errors": []any{map[string]any{"type": kind, "message": message}}})
+	answer(w, http.StatusOK, map[string]any{"data": nil,
+		"errors": []any{map[string]any{"type": kind, "message": message}}})
 }
 
 // selected keeps what was asked for of a result.
@@ -134,6 +148,7 @@ func (h *GitHub) selected(set ast.SelectionSet, result map[string]any) map[strin
 		}
 		out[field.Alias] = value
 	}
+
 	return out
 }
 
@@ -156,7 +171,9 @@ func (h *GitHub) enableAutoMerge(input map[string]any) (result map[string]any, k
 			return map[string]any{"pullRequest": map[string]any{"number": p.Number}}, "", ""
 		}
 	}
-	return nil, "NOT_FOUND", "Could not resolve to a node with the global id of '" + fmt.Sprint(input["pullRequestId"]) + "'"
+
+	return nil, "NOT_FOUND", "Could not resolve to a node with the global id of '" +
+		fmt.Sprint(input["pullRequestId"]) + "'"
 }
 
 // createCommit makes a commit as GitHub does: by the App's bot user, committed
@@ -167,19 +184,26 @@ func (h *GitHub) createCommit(input map[string]any) (result map[string]any, kind
 	if slices.Contains(h.NotGranted, "contents") {
 		return nil, "FORBIDDEN", "Resource not accessible by integration"
 	}
+
 	head, err := h.git.Head(repository, name)
 	if err != nil || head == "" {
 		return nil, "NOT_FOUND", "The branch " + name + " does not exist"
 	}
+
 	if head != input["expectedHeadOid"] {
-		return nil, "STALE_DATA", fmt.Sprintf("Expected branch to point to %q but it did not. Pull and try again.", input["expectedHeadOid"])
+		return nil, "STALE_DATA", fmt.Sprintf("Expected branch to point to %q but it did not. Pull and try again.",
+			input["expectedHeadOid"])
 	}
+
 	text := said["headline"].(string)
 	if body, _ := said["body"].(string); body != "" {
 		text += "\n\n" + body
 	}
+
 	var stream bytes.Buffer
-	fmt.Fprintf(&stream, "commit refs/heads/%s\nauthor %s <%d+%s@users.noreply.github.com> now\ncommitter GitHub <noreply@github.com> now\ndata %d\n%s\nfrom %s\n", name, bot["login"], AppUserID, bot["login"], len(text), text, head)
+	fmt.Fprintf(&stream, "commit refs/heads/%s\nauthor %s <%d+%s@users.noreply.github.com> now\ncommitter GitHub "+
+		"<noreply@github.com> now\ndata %d\n%s\nfrom %s\n", name, bot["login"], AppUserID, bot["login"], len(
+		text), text, head)
 	for _, addition := range input["fileChanges"].(map[string]any)["additions"].([]any) {
 		file := addition.(map[string]any)
 		content, err := base64.StdEncoding.DecodeString(file["contents"].(string))
@@ -188,11 +212,15 @@ func (h *GitHub) createCommit(input map[string]any) (result map[string]any, kind
 		}
 		fmt.Fprintf(&stream, "M 100644 inline %s\ndata %d\n%s\n", file["path"], len(content), content)
 	}
+
 	stream.WriteString("done\n")
-	if _, err := h.git.RunWith(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done"); err != nil {
+	if _, err := h.git.RunWith(repository, stream.Bytes(), "fast-import", "--quiet",
+		"--date-format=now", "--done"); err != nil {
 		return nil, "UNPROCESSABLE", err.Error()
 	}
+
 	made, err := h.git.Head(repository, name)
 	sandbox.Check(err)
+
 	return map[string]any{"commit": map[string]any{"oid": made}}, "", ""
 }

@@ -20,21 +20,25 @@ func (h *GitHub) page(w http.ResponseWriter, r *http.Request) {
 	if p != nil {
 		shown = *p
 	}
+
 	h.mu.Unlock()
 	if p == nil {
 		http.NotFound(w, r)
 		return
 	}
+
 	diff, err := h.git.Run(shown.Repository, "diff", "refs/heads/"+shown.Base+"...refs/heads/"+shown.Head)
 	if err != nil {
 		diff = "the branch is gone"
 	}
+
 	type line struct{ Class, Text string }
 	var lines []line
 	for text := range strings.SplitSeq(strings.TrimRight(diff, "\n"), "\n") {
 		class := "same"
 		switch {
-		case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"), strings.HasPrefix(text, "diff "), strings.HasPrefix(text, "index "):
+		case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"), strings.HasPrefix(text,
+			"diff "), strings.HasPrefix(text, "index "):
 			class = "head"
 		case strings.HasPrefix(text, "+"):
 			class = "added"
@@ -45,12 +49,15 @@ func (h *GitHub) page(w http.ResponseWriter, r *http.Request) {
 		}
 		lines = append(lines, line{class, text})
 	}
+
 	var comments []template.HTML
 	for _, c := range shown.Comments {
 		comments = append(comments, markdown(c.Body))
 	}
+
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	sandbox.Check(pullPage.Execute(w, map[string]any{"Pull": shown, "Body": markdown(shown.Body), "Comments": comments, "Lines": lines}))
+	sandbox.Check(pullPage.Execute(w, map[string]any{"Pull": shown, "Body": markdown(shown.Body),
+		"Comments": comments, "Lines": lines}))
 }
 
 // markdown renders a text as GitHub does: its flavour, without HTML.

@@ -15,22 +15,29 @@ import (
 // render is a pull request in the API's form.
 func (h *GitHub) render(p *Pull) map[string]any {
 	side := func(ref, sha string) map[string]any {
-		return map[string]any{"ref": ref, "sha": sha, "label": strings.Split(p.Repository, "/")[0] + ":" + ref, "repo": map[string]any{"full_name": p.Repository}}
+		return map[string]any{"ref": ref, "sha": sha, "label": strings.Split(p.Repository, "/")[0] + ":" + ref,
+			"repo": map[string]any{"full_name": p.Repository}}
 	}
+
 	var mergedAt, closedAt any
 	if p.Merged {
 		mergedAt = p.updated.Format(time.RFC3339)
 	}
+
 	if p.State == "closed" {
 		closedAt = p.updated.Format(time.RFC3339)
 	}
+
 	labels := []any{}
 	for _, l := range p.Labels {
 		labels = append(labels, map[string]any{"name": l})
 	}
+
 	base, _ := h.git.Head(p.Repository, p.Base)
-	return map[string]any{"number": p.Number, "node_id": nodeID(p), "title": p.Title, "body": p.Body, "state": p.State, "draft": p.Draft, "html_url": p.URL, "labels": labels,
-		"merged_at": mergedAt, "closed_at": closedAt, "merged": p.Merged, "head": side(p.Head, p.HeadSHA), "base": side(p.Base, base), "user": bot,
+	return map[string]any{"number": p.Number, "node_id": nodeID(p), "title": p.Title, "body": p.Body,
+		"state": p.State, "draft": p.Draft, "html_url": p.URL, "labels": labels,
+		"merged_at": mergedAt, "closed_at": closedAt, "merged": p.Merged, "head": side(p.Head, p.HeadSHA),
+		"base": side(p.Base, base), "user": bot,
 		"created_at": p.created.Format(time.RFC3339), "updated_at": p.updated.Format(time.RFC3339)}
 }
 
@@ -42,10 +49,12 @@ func (h *GitHub) listPulls(w http.ResponseWriter, r *http.Request) {
 	if state == "" {
 		state = "open"
 	}
+
 	size, _ := strconv.Atoi(query.Get("per_page"))
 	if size == 0 {
 		size = 30
 	}
+
 	page, _ := strconv.Atoi(query.Get("page"))
 	page = max(page, 1)
 	h.mu.Lock()
@@ -58,17 +67,20 @@ func (h *GitHub) listPulls(w http.ResponseWriter, r *http.Request) {
 			found = append(found, h.render(p))
 		}
 	}
+
 	from, to := min((page-1)*size, len(found)), min(page*size, len(found))
 	if to < len(found) {
 		query.Set("page", strconv.Itoa(page+1))
 		w.Header().Set("Link", fmt.Sprintf("<%s%s?%s>; rel=\"next\"", h.URL, r.URL.Path, query.Encode()))
 	}
+
 	answer(w, http.StatusOK, found[from:to])
 }
 
 // invalid is GitHub's answer for what it cannot do.
 func invalid(w http.ResponseWriter, message string) {
-	answer(w, http.StatusUnprocessableEntity, map[string]any{"message": "Validation Failed", "documentation_url": "https://docs.github.com/rest", "status": "422",
+	answer(w, http.StatusUnprocessableEntity, map[string]any{"message": "Validation Failed",
+		"documentation_url": "https://docs.github.com/rest", "status": "422",
 		"errors": []any{map[string]any{"resource": "PullRequest", "code": "custom", "message": message}}})
 }
 
@@ -77,14 +89,17 @@ func (h *GitHub) createPull(w http.ResponseWriter, r *http.Request) {
 		Title, Body, Head, Base string
 		Draft                   bool
 	}
+
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || request.Title == "" {
 		invalid(w, "title is missing")
 		return
 	}
+
 	if len(request.Body) > 65536 {
 		invalid(w, "body is too long (maximum is 65536 characters)")
 		return
 	}
+
 	repository := repositoryOf(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -94,17 +109,22 @@ func (h *GitHub) createPull(w http.ResponseWriter, r *http.Request) {
 		invalid(w, "head is invalid")
 		return
 	}
+
 	for _, p := range h.pulls[repository] {
 		if p.State == "open" && p.Head == request.Head && p.Base == request.Base {
 			invalid(w, "A pull request already exists for "+r.PathValue("owner")+":"+request.Head+".")
 			return
 		}
 	}
-	if count, err := h.git.Run(repository, "rev-list", "--count", "refs/heads/"+request.Base+"..refs/heads/"+request.Head); err != nil || strings.TrimSpace(count) == "0" {
+
+	if count, err := h.git.Run(repository, "rev-list", "--count", "refs/heads/"+request.Base+
+		"..refs/heads/"+request.Head); err != nil || strings.TrimSpace(count) == "0" {
 		invalid(w, "No commits between "+request.Base+" and "+request.Head)
 		return
 	}
-	p := h.add(&Pull{Title: request.Title, Body: request.Body, Head: request.Head, HeadSHA: sha, Base: request.Base, Draft: request.Draft, Repository: repository})
+
+	p := h.add(&Pull{Title: request.Title, Body: request.Body, Head: request.Head, HeadSHA: sha, Base: request.Base,
+		Draft: request.Draft, Repository: repository})
 	answer(w, http.StatusCreated, h.render(p))
 }
 
@@ -119,9 +139,11 @@ func (h *GitHub) withPull(w http.ResponseWriter, r *http.Request, serve func(p *
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
+
 	if r.Method != http.MethodGet {
 		p.touch()
 	}
+
 	serve(p)
 }
 
@@ -140,8 +162,10 @@ func (h *GitHub) editPull(w http.ResponseWriter, r *http.Request) {
 		invalid(w, "no JSON")
 		return
 	}
+
 	h.withPull(w, r, func(p *Pull) {
-		for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Body, &p.Body}, {request.State, &p.State}, {request.Base, &p.Base}} {
+		for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Body, &p.Body},
+			{request.State, &p.State}, {request.Base, &p.Base}} {
 			if set.from != nil {
 				*set.to = *set.from
 			}
@@ -165,7 +189,8 @@ func (h *GitHub) mergePull(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.State, p.Merged = "closed", true
-		answer(w, http.StatusOK, map[string]any{"merged": true, "sha": p.HeadSHA, "message": "Pull Request successfully merged"})
+		answer(w, http.StatusOK, map[string]any{"merged": true, "sha": p.HeadSHA,
+			"message": "Pull Request successfully merged"})
 	})
 }
 
@@ -174,11 +199,15 @@ func (h *GitHub) requestReviewers(w http.ResponseWriter, r *http.Request) {
 		Reviewers     []string `json:"reviewers"`
 		TeamReviewers []string `json:"team_reviewers"`
 	}
+
 	_ = json.NewDecoder(r.Body).Decode(&request)
 	h.withPull(w, r, func(p *Pull) {
 		for _, reviewer := range request.Reviewers {
 			if reviewer == "nobody" {
-				answer(w, http.StatusUnprocessableEntity, map[string]any{"message": "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the " + p.Repository + " repository.", "documentation_url": "https://docs.github.com/rest"})
+				answer(w, http.StatusUnprocessableEntity,
+					map[string]any{"message": "Reviews may only be requested from collaborators. One or more of " +
+						"the users or teams you specified is not a collaborator of the " + p.Repository +
+						" repository.", "documentation_url": "https://docs.github.com/rest"})
 				return
 			}
 			p.Reviewers = append(p.Reviewers, reviewer)

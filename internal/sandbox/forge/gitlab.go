@@ -37,8 +37,10 @@ func NewGitLab(git *git.Server) *GitLab {
 	mux := http.NewServeMux()
 	const project, request = "/api/v4/projects/{project}", "/api/v4/projects/{project}/merge_requests/{iid}"
 	mux.HandleFunc("GET /api/v4/user", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"id": 1, "username": "image-writeback", "name": "Image Writeback", "email": "image-writeback@noreply.example.com"})
+		answer(w, http.StatusOK, map[string]any{"id": 1, "username": "image-writeback", "name": "Image Writeback",
+			"email": "image-writeback@noreply.example.com"})
 	})
+
 	mux.HandleFunc("GET /api/v4/users", l.findUsers)
 	mux.HandleFunc("GET "+project+"/merge_requests", l.listMerges)
 	mux.HandleFunc("POST "+project+"/merge_requests", l.createMerge)
@@ -63,6 +65,7 @@ func NewGitLab(git *git.Server) *GitLab {
 			mux.ServeHTTP(w, r)
 		}
 	}))
+
 	return l
 }
 
@@ -86,8 +89,11 @@ func (l *GitLab) renderMerge(p *Pull) map[string]any {
 	if p.Merged {
 		state = "merged"
 	}
-	return map[string]any{"iid": p.Number, "title": p.Title, "description": p.Body, "state": state, "draft": strings.HasPrefix(p.Title, "Draft: "), "web_url": p.URL,
-		"source_branch": p.Head, "target_branch": p.Base, "sha": p.HeadSHA, "source_project_id": 1, "target_project_id": 1, "labels": p.Labels,
+
+	return map[string]any{"iid": p.Number, "title": p.Title, "description": p.Body, "state": state,
+		"draft": strings.HasPrefix(p.Title, "Draft: "), "web_url": p.URL,
+		"source_branch": p.Head, "target_branch": p.Base, "sha": p.HeadSHA, "source_project_id": 1,
+		"target_project_id": 1, "labels": p.Labels,
 		"created_at": p.created.Format(time.RFC3339), "updated_at": p.updated.Format(time.RFC3339)}
 }
 
@@ -103,14 +109,17 @@ func (l *GitLab) listMerges(w http.ResponseWriter, r *http.Request) {
 	found := []any{}
 	for _, p := range slices.Backward(l.pulls[repository]) {
 		shown := l.renderMerge(p)
-		if state, branch := query.Get("state"), query.Get("source_branch"); (state == "" || state == shown["state"]) && (branch == "" || branch == p.Head) {
+		if state, branch := query.Get("state"), query.Get("source_branch"); (state == "" ||
+			state == shown["state"]) && (branch == "" || branch == p.Head) {
 			found = append(found, shown)
 		}
 	}
+
 	from, to := min((page-1)*size, len(found)), min(page*size, len(found))
 	if to < len(found) {
 		w.Header().Set("X-Next-Page", strconv.Itoa(page+1))
 	}
+
 	answer(w, http.StatusOK, found[from:to])
 }
 
@@ -123,6 +132,7 @@ func (l *GitLab) createMerge(w http.ResponseWriter, r *http.Request) {
 		AssigneeIDs        []int `json:"assignee_ids"`
 		ReviewerIDs        []int `json:"reviewer_ids"`
 	}
+
 	sandbox.Check(json.NewDecoder(r.Body).Decode(&request))
 	repository := projectOf(r)
 	l.mu.Lock()
@@ -130,25 +140,33 @@ func (l *GitLab) createMerge(w http.ResponseWriter, r *http.Request) {
 	l.follow(repository)
 	for _, p := range l.pulls[repository] {
 		if p.State == "open" && p.Head == request.SourceBranch && p.Base == request.TargetBranch {
-			answer(w, http.StatusConflict, map[string]any{"message": []string{fmt.Sprintf("Another open merge request already exists for this source branch: !%d", p.Number)}})
+			answer(w, http.StatusConflict,
+				map[string]any{"message": []string{fmt.Sprintf("Another open merge request already exists for "+
+					"this source branch: !%d", p.Number)}})
 			return
 		}
 	}
+
 	sha, err := l.git.Head(repository, request.SourceBranch)
 	if err != nil || sha == "" {
 		answer(w, http.StatusUnprocessableEntity, map[string]any{"message": "source_branch is missing"})
 		return
 	}
-	p := l.add(&Pull{Title: request.Title, Body: request.Description, Head: request.SourceBranch, HeadSHA: sha, Base: request.TargetBranch, Repository: repository})
+
+	p := l.add(&Pull{Title: request.Title, Body: request.Description, Head: request.SourceBranch, HeadSHA: sha,
+		Base: request.TargetBranch, Repository: repository})
 	if request.Labels != "" {
 		p.Labels = strings.Split(request.Labels, ",")
 	}
+
 	for _, id := range request.AssigneeIDs {
 		p.Assignees = append(p.Assignees, strconv.Itoa(id))
 	}
+
 	for _, id := range request.ReviewerIDs {
 		p.Reviewers = append(p.Reviewers, strconv.Itoa(id))
 	}
+
 	answer(w, http.StatusCreated, l.renderMerge(p))
 }
 
@@ -162,10 +180,12 @@ func (l *GitLab) withMerge(w http.ResponseWriter, r *http.Request, serve func(p 
 		answer(w, http.StatusNotFound, map[string]any{"message": "404 Not found"})
 		return
 	}
+
 	p := l.pulls[repository][number-1]
 	if r.Method != http.MethodGet {
 		p.touch()
 	}
+
 	serve(p)
 }
 
@@ -175,9 +195,11 @@ func (l *GitLab) editMerge(w http.ResponseWriter, r *http.Request) {
 		TargetBranch       *string `json:"target_branch"`
 		StateEvent         string  `json:"state_event"`
 	}
+
 	sandbox.Check(json.NewDecoder(r.Body).Decode(&request))
 	l.withMerge(w, r, func(p *Pull) {
-		for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Description, &p.Body}, {request.TargetBranch, &p.Base}} {
+		for _, set := range []struct{ from, to *string }{{request.Title, &p.Title}, {request.Description, &p.Body},
+			{request.TargetBranch, &p.Base}} {
 			if set.from != nil {
 				*set.to = *set.from
 			}
@@ -204,9 +226,12 @@ func (l *GitLab) commits(log string) []any {
 	for one := range strings.SplitSeq(log, "\x01") {
 		if f := strings.Split(strings.TrimLeft(one, "\n"), "\x00"); len(f) == 6 {
 			title, _, _ := strings.Cut(f[5], "\n")
-			all = append(all, map[string]any{"id": f[0], "author_name": f[1], "author_email": f[2], "committer_name": f[3], "committer_email": f[4], "message": f[5], "title": title, "web_url": l.URL + "/-/commit/" + f[0]})
+			all = append(all, map[string]any{"id": f[0], "author_name": f[1], "author_email": f[2],
+				"committer_name": f[3], "committer_email": f[4], "message": f[5], "title": title, "web_url": l.URL +
+					"/-/commit/" + f[0]})
 		}
 	}
+
 	return all
 }
 
@@ -244,5 +269,7 @@ func (l *GitLab) compare(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, map[string]any{"message": "404 Ref Not Found"})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"commits": l.commits(out), "web_url": fmt.Sprintf("%s/%s/-/compare/%s...%s", l.URL, repository, from, to)})
+
+	answer(w, http.StatusOK, map[string]any{"commits": l.commits(out),
+		"web_url": fmt.Sprintf("%s/%s/-/compare/%s...%s", l.URL, repository, from, to)})
 }

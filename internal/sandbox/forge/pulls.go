@@ -60,6 +60,7 @@ func (h *pullStore) Pulls(repository string) []Pull {
 	for _, p := range h.pulls[repository] {
 		all = append(all, *p)
 	}
+
 	return all
 }
 
@@ -69,6 +70,7 @@ func (h *pullStore) follow(repository string) {
 	if !slices.ContainsFunc(h.pulls[repository], func(p *Pull) bool { return p.State == "open" }) {
 		return
 	}
+
 	out, err := h.git.Run(repository, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
 	sandbox.Check(err)
 	heads := map[string]string{}
@@ -76,6 +78,7 @@ func (h *pullStore) follow(repository string) {
 		branch, sha, _ := strings.Cut(strings.TrimSpace(line), " ")
 		heads[branch] = sha
 	}
+
 	merged := map[string]map[string]bool{} // by base
 	for _, p := range h.pulls[repository] {
 		if p.State != "open" {
@@ -108,13 +111,16 @@ func (h *pullStore) ClosePull(repository string, number int, merged bool) error 
 	if p.State != "open" {
 		return fmt.Errorf("pull request #%d is closed", number)
 	}
+
 	if merged {
 		if err := h.merge(p); err != nil {
 			return err
 		}
 	}
+
 	p.State, p.Merged = "closed", merged
 	p.touch()
+
 	return nil
 }
 
@@ -124,11 +130,15 @@ func (h *pullStore) merge(p *Pull) error {
 	if err != nil {
 		return err
 	}
-	merge, err := h.git.Run(p.Repository, "commit-tree", strings.TrimSpace(tree), "-p", base, "-p", head, "-m", "Merge pull request #"+strconv.Itoa(p.Number))
+
+	merge, err := h.git.Run(p.Repository, "commit-tree", strings.TrimSpace(tree), "-p", base, "-p", head, "-m",
+		"Merge pull request #"+strconv.Itoa(p.Number))
 	if err != nil {
 		return err
 	}
+
 	_, err = h.git.Run(p.Repository, "update-ref", base, strings.TrimSpace(merge))
+
 	return err
 }
 
@@ -140,8 +150,10 @@ func (h *pullStore) ReopenPull(repository string, number int) error {
 	if p.State != "closed" || p.Merged {
 		return fmt.Errorf("pull request #%d is not closed", number)
 	}
+
 	p.State = "open"
 	p.touch()
+
 	return nil
 }
 
@@ -170,6 +182,7 @@ func (h *pullStore) OpenPull(repository, head, base, title string) (Pull, error)
 	if err != nil {
 		return Pull{}, err
 	}
+
 	return *h.add(&Pull{Title: title, Head: head, HeadSHA: sha, Base: base, Repository: repository}), nil
 }
 

@@ -39,20 +39,25 @@ func New(root string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("git is needed: %w", err)
 	}
+
 	backend := filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend")
 	if _, err := os.Stat(backend); err != nil {
 		return nil, fmt.Errorf("git http-backend is needed: %w", err)
 	}
+
 	g := &Server{Root: root, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
 		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard}}
 	g.Server = httptest.NewServer(g)
+
 	return g, nil
 }
 
 // gitEnvironment keeps the machine's own settings out.
 func gitEnvironment() []string {
-	return []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "HOME=" + os.DevNull, "PATH=" + os.Getenv("PATH"), "LC_ALL=C",
-		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com"}
+	return []string{"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "HOME=" + os.DevNull,
+		"PATH=" + os.Getenv("PATH"), "LC_ALL=C",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada",
+		"GIT_COMMITTER_EMAIL=ada@example.com"}
 }
 
 // ServeHTTP serves git.
@@ -64,18 +69,22 @@ func (g *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/git-receive-pack"):
 		kind = "push"
 	}
+
 	g.Served(kind)
 	if g.Fault != nil && g.Fault(w, r) {
 		return
 	}
+
 	if user, password, _ := r.BasicAuth(); g.Allow != nil && !g.Allow(user, password) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 		return
 	}
+
 	if kind == "push" && g.BeforePush != nil {
 		g.BeforePush(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/git-receive-pack"))
 	}
+
 	g.handler.ServeHTTP(w, r)
 }
 
@@ -89,16 +98,21 @@ func (g *Server) Create(repository string, partial bool, files map[string]string
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"}, {"config", "http.receivepack", "true"},
+
+	settings := [][]string{{"init", "--quiet", "--bare", "--initial-branch=main"},
+		{"config", "http.receivepack", "true"},
 		{"config", "gc.auto", "0"}} // nothing may go on in the background once a test ends
 	if partial {
-		settings = append(settings, []string{"config", "uploadpack.allowFilter", "true"}, []string{"config", "uploadpack.allowAnySHA1InWant", "true"})
+		settings = append(settings, []string{"config", "uploadpack.allowFilter", "true"},
+			[]string{"config", "uploadpack.allowAnySHA1InWant", "true"})
 	}
+
 	for _, args := range settings {
 		if _, err := g.Run(repository, args...); err != nil {
 			return err
 		}
 	}
+
 	return g.Commit(repository, "main", "Begin", files)
 }
 
@@ -120,6 +134,7 @@ func (g *Server) RunWith(repository string, stdin []byte, args ...string) (strin
 	if err := command.Run(); err != nil {
 		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
+
 	return out.String(), nil
 }
 
@@ -127,14 +142,17 @@ func (g *Server) RunWith(repository string, stdin []byte, args ...string) (strin
 // missing. A file whose content begins with "link:" is a symbolic link.
 func (g *Server) Commit(repository, branch, message string, files map[string]string) error {
 	var stream bytes.Buffer
-	fmt.Fprintf(&stream, "commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata %d\n%s\n", branch, len(message), message)
+	fmt.Fprintf(&stream, "commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata %d\n%s\n", branch,
+		len(message), message)
 	if _, err := g.Run(repository, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch); err == nil {
 		fmt.Fprintf(&stream, "from refs/heads/%s^0\n", branch)
 	}
+
 	names := make([]string, 0, len(files))
 	for name := range files {
 		names = append(names, name)
 	}
+
 	sort.Strings(names)
 	for _, name := range names {
 		mode, content := "100644", files[name]
@@ -143,8 +161,10 @@ func (g *Server) Commit(repository, branch, message string, files map[string]str
 		}
 		fmt.Fprintf(&stream, "M %s inline %s\ndata %d\n%s\n", mode, name, len(content), content)
 	}
+
 	stream.WriteString("done\n")
 	_, err := g.RunWith(repository, stream.Bytes(), "fast-import", "--quiet", "--date-format=now", "--done")
+
 	return err
 }
 
@@ -176,7 +196,8 @@ func (g *Server) Exists(repository string) bool {
 
 // CommitMode gives a file on a branch another mode, by a person.
 func (g *Server) CommitMode(repository, branch, file, mode, blob string) error {
-	stream := fmt.Sprintf("commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata 4\nMode\nfrom refs/heads/%s^0\nM %s %s %s\ndone\n", branch, branch, mode, blob, file)
+	stream := fmt.Sprintf("commit refs/heads/%s\ncommitter Ada <ada@example.com> now\ndata 4\nMode\nfrom "+
+		"refs/heads/%s^0\nM %s %s %s\ndone\n", branch, branch, mode, blob, file)
 	_, err := g.RunWith(repository, []byte(stream), "fast-import", "--quiet", "--date-format=now", "--done")
 	return err
 }

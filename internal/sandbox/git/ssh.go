@@ -31,24 +31,30 @@ func NewSSH(git *Server) (*SSH, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	host, err := ssh.NewSignerFromKey(hostKey)
 	if err != nil {
 		return nil, err
 	}
+
 	_, userKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
+
 	user, err := ssh.NewSignerFromKey(userKey)
 	if err != nil {
 		return nil, err
 	}
+
 	block, err := ssh.MarshalPrivateKey(userKey, "")
 	if err != nil {
 		return nil, err
 	}
+
 	s := &SSH{git: git, PrivateKey: pem.EncodeToMemory(block)}
-	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions,
+		error) {
 		if string(key.Marshal()) != string(user.PublicKey().Marshal()) {
 			return nil, errors.New("unknown key")
 		}
@@ -58,9 +64,11 @@ func NewSSH(git *Server) (*SSH, error) {
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
+
 	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
 	s.KnownHosts = fmt.Sprintf("[127.0.0.1]:%s %s", port, ssh.MarshalAuthorizedKey(host.PublicKey()))
 	go s.serve()
+
 	return s, nil
 }
 

@@ -49,7 +49,10 @@ spec:
 
 const node = `apiVersion: v1
 kind: Node
-metadata: {name: node-0, annotations: {kwok.x-k8s.io/node: fake}, labels: {kubernetes.io/os: linux, kubernetes.io/arch: amd64}}
+metadata:
+  name: node-0
+  annotations: {kwok.x-k8s.io/node: fake}
+  labels: {kubernetes.io/os: linux, kubernetes.io/arch: amd64}
 status:
   allocatable: {cpu: "8", memory: 32Gi, pods: "100"}
   capacity: {cpu: "8", memory: 32Gi, pods: "100"}`
@@ -61,51 +64,49 @@ func NewArgoCD(ctx context.Context, dir string, k *Cluster) (*ArgoCD, error) {
 	if err := k.installCRD(ctx, "appproject-crd.yaml"); err != nil {
 		return nil, err
 	}
+
 	if err := k.known(ctx, "AppProject"); err != nil {
 		return nil, err
 	}
+
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // it never fails
 	if err := k.Create(ctx, "argocd", fmt.Sprintf(argoCD, hex.EncodeToString(secret))); err != nil {
 		return nil, err
 	}
+
 	if err := k.Create(ctx, "", node); err != nil {
 		return nil, err
 	}
+
 	for _, folder := range []string{"tls", "ssh", "home"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o750); err != nil {
 			return nil, err
 		}
 	}
+
 	if err := os.WriteFile(filepath.Join(dir, "ssh", "ssh_known_hosts"), nil, 0o600); err != nil {
 		return nil, err
 	}
+
 	bin, err := filepath.Abs(k.bin)
 	if err != nil {
 		return nil, err
 	}
+
 	ports := freePorts(4)
 	for i := range ports {
 		ports[i] = ports[i][strings.LastIndex(ports[i], ":")+1:]
 	}
-	redis, server := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
-	environment := append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+filepath.Join(dir, "home"), "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+dir,
-		"ARGOCD_GPG_ENABLED=false", "ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_TLS_DATA_PATH="+filepath.Join(dir, "tls"), "ARGOCD_SSH_DATA_PATH="+filepath.Join(dir, "ssh"),
-		"GIT_CONFIG_NOSYSTEM=1")
+
+	environment := append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+filepath.Join(dir, "home"),
+		"PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+dir, "GIT_CONFIG_NOSYSTEM=1",
+		"ARGOCD_GPG_ENABLED=false", "ARGOCD_FAKE_IN_CLUSTER=true",
+		"ARGOCD_TLS_DATA_PATH="+filepath.Join(dir, "tls"), "ARGOCD_SSH_DATA_PATH="+filepath.Join(dir, "ssh"))
 	a := &ArgoCD{Log: &sandbox.Log{}}
-	for _, one := range []struct {
-		program, role string
-		args          []string
-	}{
-		{"redis-server", "", []string{"--port", ports[0], "--bind", "127.0.0.1", "--save", "", "--dir", dir}},
-		{filepath.Join(bin, "kube-controller-manager"), "", []string{"--kubeconfig", k.Kubeconfig, "--leader-elect=false", "--secure-port=0", "--controllers=deployment-controller,replicaset-controller,garbage-collector-controller,namespace-controller,node-lifecycle-controller"}},
-		{filepath.Join(bin, "kube-scheduler"), "", []string{"--kubeconfig", k.Kubeconfig, "--leader-elect=false", "--secure-port=0"}},
-		{filepath.Join(bin, "kwok"), "", []string{"--kubeconfig", k.Kubeconfig, "--manage-all-nodes=true", "--node-lease-duration-seconds=40"}},
-		{filepath.Join(bin, "argocd"), "argocd-repo-server", []string{"--disable-tls", "--redis", redis, "--address", "127.0.0.1", "--port", ports[1], "--metrics-address", "127.0.0.1", "--metrics-port", ports[2], "--revision-cache-expiration", "1s"}},
-		{filepath.Join(bin, "argocd"), "argocd-application-controller", []string{"--kubeconfig", k.Kubeconfig, "--namespace", "argocd", "--repo-server", server, "--repo-server-plaintext", "--redis", redis, "--metrics-port", ports[3], "--app-resync", "5"}},
-	} {
-		command := exec.Command(one.program, one.args...)
-		command.Dir, command.Env = dir, append(slices.Clip(environment), "ARGOCD_BINARY_NAME="+one.role)
+	for _, p := range programs(dir, bin, k.Kubeconfig, ports) {
+		command := exec.Command(p.file, p.args...)
+		command.Dir, command.Env = dir, append(slices.Clip(environment), "ARGOCD_BINARY_NAME="+p.role)
 		command.Stdout, command.Stderr = a.Log, a.Log
 		if err := command.Start(); err != nil {
 			a.Close()
@@ -113,7 +114,36 @@ func NewArgoCD(ctx context.Context, dir string, k *Cluster) (*ArgoCD, error) {
 		}
 		a.processes = append(a.processes, command)
 	}
+
 	return a, nil
+}
+
+// program is one to start. role is what Argo CD's program is called as.
+type program struct {
+	file, role string
+	args       []string
+}
+
+// programs are Argo CD and what it needs, on four ports.
+func programs(dir, bin, kubeconfig string, ports []string) []program {
+	const loopback = "127.0.0.1"
+	redis, server := loopback+":"+ports[0], loopback+":"+ports[1]
+	tool := func(name, role string, args ...string) program { return program{filepath.Join(bin, name), role, args} }
+
+	return []program{
+		{"redis-server", "", []string{"--port", ports[0], "--bind", loopback, "--save", "", "--dir", dir}},
+		tool("kube-controller-manager", "", "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port=0",
+			"--controllers=deployment-controller,replicaset-controller,garbage-collector-controller,"+
+				"namespace-controller,node-lifecycle-controller"),
+		tool("kube-scheduler", "", "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port=0"),
+		tool("kwok", "", "--kubeconfig", kubeconfig, "--manage-all-nodes=true", "--node-lease-duration-seconds=40"),
+		tool("argocd", "argocd-repo-server", "--disable-tls", "--redis", redis, "--address", loopback,
+			"--port", ports[1], "--metrics-address", loopback, "--metrics-port", ports[2],
+			"--revision-cache-expiration", "1s"),
+		tool("argocd", "argocd-application-controller", "--kubeconfig", kubeconfig, "--namespace", "argocd",
+			"--repo-server", server, "--repo-server-plaintext", "--redis", redis, "--metrics-port", ports[3],
+			"--app-resync", "5"),
+	}
 }
 
 // Close stops it all.

@@ -59,18 +59,22 @@ func New(ctx context.Context, dir, bin string) (*Cluster, error) {
 			return nil, fmt.Errorf("%s is not built; run make tools: %w", program, err)
 		}
 	}
+
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
+
 	keyFile, tokenFile := filepath.Join(dir, "sa.key"), filepath.Join(dir, "tokens.csv")
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	auditFile := filepath.Join(dir, "audit.yaml")
-	for file, content := range map[string]string{keyFile: string(private), tokenFile: adminToken + ",admin,admin,system:masters\n", auditFile: auditPolicy} {
+	for file, content := range map[string]string{keyFile: string(private), tokenFile: adminToken +
+		",admin,admin,system:masters\n", auditFile: auditPolicy} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			return nil, err
 		}
 	}
+
 	ports := freePorts(3)
 	client, peer, secure := ports[0], ports[1], ports[2]
 	certs := filepath.Join(dir, "certs")
@@ -79,17 +83,22 @@ func New(ctx context.Context, dir, bin string) (*Cluster, error) {
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
 	k.serverArgs = []string{"--etcd-servers", client, "--cert-dir", certs, "--bind-address", "127.0.0.1",
-		"--secure-port", secure[strings.LastIndex(secure, ":")+1:], "--service-account-issuer", "https://sandbox.localhost",
-		"--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile, "--authorization-mode", "RBAC",
-		"--token-auth-file", tokenFile, "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount",
+		"--secure-port", secure[strings.LastIndex(secure, ":")+1:], "--service-account-issuer",
+		"https://sandbox.localhost",
+		"--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile, "--authorization-mode",
+		"RBAC",
+		"--token-auth-file", tokenFile, "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins",
+		"ServiceAccount",
 		"--audit-policy-file", auditFile, "--audit-log-path", k.auditLog()}
 	if err := k.StartEtcd(); err != nil {
 		return nil, err
 	}
+
 	if err := k.StartServer(ctx); err != nil {
 		k.Close()
 		return nil, err
 	}
+
 	return k, k.connect(ctx, dir, k.address, filepath.Join(certs, "apiserver.crt"))
 }
 
@@ -111,9 +120,11 @@ func (k *Cluster) StartServer(ctx context.Context) (err error) {
 	if k.server, err = k.start("kube-apiserver", k.serverArgs...); err != nil {
 		return err
 	}
+
 	if err := k.ready(ctx, k.address); err != nil {
 		return fmt.Errorf("%w; it said:\n%s", err, k.log)
 	}
+
 	return nil
 }
 
@@ -133,7 +144,8 @@ func kill(command *exec.Cmd) {
 func (k *Cluster) ready(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is only just being made
+	anyCertificate := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // its certificate is only just being made
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: anyCertificate}}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", nil)
 		if err != nil {
@@ -165,14 +177,17 @@ func (k *Cluster) connect(ctx context.Context, dir, address, ca string) error {
 	if err := clientcmd.WriteToFile(*config, k.Kubeconfig); err != nil {
 		return err
 	}
+
 	var err error
 	if k.Config, err = clientcmd.BuildConfigFromFlags("", k.Kubeconfig); err != nil {
 		return err
 	}
+
 	k.Config.QPS, k.Config.Burst = 200, 400
 	if k.Dynamic, err = dynamic.NewForConfig(k.Config); err != nil {
 		return err
 	}
+
 	return k.installApplications(ctx)
 }
 
@@ -181,22 +196,27 @@ func (k *Cluster) installApplications(ctx context.Context) error {
 	if err := k.installCRD(ctx, "application-crd.yaml"); err != nil {
 		return err
 	}
+
 	if err := k.known(ctx, "Application"); err != nil {
 		return err
 	}
+
 	return k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
 }
 
 // installCRD creates a resource as a file of Argo CD's module defines it.
 func (k *Cluster) installCRD(ctx context.Context, file string) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}",
+		"github.com/argoproj/argo-cd/v2").Output()
 	if err != nil {
 		return fmt.Errorf("finding Argo CD's module: %w", err)
 	}
+
 	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "manifests", "crds", file))
 	if err != nil {
 		return err
 	}
+
 	return k.Create(ctx, "", string(data))
 }
 
@@ -242,19 +262,22 @@ func (k *Cluster) InstallImageUpdaters(ctx context.Context) error {
 // resourceOf maps the few kinds that tests create to their resources.
 func resourceOf(kind string) schema.GroupVersionResource {
 	return map[string]schema.GroupVersionResource{
-		"Application":              {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
-		"AppProject":               {Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"},
-		"Node":                     {Version: "v1", Resource: "nodes"},
-		"ImageUpdater":             {Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1", Resource: "imageupdaters"},
-		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-		"Namespace":                {Version: "v1", Resource: "namespaces"},
-		"Secret":                   {Version: "v1", Resource: "secrets"},
-		"ConfigMap":                {Version: "v1", Resource: "configmaps"},
-		"ServiceAccount":           {Version: "v1", Resource: "serviceaccounts"},
-		"ClusterRole":              {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-		"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-		"Lease":                    {Group: "coordination.k8s.io", Version: "v1", Resource: "leases"},
-		"Deployment":               {Group: "apps", Version: "v1", Resource: "deployments"},
+		"Application": {Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"},
+		"AppProject":  {Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"},
+		"Node":        {Version: "v1", Resource: "nodes"},
+		"ImageUpdater": {Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1",
+			Resource: "imageupdaters"},
+		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1",
+			Resource: "customresourcedefinitions"},
+		"Namespace":      {Version: "v1", Resource: "namespaces"},
+		"Secret":         {Version: "v1", Resource: "secrets"},
+		"ConfigMap":      {Version: "v1", Resource: "configmaps"},
+		"ServiceAccount": {Version: "v1", Resource: "serviceaccounts"},
+		"ClusterRole":    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		"ClusterRoleBinding": {Group: "rbac.authorization.k8s.io", Version: "v1",
+			Resource: "clusterrolebindings"},
+		"Lease":      {Group: "coordination.k8s.io", Version: "v1", Resource: "leases"},
+		"Deployment": {Group: "apps", Version: "v1", Resource: "deployments"},
 	}[kind]
 }
 
@@ -271,14 +294,17 @@ func (k *Cluster) Create(ctx context.Context, namespace, manifest string) error 
 			if where == "" {
 				where = namespace
 			}
-			_, err = resource.Namespace(where).Create(ctx, &object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+			_, err = resource.Namespace(where).Create(ctx, &object,
+				metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		} else {
-			_, err = resource.Create(ctx, &object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+			_, err = resource.Create(ctx, &object,
+				metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		}
 		if err != nil {
 			return fmt.Errorf("creating %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
+
 	return nil
 }
 
@@ -289,17 +315,22 @@ func (k *Cluster) KubeconfigOf(ctx context.Context, namespace, account string) (
 	if err != nil {
 		return "", err
 	}
-	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+
+	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account,
+		&authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
+
 	config, err := clientcmd.LoadFromFile(k.Kubeconfig)
 	if err != nil {
 		return "", err
 	}
+
 	config.AuthInfos["admin"].Token = token.Status.Token
 	config.Contexts["sandbox"].Namespace = namespace
 	file := k.Kubeconfig + "-" + account
+
 	return file, clientcmd.WriteToFile(*config, file)
 }
 
@@ -324,5 +355,6 @@ func freePorts(n int) []string {
 		defer func() { _ = listener.Close() }()
 		addresses = append(addresses, "http://"+listener.Addr().String())
 	}
+
 	return addresses
 }

@@ -14,12 +14,15 @@ import (
 // administrator, and returns what it printed.
 func (k *Cluster) Run(program string, args ...string) (string, error) {
 	command := exec.Command(filepath.Join(k.bin, program), args...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+k.dir, "HELM_CACHE_HOME="+k.dir, "HELM_CONFIG_HOME="+k.dir, "HELM_DATA_HOME="+k.dir)
+	command.Env = append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+k.dir, "HELM_CACHE_HOME="+k.dir,
+		"HELM_CONFIG_HOME="+k.dir, "HELM_DATA_HOME="+k.dir)
 	var out, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &out, &stderr
 	if err := command.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return out.String(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
+
 	return out.String(), nil
 }
 
@@ -46,6 +49,7 @@ func (k *Cluster) Requests(namespace, account string) ([]Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var all []Request
 	for line := range bytes.Lines(data[:bytes.LastIndexByte(data, '\n')+1]) { // the last one may be under way
 		var event struct {
@@ -59,8 +63,10 @@ func (k *Cluster) Requests(namespace, account string) ([]Request, error) {
 		}
 		if event.User.Username == "system:serviceaccount:"+namespace+":"+account {
 			at := event.ObjectRef
-			all = append(all, Request{event.Verb, at.APIGroup, at.Resource, at.Namespace, at.Name, event.ResponseStatus.Code})
+			all = append(all, Request{event.Verb, at.APIGroup, at.Resource, at.Namespace, at.Name,
+				event.ResponseStatus.Code})
 		}
 	}
+
 	return all, nil
 }

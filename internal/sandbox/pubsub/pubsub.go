@@ -28,7 +28,9 @@ func New() (*Server, error) {
 	if _, err := p.server.GServer.CreateTopic(context.Background(), &pubsubpb.Topic{Name: topic}); err != nil {
 		return nil, err
 	}
-	_, err := p.server.GServer.CreateSubscription(context.Background(), &pubsubpb.Subscription{Name: Subscription, Topic: topic, AckDeadlineSeconds: 10})
+
+	_, err := p.server.GServer.CreateSubscription(context.Background(), &pubsubpb.Subscription{Name: Subscription,
+		Topic: topic, AckDeadlineSeconds: 10})
 	return p, err
 }
 
@@ -43,7 +45,8 @@ func (p *Server) Publish(data string) { p.server.Publish(topic, []byte(data), ni
 
 // Pushed tells of an image as Artifact Registry does.
 func (p *Server) Pushed(image, tag string) {
-	p.Publish(string(sandbox.Must(json.Marshal(map[string]string{"action": "INSERT", "digest": image + "@sha256:0", "tag": image + ":" + tag}))))
+	p.Publish(string(sandbox.Must(json.Marshal(map[string]string{"action": "INSERT", "digest": image + "@sha256:0",
+		"tag": image + ":" + tag}))))
 }
 
 // Taken counts the messages that were acknowledged.
@@ -54,5 +57,6 @@ func (p *Server) Taken() int {
 			n++
 		}
 	}
+
 	return n
 }

@@ -78,16 +78,19 @@ func (r *Server) Push(repository string, b Build, tags ...string) string {
 	if b.Uploaded.IsZero() {
 		b.Uploaded = b.Created
 	}
+
 	var digest, mediaType string
 	created := b.Created
 	if len(b.Platforms) > 1 {
 		index := v1.ImageIndex(empty.Index)
 		for _, p := range b.Platforms {
 			platform := sandbox.Must(v1.ParsePlatform(p))
-			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: r.image(b, p), Descriptor: v1.Descriptor{Platform: platform}})
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: r.image(b, p),
+				Descriptor: v1.Descriptor{Platform: platform}})
 		}
 		for _, tag := range tags {
-			sandbox.Check(remote.WriteIndex(r.reference(repository, tag), index, remote.WithTransport(direct{r.inner})))
+			sandbox.Check(remote.WriteIndex(r.reference(repository, tag), index,
+				remote.WithTransport(direct{r.inner})))
 		}
 		digest, mediaType = sandbox.Must(index.Digest()).String(), string(sandbox.Must(index.MediaType()))
 		created = time.Time{} // an index has none of its own
@@ -102,14 +105,17 @@ func (r *Server) Push(repository string, b Build, tags ...string) string {
 		}
 		digest, mediaType = sandbox.Must(img.Digest()).String(), string(sandbox.Must(img.MediaType()))
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.repos[repository] == nil {
 		r.repos[repository] = map[string]pushed{}
 	}
+
 	for _, tag := range tags {
 		r.repos[repository][tag] = pushed{digest, created, b.Uploaded, mediaType}
 	}
+
 	return digest
 }
 
@@ -130,7 +136,9 @@ func (r *Server) image(b Build, platform string) v1.Image {
 	for k, v := range b.Labels {
 		labels[k] = v
 	}
-	return sandbox.Must(mutate.ConfigFile(empty.Image, &v1.ConfigFile{Created: v1.Time{Time: b.Created}, OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
+
+	return sandbox.Must(mutate.ConfigFile(empty.Image, &v1.ConfigFile{Created: v1.Time{Time: b.Created}, OS: p.OS,
+		Architecture: p.Architecture, Variant: p.Variant,
 		Config: v1.Config{Labels: labels}, RootFS: v1.RootFS{Type: "layers"}}))
 }
 
@@ -148,9 +156,11 @@ func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
 		request = request.Clone(request.Context())
 		request.Body = http.NoBody
 	}
+
 	d.handler.ServeHTTP(recorder, request)
 	response := recorder.Result()
 	response.Request = request
+
 	return response, nil
 }
 
@@ -165,19 +175,23 @@ func (r *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case strings.Contains(request.URL.Path, "/manifests/"):
 		kind = "manifest"
 	}
+
 	r.Served(kind)
 	if r.Fault != nil && r.Fault(w, request) {
 		return
 	}
+
 	if user, password, _ := request.BasicAuth(); r.User != "" && (user != r.User || password != r.Password) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
 		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
 		return
 	}
+
 	if kind == "list" {
 		r.list(w, request)
 		return
 	}
+
 	r.inner.ServeHTTP(w, request)
 }
 
@@ -193,10 +207,12 @@ func (r *Server) list(w http.ResponseWriter, request *http.Request) {
 		_, _ = fmt.Fprint(w, `{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}`)
 		return
 	}
+
 	names := make([]string, 0, len(tags))
 	for tag := range tags {
 		names = append(names, tag)
 	}
+
 	sort.Strings(names)
 	answer := map[string]any{"name": repository, "tags": names}
 	if r.Plain {
@@ -205,6 +221,7 @@ func (r *Server) list(w http.ResponseWriter, request *http.Request) {
 		answer["child"] = []string{}
 		answer["manifest"] = manifests(tags, names)
 	}
+
 	body := sandbox.Must(json.Marshal(answer))
 	if r.ETags {
 		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(body))
@@ -215,6 +232,7 @@ func (r *Server) list(w http.ResponseWriter, request *http.Request) {
 			return
 		}
 	}
+
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(body, '\n')) // whoever asked may be gone
 }
@@ -223,10 +241,13 @@ func (r *Server) page(w http.ResponseWriter, request *http.Request, names []stri
 	if last := request.URL.Query().Get("last"); last != "" {
 		names = names[sort.SearchStrings(names, last+"\x00"):]
 	}
+
 	if r.PageSize > 0 && len(names) > r.PageSize {
 		names = names[:r.PageSize]
-		w.Header().Set("Link", fmt.Sprintf("<%s?last=%s&n=%d>; rel=\"next\"", request.URL.Path, names[len(names)-1], r.PageSize))
+		w.Header().Set("Link", fmt.Sprintf("<%s?last=%s&n=%d>; rel=\"next\"", request.URL.Path,
+			names[len(names)-1], r.PageSize))
 	}
+
 	return names
 }
 
@@ -238,9 +259,11 @@ func manifests(tags map[string]pushed, names []string) map[string]any {
 			m["tag"] = append(m["tag"].([]string), tag)
 			continue
 		}
-		out[p.digest] = map[string]any{"imageSizeBytes": "1", "layerId": "", "mediaType": p.mediaType, "tag": []string{tag},
+		out[p.digest] = map[string]any{"imageSizeBytes": "1", "layerId": "", "mediaType": p.mediaType,
+			"tag":           []string{tag},
 			"timeCreatedMs": milliseconds(p.created), "timeUploadedMs": milliseconds(p.uploaded)}
 	}
+
 	return out
 }
 
@@ -259,6 +282,8 @@ func (r *Server) Tags(repository string) []string {
 	for tag := range r.repos[repository] {
 		names = append(names, tag)
 	}
+
 	slices.Sort(names)
+
 	return names
 }

@@ -45,16 +45,21 @@ func New(dir string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Registry: registry.New(), Git: git, Applications: filepath.Join(dir, "applications.yaml"), Config: filepath.Join(dir, "config.yaml")}
+
+	w := &World{Registry: registry.New(), Git: git, Applications: filepath.Join(dir, "applications.yaml"),
+		Config: filepath.Join(dir, "config.yaml")}
 	if w.GitHub, err = forge.NewGitHub(git); err != nil {
 		return nil, err
 	}
+
 	if err := git.Create(Repository, true, exampleFiles()); err != nil {
 		return nil, err
 	}
+
 	if err := git.Create(sourceRepository, true, map[string]string{"README.md": "# backend\n"}); err != nil {
 		return nil, err
 	}
+
 	w.Build("v1.2.3")
 	w.Build()
 	w.Build("v1.3.0")
@@ -69,6 +74,7 @@ func New(dir string) (*World, error) {
 			return nil, err
 		}
 	}
+
 	return w, nil
 }
 
@@ -83,19 +89,23 @@ func (w *World) Close() {
 const sourceRepository = "liverty-music/backend"
 
 // What its commits say, one after the other.
-var subjects = []string{"Show concerts on a map", "Fix the login of people with two accounts (#241)", "Load the artists in one query", "Answer in Japanese where people ask for it", "Retry payments that time out"}
+var subjects = []string{"Show concerts on a map", "Fix the login of people with two accounts (#241)",
+	"Load the artists in one query", "Answer in Japanese where people ask for it", "Retry payments that time out"}
 
 // Build does what CI does on a merge: it pushes an image under the commit's
 // hash and latest, and on a release under its version too. It returns the hash.
 func (w *World) Build(releases ...string) string {
 	subject := subjects[w.builds%len(subjects)]
 	w.builds++
-	sandbox.Check(w.Git.Commit(sourceRepository, "main", subject, map[string]string{"CHANGES": fmt.Sprintln(w.builds, subject)}))
+	sandbox.Check(w.Git.Commit(sourceRepository, "main", subject,
+		map[string]string{"CHANGES": fmt.Sprintln(w.builds, subject)}))
 	commit := sandbox.Must(w.Git.Head(sourceRepository, "main"))
 	created := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(w.builds) * time.Hour)
 	w.Registry.Push(imagePath, registry.Build{Created: created, Labels: map[string]string{
-		"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": w.Git.URLOf(sourceRepository)}}, append([]string{commit, "latest"}, releases...)...)
+		"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": w.Git.URLOf(
+			sourceRepository)}}, append([]string{commit, "latest"}, releases...)...)
 	w.Newest = commit
+
 	return commit
 }
 
