@@ -128,7 +128,7 @@ var benchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)-\d+\s+\d+\s+(\d+) ns/op
 // a table of their results.
 func benchmarks(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "./internal/policy",
-		"./internal/manifest", "./internal/reconcile").CombinedOutput()
+		"./internal/manifest", "./internal/plan").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go test -bench: %w: %s", err, out)
 	}

@@ -1,6 +1,6 @@
 // Package cli is the command line of the updater: flags and wiring, one file
 // for each command. Use it to run the program, as cmd/updater does, or to run a
-// command line within a test. It decides nothing: internal/reconcile does.
+// command line within a test. It decides nothing: internal/plan does.
 package cli
 
 import (

@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -53,7 +54,7 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 
 // oneApplication is a source of only the Applications that have a name.
 type oneApplication struct {
-	reconcile.Source
+	engine.Source
 	name string
 }
 
@@ -66,7 +67,7 @@ func (s *oneApplication) List(ctx context.Context) ([]spec.Application, []spec.P
 	return apps, problems, err
 }
 
-func explain(w io.Writer, app reconcile.Application) {
+func explain(w io.Writer, app plan.Application) {
 	_, _ = fmt.Fprintf(w, "Application %s\n", app)
 	for _, problem := range app.Unsaid() {
 		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
@@ -95,9 +96,9 @@ func explain(w io.Writer, app reconcile.Application) {
 	}
 }
 
-func next(img reconcile.Image) string {
+func next(img plan.Image) string {
 	switch img.Action {
-	case reconcile.ActionUpdate:
+	case plan.ActionUpdate:
 		if img.Method == spec.MethodArgoCD {
 			return "a change of " + img.File
 		}
@@ -105,9 +106,9 @@ func next(img reconcile.Image) string {
 			return fmt.Sprintf("a pull request from %s to %s", img.HeadBranch, img.Branch)
 		}
 		return "a commit to " + img.Branch
-	case reconcile.ActionUpToDate:
+	case plan.ActionUpToDate:
 		return "nothing: the winner is in place"
-	case reconcile.ActionSkip:
+	case plan.ActionSkip:
 		return "nothing, until the reason above changes"
 	}
 
@@ -115,8 +116,8 @@ func next(img reconcile.Image) string {
 }
 
 // tags lists the tags of the registry: the winner first, then the dropped ones by rule.
-func tags(w io.Writer, img reconcile.Image) {
-	choice := img.Choice()
+func tags(w io.Writer, img plan.Image) {
+	choice := img.Choice
 	total := len(choice.Dropped)
 	if choice.Found {
 		total++

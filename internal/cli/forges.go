@@ -9,7 +9,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge/github"
 	"github.com/liverty-music/image-writeback/internal/forge/gitlab"
 	"github.com/liverty-music/image-writeback/internal/giturl"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/report"
 )
 
 // forgeKinds lists the forges. A new one is a folder in internal/forge and a line
@@ -93,25 +94,26 @@ func (f forges) compare(ctx context.Context, source, from, to string) forge.Comp
 }
 
 // pullRequests reads the settings of pull requests, and parses their templates.
-func pullRequests(c config.PullRequest) (reconcile.PullRequests, error) {
-	p := reconcile.PullRequests{
+func pullRequests(c config.PullRequest) (plan.PullRequests, error) {
+	p := plan.PullRequests{
 		Labels: c.Labels, Reviewers: c.Reviewers, Assignees: c.Assignees, Draft: c.Draft, AutoMerge: c.AutoMerge,
 	}
 
 	var err error
-	if p.Title, err = reconcile.ParseTemplate("github.pullRequest.title", c.Title); err != nil {
-		return p, err
-	}
-
-	if p.Body, err = reconcile.ParseTemplate("github.pullRequest.body", c.Body); err != nil {
-		return p, err
-	}
-
 	if c.Branch != "" {
-		if p.Branch, err = reconcile.ParseBranchTemplate(c.Branch); err != nil {
+		if p.Branch, err = plan.ParseBranchTemplate(c.Branch); err != nil {
 			return p, fmt.Errorf("github.pullRequest.branch: %w", err)
 		}
 	}
 
 	return p, nil
+}
+
+func templates(c config.PullRequest) (t report.Templates, err error) {
+	if t.Title, err = report.ParseTemplate("github.pullRequest.title", c.Title); err != nil {
+		return t, err
+	}
+	t.Body, err = report.ParseTemplate("github.pullRequest.body", c.Body)
+
+	return t, err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
 // git makes the part that reads and writes git repositories. cluster is nil if
@@ -55,11 +55,11 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) (*gitwrite.Service, er
 }
 
 // settings are what the configuration says about deliveries and pull requests.
-func settings(c config.Config) (reconcile.Settings, error) {
+func settings(c config.Config) (plan.Settings, error) {
 	pulls, err := pullRequests(c.GitHub.PullRequest)
-	s := reconcile.Settings{DefaultDelivery: c.Git.Delivery.Default, PullRequests: pulls}
+	s := plan.Settings{DefaultDelivery: c.Git.Delivery.Default, PullRequests: pulls}
 	for _, r := range c.Git.Delivery.Rules {
-		s.Rules = append(s.Rules, reconcile.DeliveryRule{
+		s.Rules = append(s.Rules, plan.DeliveryRule{
 			Path: r.When.Path, Application: r.When.Application, Namespace: r.When.Namespace,
 			Project: r.When.Project, Repository: r.When.Repository, Labels: r.When.Labels, Use: r.Use,
 		})

@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // planOutputs are the values of --output.
-var planOutputs = map[string]func(io.Writer, *reconcile.Plan) error{
+var planOutputs = map[string]func(io.Writer, *plan.Plan) error{
 	"table": planTable, "json": planJSON, "yaml": planYAML,
 }
 
@@ -56,22 +56,22 @@ func newPlan(build Build) *cobra.Command {
 }
 
 // plan makes a plan and shows its progress.
-func (p *program) plan(cmd *cobra.Command) (*reconcile.Plan, error) {
+func (p *program) plan(cmd *cobra.Command) (*plan.Plan, error) {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
 	defer progress.done()
 	return p.engine.Plan(cmd.Context())
 }
 
-func planJSON(w io.Writer, plan *reconcile.Plan) error {
+func planJSON(w io.Writer, p *plan.Plan) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(plan)
+	return encoder.Encode(p)
 }
 
-func planYAML(w io.Writer, plan *reconcile.Plan) error {
-	data, err := yaml.Marshal(plan)
+func planYAML(w io.Writer, p *plan.Plan) error {
+	data, err := yaml.Marshal(p)
 	if err == nil {
 		_, err = w.Write(data)
 	}
@@ -79,21 +79,21 @@ func planYAML(w io.Writer, plan *reconcile.Plan) error {
 }
 
 // planTable prints a plan for people: a line for each image, the reasons, the diffs.
-func planTable(w io.Writer, plan *reconcile.Plan) error {
-	for _, problem := range plan.Problems {
+func planTable(w io.Writer, p *plan.Plan) error {
+	for _, problem := range p.Problems {
 		_, _ = fmt.Fprintf(w, "problem: %s\n", problem)
 	}
 
-	if len(plan.Applications) == 0 {
+	if len(p.Applications) == 0 {
 		_, err := fmt.Fprintf(w, "No Application has the annotation %simage-list.\n", spec.Prefix)
 		return err
 	}
 
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "APPLICATION\tIMAGE\tACTION\tCURRENT\tNEW\tDELIVERY")
-	for _, app := range plan.Applications {
+	for _, app := range p.Applications {
 		if len(app.Images) == 0 {
-			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, reconcile.ActionError)
+			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, plan.ActionError)
 		}
 		for _, img := range app.Images {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
@@ -106,7 +106,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 	}
 
 	_, _ = fmt.Fprintln(w, "\nWhy:")
-	for _, app := range plan.Applications {
+	for _, app := range p.Applications {
 		for _, problem := range app.Unsaid() {
 			_, _ = fmt.Fprintf(w, "  %s: %s\n", app, problem)
 		}
@@ -115,7 +115,7 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 		}
 	}
 
-	for _, file := range plan.Files {
+	for _, file := range p.Files {
 		where := fmt.Sprintf("%s, branch %s", file.Repository, file.Branch)
 		if file.Application != "" {
 			where = "Application " + file.Application
@@ -124,17 +124,17 @@ func planTable(w io.Writer, plan *reconcile.Plan) error {
 	}
 
 	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n",
-		plan.Count(reconcile.ActionUpdate), plan.Count(reconcile.ActionUpToDate),
-		plan.Count(reconcile.ActionSkip), plan.Count(reconcile.ActionError))
+		p.Count(plan.ActionUpdate), p.Count(plan.ActionUpToDate),
+		p.Count(plan.ActionSkip), p.Count(plan.ActionError))
 	return err
 }
 
 // delivery returns how an update is delivered.
-func delivery(img reconcile.Image) string {
+func delivery(img plan.Image) string {
 	switch {
-	case img.Action == reconcile.ActionUpdate && img.Method == spec.MethodArgoCD:
+	case img.Action == plan.ActionUpdate && img.Method == spec.MethodArgoCD:
 		return "change of " + img.File
-	case img.Action != reconcile.ActionUpdate && img.Action != reconcile.ActionSkip || img.Branch == "":
+	case img.Action != plan.ActionUpdate && img.Action != plan.ActionSkip || img.Branch == "":
 		return "-"
 	case img.Delivery == spec.DeliverPullRequest:
 		return fmt.Sprintf("pull request to %s", img.Branch)

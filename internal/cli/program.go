@@ -7,15 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/kube"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
 )
 
 // program is what the commands that plan or run cycles consist of.
 type program struct {
 	*setup
 	log     *slog.Logger
-	engine  *reconcile.Engine
+	engine  *engine.Engine
 	cluster *kube.Cluster // nil if Applications come from files
 	watch   watchFunc     // nil if Applications come from files
 	close   func()
@@ -72,6 +72,11 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
+	texts, err := templates(s.config.GitHub.PullRequest)
+	if err != nil {
+		return nil, err
+	}
+
 	git, err := s.git(forges, p.cluster)
 	if err != nil {
 		return nil, err
@@ -79,13 +84,13 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 
 	p.close = git.Close
 
-	p.engine = &reconcile.Engine{
+	p.engine = &engine.Engine{
 		Source: source, Registries: registries, Git: git, Compare: forges.compare,
-		Settings: decisions, Log: log, Silent: s.noEvents,
+		Settings: decisions, Templates: texts, Log: log, Silent: s.noEvents,
 	}
 
 	if p.cluster != nil { // a nil *kube.Cluster in an interface is not nil
-		p.engine.Applications = p.cluster
+		p.engine.Cluster = p.cluster
 	}
 
 	return p, nil
@@ -93,7 +98,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 
 // source returns the Applications of files or of the cluster, to which it then
 // connects.
-func (p *program) source() (reconcile.Source, error) {
+func (p *program) source() (engine.Source, error) {
 	c := p.config
 	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
 	if err != nil {

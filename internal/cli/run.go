@@ -11,8 +11,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/lease"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/web"
 )
 
@@ -85,7 +85,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 func (p *program) once(cmd *cobra.Command, dryRun bool) error {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
-	result, err := p.engine.Cycle(cmd.Context(), reconcile.Everything(), dryRun)
+	result, err := p.engine.Cycle(cmd.Context(), engine.Everything(), dryRun)
 	p.engine.Flush()
 	progress.done()
 
@@ -123,7 +123,7 @@ func (p *program) serve(ctx context.Context, dryRun bool) error {
 	defer stop()
 	p.engine.Publish = p.metrics.Cycle
 
-	inbox := reconcile.NewInbox()
+	inbox := engine.NewInbox()
 	endTriggers, err := p.listen(ctx, inbox)
 	if err != nil {
 		return usage(err)
@@ -161,7 +161,7 @@ func listenError(err error) error {
 }
 
 // watchCluster asks for a cycle when an Application changes, until end is called.
-func (p *program) watchCluster(ctx context.Context, inbox *reconcile.Inbox) (end func()) {
+func (p *program) watchCluster(ctx context.Context, inbox *engine.Inbox) (end func()) {
 	klog.SetSlogLogger(p.log) // client-go logs by klog
 	failed := onChange(func(err error) { p.log.Warn("retrying the connection to the cluster", "error", err.Error()) })
 
@@ -191,7 +191,7 @@ func onChange(log func(error)) func(error) {
 
 // share makes this replica work on its share of the repositories only. Call leave
 // after the last cycle.
-func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func()) {
+func (p *program) share(ctx context.Context, inbox *engine.Inbox) (leave func()) {
 	election := p.config.LeaderElection
 	namespace := election.Namespace
 	if namespace == "" {
@@ -200,7 +200,8 @@ func (p *program) share(ctx context.Context, inbox *reconcile.Inbox) (leave func
 
 	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name),
 		time.Duration(election.LeaseDuration), p.log)
-	p.engine.Owns, p.engine.PassOn, replica.Receive = replica.Owns, replica.Broadcast, inbox.Heard
+	p.engine.Replicas = engine.Replicas{Owns: replica.Owns, PassOn: replica.Broadcast}
+	replica.Receive = inbox.Heard
 	replica.Join(ctx)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})

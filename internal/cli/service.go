@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/engine"
 )
 
 // Service is "updater run" in steps: it runs a cycle when it is asked to, and
@@ -38,7 +38,7 @@ func NewService(build Build, flags []string, stderr io.Writer) (*Service, error)
 // Cycle runs one cycle over all Applications. It reports whether an image or a
 // repository failed; the error is for a cycle that could not be run at all.
 func (s *Service) Cycle(ctx context.Context) (failed bool, err error) {
-	result, err := s.program.engine.Cycle(ctx, reconcile.Everything(), false)
+	result, err := s.program.engine.Cycle(ctx, engine.Everything(), false)
 	if err != nil {
 		return false, err
 	}

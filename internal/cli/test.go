@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
-	"github.com/liverty-music/image-writeback/internal/reconcile"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
 
@@ -66,7 +66,7 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 		return verdict(cmd.Context(), err, true)
 	}
 
-	choice, err := reconcile.Choose(cmd.Context(), repository, p, o.platforms)
+	choice, err := engine.Choose(cmd.Context(), repository, p, o.platforms)
 	if err != nil {
 		return verdict(cmd.Context(), err, true)
 	}

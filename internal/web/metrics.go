@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/report"
 )
 
 // Metrics counts what the updater does. Its methods may be called at any time.
@@ -68,20 +69,20 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 }
 
 // Cycle counts what a cycle found and did.
-func (m *Metrics) Cycle(result *reconcile.Result) {
-	if result.Whole() { // one that is about some Applications knows only them
+func (m *Metrics) Cycle(result *report.Cycle) {
+	if result.All { // one that is about some Applications knows only them
 		m.cycle.Set(result.Took.Seconds())
 		m.applications.Set(float64(len(result.Plan.Applications)))
 		m.watched.Reset()
 	}
 
 	for _, app := range result.Plan.Applications {
-		if result.Whole() {
+		if result.All {
 			m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
 		}
 		failed := 0
 		for _, img := range app.Images {
-			if img.Action == reconcile.ActionError {
+			if img.Action == plan.ActionError {
 				failed++
 			}
 		}

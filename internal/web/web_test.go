@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/report"
 )
 
 // start serves on free addresses.
@@ -174,15 +175,15 @@ func TestMetricNames(t *testing.T) {
 	}
 }
 
-func wholeCycle() *reconcile.Result {
-	return &reconcile.Result{
-		Scope: reconcile.Everything(),
-		Took:  1500 * time.Millisecond,
-		Plan: &reconcile.Plan{Applications: []reconcile.Application{
-			{Name: "backend-dev", Images: []reconcile.Image{
-				{Action: reconcile.ActionUpdate}, {Action: reconcile.ActionError},
+func wholeCycle() *report.Cycle {
+	return &report.Cycle{
+		All:  true,
+		Took: 1500 * time.Millisecond,
+		Plan: &plan.Plan{Applications: []plan.Application{
+			{Name: "backend-dev", Images: []plan.Image{
+				{Action: plan.ActionUpdate}, {Action: plan.ActionError},
 			}},
-			{Name: "backend-prod", Images: []reconcile.Image{{Action: reconcile.ActionUpToDate}}},
+			{Name: "backend-prod", Images: []plan.Image{{Action: plan.ActionUpToDate}}},
 		}},
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
 	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
@@ -77,16 +77,16 @@ func (c *compat) updater(args ...string) harness.Result {
 }
 
 // plan is what the updater would do, by Application.
-func (c *compat) plan() map[string]reconcile.Application {
+func (c *compat) plan() map[string]plan.Application {
 	c.t.Helper()
-	var plan reconcile.Plan
+	var printed plan.Plan
 	got := c.updater("plan", "-o", "json")
-	if err := json.Unmarshal([]byte(got.Stdout), &plan); err != nil {
+	if err := json.Unmarshal([]byte(got.Stdout), &printed); err != nil {
 		c.t.Fatalf("%v\n%s\n%s", err, got.Stdout, got.Stderr)
 	}
 
-	found := map[string]reconcile.Application{}
-	for _, app := range plan.Applications {
+	found := map[string]plan.Application{}
+	for _, app := range printed.Applications {
 		found[app.Name] = app
 	}
 

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
-	"github.com/liverty-music/image-writeback/internal/reconcile"
+	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
 // vector is one row of testdata/compat; its README tells what the fields mean.
@@ -216,12 +216,12 @@ func deploymentOf(tags map[string][]string) string {
 	return b.String()
 }
 
-func (c *compat) checkPlan(t *testing.T, v vector, app reconcile.Application) {
+func (c *compat) checkPlan(t *testing.T, v vector, app plan.Application) {
 	t.Helper()
 	var lines, said []string
 	for _, img := range app.Images {
 		line := fmt.Sprintf("%s: %s", img.Label(), img.Action)
-		if img.Action == reconcile.ActionUpdate || img.Action == reconcile.ActionUpToDate {
+		if img.Action == plan.ActionUpdate || img.Action == plan.ActionUpToDate {
 			line += fmt.Sprintf(" %s -> %s", img.Current, img.Candidate)
 		}
 		lines = append(lines, line)

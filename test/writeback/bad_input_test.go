@@ -137,9 +137,9 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 		times    int // at least
 	}{
 		"never answers": {func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
-			16 * 2, "has not answered in this cycle, for another image", 40 - 16},
+			16 * 2, "did not answer for another image of this cycle", 40 - 16},
 		"is cut off": {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, 16 * 4,
-			"has not answered in this cycle, for another image", 40 - 16},
+			"did not answer for another image of this cycle", 40 - 16},
 		"always fails": {func(w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(
 				http.StatusBadGateway)

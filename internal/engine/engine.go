@@ -1,0 +1,256 @@
+// Package engine conducts cycles. One cycle goes from left to right: it
+// collects what is asked for and what there is (Applications, tags, files),
+// has package plan decide, delivers the plan, and publishes what happened.
+//
+// Use [Engine.Run] for the service, [Engine.Cycle] for one cycle, and
+// [Engine.Plan] for a cycle that writes nothing. [Inbox] takes what asks for a
+// cycle; [Scope] says what the cycle is about. [Choose] chooses a tag without an
+// Application.
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/kube"
+	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/report"
+	"github.com/liverty-music/image-writeback/internal/spec"
+)
+
+// Source is where Applications come from: a cluster, or files.
+type Source interface {
+	// List returns the annotated Applications, and the problems of what could
+	// not be read. An error means that no cycle is possible.
+	List(ctx context.Context) ([]spec.Application, []spec.Problem, error)
+}
+
+// Cluster is what is written to beside git: Applications and Events.
+type Cluster interface {
+	// SetOverrides edits the overrides of one source of an Application
+	// (write-back-method argocd). edit may be called again on newer content.
+	SetOverrides(ctx context.Context, namespace, name string, source int,
+		edit func(old []byte) (content []byte, err error)) error
+
+	// CreateEvent creates a Kubernetes Event about an Application.
+	CreateEvent(ctx context.Context, event kube.Event) error
+}
+
+// Replicas divide the work among several replicas. The zero value is for one
+// replica alone.
+type Replicas struct {
+	// Owns reports whether this replica works on a shard of the Applications
+	// now; nil: it works on all.
+	Owns func(shard string) bool
+
+	// PassOn sends a line to the other replicas; see [Inbox.Heard].
+	PassOn func(line string)
+}
+
+func (r Replicas) owns(shard string) bool { return r.Owns == nil || r.Owns(shard) }
+
+// Engine runs cycles. Source, Registries, Git, Settings and Log are required.
+type Engine struct {
+	Source     Source
+	Cluster    Cluster // nil if Applications come from files
+	Registries *registry.Client
+	Git        *gitwrite.Service
+	Settings   plan.Settings
+	Templates  report.Templates
+	Log        *slog.Logger
+	Replicas   Replicas
+
+	// Compare returns what lies between two commits of a source repository, as
+	// far as that is known; nil: nothing is known.
+	Compare func(ctx context.Context, source, from, to string) forge.Comparison
+
+	Silent   bool                                // create no Events
+	Publish  func(*report.Cycle)                 // called after each cycle; nil: not
+	Progress func(stage string, done, total int) // called during a cycle; nil: not
+
+	state state
+}
+
+// state is what is kept between cycles. All of it may be lost.
+type state struct {
+	log     report.Log
+	events  report.Events
+	choices choices
+	opened  map[string]map[*gitwrite.Repository]bool // by spec.Application.Shard
+	health  health
+}
+
+// stage announces a stage; each call of the function it returns is one step.
+func (e *Engine) stage(name string, total int) func() {
+	if e.Progress == nil || total == 0 {
+		return func() {}
+	}
+
+	e.Progress(name, 0, total)
+	var done atomic.Int64
+
+	return func() { e.Progress(name, int(done.Add(1)), total) }
+}
+
+// Plan returns what a cycle would do. It writes nothing. The error is for
+// Applications that cannot be listed; everything else is in the plan.
+func (e *Engine) Plan(ctx context.Context) (*plan.Plan, error) {
+	c, err := e.plan(ctx, Everything())
+	if err != nil {
+		return nil, err
+	}
+
+	return c.plan, nil
+}
+
+// Cycle plans and, unless it is a dry run, delivers. It logs what happened, and
+// why nothing happened if that is new. The result is nil if the scope is about
+// no Application at all.
+func (e *Engine) Cycle(ctx context.Context, scope Scope, dryRun bool) (*report.Cycle, error) {
+	start := time.Now()
+
+	c, err := e.plan(ctx, scope)
+	if c == nil || err != nil {
+		return nil, err
+	}
+
+	result := &report.Cycle{
+		All: c.scope.everything, About: c.scope.String(), Plan: c.plan,
+		Shared: e.Replicas.Owns != nil, OfOthers: c.others,
+	}
+	if !dryRun {
+		result.Outcomes = c.deliver(ctx)
+	}
+	result.Took = time.Since(start)
+
+	e.publish(ctx, result, dryRun)
+
+	return result, nil
+}
+
+// publish tells what a cycle did. Events come last: they only tell of what is
+// done.
+func (e *Engine) publish(ctx context.Context, result *report.Cycle, dryRun bool) {
+	e.state.log.Logger = e.Log
+	e.state.log.Cycle(ctx, result, dryRun)
+
+	if e.Publish != nil {
+		e.Publish(result)
+	}
+
+	if !dryRun && !e.Silent && e.Cluster != nil {
+		e.state.events.Creator, e.state.events.Log = e.Cluster, e.Log
+		e.state.events.Cycle(ctx, result)
+	}
+}
+
+// Flush waits until the Events of the cycles so far are created, or for as long
+// as is worth waiting.
+func (e *Engine) Flush() { e.state.events.Flush() }
+
+// cycle is one cycle under way.
+type cycle struct {
+	*Engine
+	scope    Scope
+	all      []spec.Application // those of other replicas as well
+	others   int                // how many of them other replicas work on
+	problems []spec.Problem
+	cases    []*plan.Case
+	readings []*reading
+	plan     *plan.Plan
+}
+
+// plan collects and decides. It returns nil if the scope is about no
+// Application at all.
+func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
+	e.applyHeads(&scope)
+	if scope.empty() {
+		return nil, nil
+	}
+
+	c := &cycle{Engine: e, scope: scope}
+	if err := c.list(ctx); err != nil {
+		return nil, err
+	}
+	if len(c.cases) == 0 && !scope.everything {
+		return nil, nil
+	}
+
+	if err := c.collect(ctx); err != nil {
+		return nil, err
+	}
+	c.decide(ctx)
+
+	return c, nil
+}
+
+// list finds the Applications that the cycle is about.
+func (c *cycle) list(ctx context.Context) error {
+	apps, problems, err := c.Source.List(ctx)
+	if err != nil {
+		return err
+	}
+
+	c.all = apps
+	c.passOn(&c.scope, apps)
+
+	var own []spec.Application
+	for _, app := range apps {
+		if c.Replicas.owns(app.Shard()) {
+			own = append(own, app)
+		}
+	}
+	c.others = len(apps) - len(own)
+
+	for _, app := range c.selected(&c.scope, own) {
+		c.cases = append(c.cases, plan.NewCase(app))
+	}
+	if c.scope.everything { // only a cycle about everything reports them
+		c.problems = problems
+	}
+
+	return nil
+}
+
+// collect asks registries and git repositories at the same time.
+func (c *cycle) collect(ctx context.Context) error {
+	var both sync.WaitGroup
+	both.Go(func() { c.resolve(ctx) })
+	both.Go(func() { c.locate(ctx) })
+	both.Wait()
+
+	return ctx.Err() // half a plan is none
+}
+
+// decide makes the plan. Branches that are named after the changes are known
+// only then, and are read before the final decision.
+func (c *cycle) decide(ctx context.Context) {
+	if named := plan.NameBranches(c.cases, c.Settings); len(named) > 0 {
+		c.locateAgain(ctx, named)
+	}
+
+	c.plan = plan.Make(c.cases, c.Settings)
+	for _, p := range c.problems {
+		c.plan.Problems = append(c.plan.Problems, located(p))
+	}
+	c.write(c.plan.Proposals)
+}
+
+// located is a problem with the place where it was found.
+func located(p spec.Problem) string {
+	text := p.Error()
+	if p.Application != "" {
+		text = p.Application + ": " + text
+	}
+	if p.Where != "" {
+		text = p.Where + ": " + text
+	}
+
+	return text
+}

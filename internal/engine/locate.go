@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/spec"
+)
+
+// reading is one git repository with the cases that are written there.
+type reading struct {
+	cases      []*plan.Case
+	repository *gitwrite.Repository
+	snapshot   *gitwrite.Snapshot
+}
+
+// locate reads the files of all cases, each repository once.
+func (c *cycle) locate(ctx context.Context) {
+	byRepository := map[*gitwrite.Repository]*reading{}
+	for _, one := range c.cases {
+		app := one.Application
+		switch {
+		case len(app.Broken()) > 0:
+			continue
+		case app.Target.Method == spec.MethodArgoCD:
+			one.Place = inApplication(app)
+			continue
+		}
+
+		repository, err := c.Git.Open(ctx, gitwrite.Access{
+			URL: app.Target.Repository, From: app.Target.Credentials, Project: app.Project,
+		})
+		if err != nil {
+			one.Place.Err = err
+			continue
+		}
+		c.noteOpened(app.Shard(), repository)
+
+		r := byRepository[repository]
+		if r == nil {
+			r = &reading{repository: repository}
+			byRepository[repository] = r
+			c.readings = append(c.readings, r)
+		}
+		r.cases = append(r.cases, one)
+	}
+
+	c.read(ctx, c.readings, c.stage("reading repositories", len(c.readings)))
+}
+
+// locateAgain reads the files of cases whose branches have just been named.
+func (c *cycle) locateAgain(ctx context.Context, named []*plan.Case) {
+	again := slices.DeleteFunc(slices.Clone(c.readings), func(r *reading) bool {
+		return !slices.ContainsFunc(r.cases, func(one *plan.Case) bool { return slices.Contains(named, one) })
+	})
+
+	c.read(ctx, again, func() {})
+}
+
+func (c *cycle) read(ctx context.Context, readings []*reading, done func()) {
+	var group sync.WaitGroup
+	for _, r := range readings {
+		group.Go(func() {
+			defer done()
+			r.read(ctx, c.Settings.PullRequests)
+		})
+	}
+	group.Wait()
+}
+
+// read fills in the places of the cases that are written to one repository.
+func (r *reading) read(ctx context.Context, pulls plan.PullRequests) {
+	var wants []gitwrite.Want
+	for _, one := range r.cases {
+		target := one.Application.Target
+		wants = append(wants, wantsOf(target, target.BaseBranch)...)
+		if head, err := pulls.Head(one.Application); err == nil && head != "" {
+			wants = append(wants, wantsOf(target, head)...)
+		}
+	}
+
+	var err error
+	r.snapshot, err = r.repository.Read(ctx, wants)
+	for _, one := range r.cases {
+		if err != nil {
+			one.Place.Err = err
+			continue
+		}
+		one.Place = r.place(one.Application, pulls)
+	}
+}
+
+// place finds an Application's file in what was read.
+func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Place {
+	target := app.Target
+	at := plan.Place{
+		Repository:   r.repository.URL(),
+		Named:        target.WriteBranch != "",
+		PullRequests: r.repository.TakesPullRequests(),
+	}
+	if at.HeadBranch, at.Err = pulls.Head(app); at.Err != nil {
+		return at
+	}
+
+	if target.Type == "" {
+		typed, file, err := r.sourceType(target)
+		if typed.Type == "" {
+			at.Base, at.BaseErr = fileOf(file), explainRead(at.Repository, file, err)
+			return at
+		}
+		target = typed
+	}
+
+	at.Format = target.Kind().Format
+	base, created, err := r.file(target, target.BaseBranch)
+	at.Base, at.MayCreate, at.BaseErr = fileOf(base), created, explainRead(at.Repository, base, err)
+
+	if at.HeadBranch != "" {
+		_, at.HeadExists = r.snapshot.Branch(at.HeadBranch)
+		if head, created, err := r.file(target, at.HeadBranch); err == nil {
+			file := fileOf(head)
+			at.Head, at.MayCreate = &file, at.MayCreate || created
+		}
+	}
+
+	return at
+}
+
+func fileOf(f gitwrite.File) plan.File {
+	return plan.File{Branch: f.Branch, Path: f.Path, Data: f.Data}
+}
+
+// sourceType returns the target with the type of source that the files in its
+// folder indicate. If they indicate none, Type stays empty, and the file and
+// the error are what the repository has instead.
+func (r *reading) sourceType(target spec.Target) (spec.Target, gitwrite.File, error) {
+	file, err := r.snapshot.File(want(target.Marker(), target.BaseBranch))
+	names := file.Others
+	switch {
+	case err == nil:
+		names = []string{path.Base(file.Path)}
+	case !errors.Is(err, gitwrite.ErrNoFile):
+		return target, file, err
+	}
+
+	source := spec.SourceType(manifest.SourceOf(names))
+	if source == "" {
+		return target, file, err
+	}
+
+	return target.OfType(source), file, err
+}
+
+// file returns the file to edit on a branch. A file that is missing is created
+// if the kind of target allows it.
+func (r *reading) file(target spec.Target, branch string) (_ gitwrite.File, created bool, _ error) {
+	files := target.Write()
+	file, err := r.snapshot.File(want(files, branch))
+	if target.Kind().Create && errors.Is(err, gitwrite.ErrNoFile) {
+		file.Path = files.Path()
+		return file, true, nil
+	}
+
+	return file, false, err
+}
+
+// wantsOf returns the files that an Application may need of a branch.
+func wantsOf(target spec.Target, branch string) []gitwrite.Want {
+	var wants []gitwrite.Want
+	for _, files := range target.Candidates() {
+		wants = append(wants, want(files, branch))
+	}
+
+	return wants
+}
+
+func want(files manifest.Files, branch string) gitwrite.Want {
+	return gitwrite.Want{Branch: branch, Folder: files.Folder, Names: strings.Join(files.Names, "/")}
+}
+
+// inApplication is the place of an Application that is written to through
+// Kubernetes.
+func inApplication(app spec.Application) plan.Place {
+	kind, _ := manifest.For(manifest.FormApplication, string(app.Target.Type))
+	at := plan.Place{Format: kind.Format, Base: plan.File{Path: "spec.source", Data: app.Overrides}}
+	if app.Target.Source >= 0 {
+		at.Base.Path = fmt.Sprintf("spec.sources[%d]", app.Target.Source)
+	}
+
+	return at
+}
+
+// explainRead says what to do about a file that cannot be read; nil for nil.
+func explainRead(repository string, file gitwrite.File, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gitwrite.ErrNoBranch):
+		return fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision",
+			repository, err, spec.Prefix)
+	case errors.Is(err, gitwrite.ErrNoFile):
+		return fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in "+
+			"%swrite-back-target: kustomization:FOLDER (for Helm: helmvalues:FILE)",
+			repository, file.Branch, err, folderHas(file.Others), spec.Prefix)
+	}
+
+	return fmt.Errorf("repository %s, branch %s: %w", repository, file.Branch, err)
+}
+
+func folderHas(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+
+	shown := strings.Join(names[:min(len(names), 5)], ", ")
+	if len(names) > 5 {
+		shown += ", …"
+	}
+
+	return " (the folder has " + shown + ")"
+}

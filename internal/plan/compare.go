@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/spec"
+)
+
+// compare compares what the policy chose for an image with what git holds. An
+// image that cannot be compared is decided at once. Any other one is open: the
+// gates are asked, if it is due.
+func (d *Decision) compare(candidate Candidate) Image {
+	i := newImage(candidate, d.Case)
+
+	if broken := d.Case.Application.Broken(); len(broken) > 0 {
+		i.decide(ActionError, broken[0].Error())
+		return i
+	}
+	if problems := candidate.Spec.Problems; len(problems) > 0 {
+		i.decide(ActionError, problems[0].Error())
+		return i
+	}
+
+	want := &wanted{entry: entryOf(candidate.Spec), format: d.Case.Place.Format}
+	file, err := d.file, d.fileErr
+	i.Branch, i.File = d.Case.Place.Base.Branch, file.Path
+	if err == nil {
+		if want.have, err = want.format.Read(file.Data, want.entry); err != nil {
+			err = fmt.Errorf("%s: %w; correct the file", file, err)
+		}
+	}
+
+	i.Old = candidate.Spec.Live.Version
+	if want.have.Found {
+		i.Old = want.have.Version
+	}
+	i.Current = i.Old.String()
+
+	switch {
+	case candidate.Spec.NotLive != "":
+		i.decide(ActionSkip, candidate.Spec.NotLive)
+	case err != nil:
+		i.decide(ActionError, err.Error())
+	case candidate.Err != nil:
+		i.decide(ActionError, candidate.Err.Error())
+	case !candidate.Choice.Found:
+		i.decide(ActionSkip, "no tag was chosen: "+candidate.Choice.Reason)
+	default:
+		d.want(&i, want)
+	}
+
+	return i
+}
+
+func newImage(candidate Candidate, c *Case) Image {
+	return Image{
+		Alias:      candidate.Spec.Alias,
+		Image:      candidate.Spec.Ref.Name,
+		Strategy:   string(candidate.Spec.Policy.Strategy),
+		Constraint: candidate.Spec.Policy.Constraint,
+		Method:     c.Application.Target.Method,
+		Repository: c.Place.Repository,
+		Basis:      Basis{Spec: candidate.Spec, Choice: candidate.Choice},
+	}
+}
+
+// want notes the version that an image is to have, and whether it is due.
+func (d *Decision) want(i *Image, want *wanted) {
+	p := i.Spec.Policy
+	want.entry.Version = p.Version(i.Choice.Tag)
+	want.change = image.Change{
+		File: d.file.Path, Image: want.entry.Image, Alias: i.Label(), Old: i.Old, New: want.entry.Version,
+	}
+
+	i.wanted = want
+	i.Candidate = want.entry.Version.String()
+	i.due = !p.Satisfied(want.have.Version, want.entry.Version)
+	if !want.have.Found { // what runs counts if git does not set the image
+		i.due = !p.Runs(i.Spec.Live.Version, want.entry.Version)
+	}
+	i.reason = i.Choice.Reason
+
+	switch {
+	case !i.due:
+	case d.Case.Place.MayCreate && len(d.file.Data) == 0:
+		i.reason += fmt.Sprintf("; %s does not exist yet and is created", d.file.Path)
+	case want.have.Missing != "":
+		i.reason += fmt.Sprintf("; %s has no %s, which is added", d.file.Path, want.have.Missing)
+	}
+}
+
+func entryOf(s spec.Image) manifest.Entry {
+	return manifest.Entry{
+		Image:         s.Ref.Name,
+		KustomizeName: s.KustomizeName,
+		HelmName:      s.HelmName,
+		HelmTag:       s.HelmTag,
+		HelmSpec:      s.HelmSpec,
+	}
+}
