@@ -118,7 +118,7 @@ func (r *reader) applicationProblem(expected, remedy string) {
 }
 
 // record adds where a problem is, and the value of its annotation.
-func (r *reader) record(p spec.Problem) spec.Problem {
+func (r *reader) record(p spec.Problem) {
 	p.Application, p.Resource = r.out.String(), r.resource
 
 	// Somebody may have put the secret itself into pull-secret.
@@ -136,8 +136,6 @@ func (r *reader) record(p spec.Problem) spec.Problem {
 		}
 	}
 	r.out.Problems = append(r.out.Problems, p)
-
-	return p
 }
 
 // value returns the value of an annotation, whose name is without prefix.

@@ -74,10 +74,10 @@ func (i *imageReader) value(settings ...string) (value, name string) {
 
 // problem records what is wrong with an annotation of the image.
 func (i *imageReader) problem(name, expected, remedy string) {
-	p := i.record(spec.Problem{
+	i.record(spec.Problem{
 		Image: i.image.Key(), Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy,
 	})
-	i.image.Problems = append(i.image.Problems, p)
+	i.image.Problems = append(i.image.Problems, i.out.Problems[len(i.out.Problems)-1])
 }
 
 // readPolicy reads which tags are allowed, and which of them wins.

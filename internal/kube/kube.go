@@ -63,8 +63,8 @@ func New(kubeconfig, kubecontext string, wrap func(http.RoundTripper) http.Round
 
 	config, err := loader.ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster: %w; give --kubeconfig, "+
-			"or --applications to read Applications from files", err)
+		return nil, fmt.Errorf("connecting to the cluster: %w; set --kubeconfig, "+
+			"or set --applications to read Applications from files", err)
 	}
 
 	// The API server limits requests itself, and the callers of this package

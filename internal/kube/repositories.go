@@ -7,12 +7,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// secretType is the label by which Argo CD finds its Secrets, and the values
+// typeLabel is the label by which Argo CD finds its Secrets, and the values
 // for those of one repository, and of all repositories with a URL's prefix.
 const (
-	secretType         = "argocd.argoproj.io/secret-type"
-	repositoryType     = "repository"
-	credentialTemplate = "repo-creds"
+	typeLabel      = "argocd.argoproj.io/secret-type"
+	repositoryType = "repository"
+	templateType   = "repo-creds"
 )
 
 // RepositorySecret is a Secret by which Argo CD reads repositories.
@@ -25,7 +25,7 @@ type RepositorySecret struct {
 // RepositorySecrets lists the Secrets by which Argo CD reads repositories, and
 // its credential templates. Those without data are left out.
 func (c *Cluster) RepositorySecrets(ctx context.Context, namespace string) ([]RepositorySecret, error) {
-	selector := fmt.Sprintf("%s in (%s, %s)", secretType, repositoryType, credentialTemplate)
+	selector := fmt.Sprintf("%s in (%s, %s)", typeLabel, repositoryType, templateType)
 	list, err := c.core.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("listing Argo CD's repository Secrets in namespace %s: %w; grant list on secrets there",
@@ -37,7 +37,7 @@ func (c *Cluster) RepositorySecrets(ctx context.Context, namespace string) ([]Re
 		if secret.Data != nil {
 			all = append(all, RepositorySecret{
 				Name:     namespace + "/" + secret.Name,
-				Template: secret.Labels[secretType] == credentialTemplate,
+				Template: secret.Labels[typeLabel] == templateType,
 				Data:     secret.Data,
 			})
 		}
