@@ -37,8 +37,8 @@ func schema(t reflect.Type) map[string]any {
 	return map[string]any{"type": "integer"}
 }
 
-// TestChartSchema holds that helm knows the keys of config.yaml: a mistake in
-// them is found before anything is installed.
+// TestChartSchema checks that helm knows the keys of config.yaml: a mistake in them
+// is found before anything is installed.
 func TestChartSchema(t *testing.T) {
 	const file = "../../charts/image-writeback/values.schema.json"
 	data, err := os.ReadFile(file)
@@ -69,6 +69,7 @@ func TestChartSchema(t *testing.T) {
 		return
 	}
 	if want.String() != string(data) {
-		t.Errorf("%s does not have the keys of config.yaml; run go test ./internal/config -run ChartSchema -update", file)
+		t.Errorf("%s does not have the keys of config.yaml; "+
+			"run go test ./internal/config -run ChartSchema -update", file)
 	}
 }

@@ -206,7 +206,8 @@ func (e Events) check(found *findings) {
 			"with only one of them, other people's tokens would be accepted")
 	}
 	if s := e.PubSub.Subscription; s != "" && !subscription.MatchString(s) {
-		found.add("events.pubsub.subscription", "%q is not a subscription; write projects/PROJECT/subscriptions/NAME", s)
+		found.add("events.pubsub.subscription", "%q is not a subscription; "+
+			"write projects/PROJECT/subscriptions/NAME", s)
 	}
 }
 

@@ -244,7 +244,8 @@ func notAllowed(t *testing.T, k *kube.Cluster) {
 		t.Error("a replica without a Lease owns something")
 	}
 	a.stop()
-	if got := g.log.String(); strings.Count(got, "grant list, create, update and delete on leases.coordination.k8s.io") != 2 || strings.Count(got, "level=ERROR") != 1 {
+	const remedy = "grant list, create, update and delete on leases.coordination.k8s.io"
+	if got := g.log.String(); strings.Count(got, remedy) != 2 || strings.Count(got, "level=ERROR") != 1 {
 		t.Errorf("the log:\n%s", got)
 	}
 }
@@ -265,7 +266,8 @@ func TestShares(t *testing.T) {
 	for i := range 3000 {
 		best := ""
 		for _, identity := range identities {
-			if thing := fmt.Sprintf("github.com/o/r%d", i); best == "" || score(identity, thing) > score(best, thing) {
+			thing := fmt.Sprintf("github.com/o/r%d", i)
+			if best == "" || score(identity, thing) > score(best, thing) {
 				best = identity
 			}
 		}

@@ -108,7 +108,8 @@ func (r *Replica) renew(ctx context.Context, own *coordinationv1.Lease, joining 
 func remedy(err error) string {
 	switch {
 	case apierrors.IsForbidden(err):
-		return "; grant list, create, update and delete on leases.coordination.k8s.io in this namespace to this account"
+		return "; grant list, create, update and delete on leases.coordination.k8s.io " +
+			"in this namespace to this account"
 	case apierrors.IsNotFound(err):
 		return "; check that the namespace exists in which the Leases of replicas are to be"
 	}

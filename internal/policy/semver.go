@@ -65,9 +65,10 @@ func chooseSemVer(p Policy, standing []image.Tag) Choice {
 
 	choice := best(SemVer, candidates, less, "lower than")
 	choice.Dropped = append(dropped, choice.Dropped...)
-	choice.Reason = fmt.Sprintf("highest version of %s", count(len(candidates), "allowed tag"))
+	allowed := count(len(candidates), "allowed tag")
+	choice.Reason = "highest version of " + allowed
 	if constraint != nil {
-		choice.Reason = fmt.Sprintf("highest version within %s, of %s", p.Constraint, count(len(candidates), "allowed tag"))
+		choice.Reason = fmt.Sprintf("highest version within %s, of %s", p.Constraint, allowed)
 	}
 
 	return choice

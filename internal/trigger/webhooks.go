@@ -37,7 +37,12 @@ type Webhooks struct {
 // NewWebhooks returns a handler for the types (see [Types]) that have a secret,
 // and for those that have a sender of their own.
 func NewWebhooks(receiver *Receiver, secrets map[string]*Secret, senders map[string]Sender) *Webhooks {
-	return &Webhooks{receiver: receiver, secrets: secrets, senders: senders, slots: make(chan struct{}, maxConcurrent)}
+	return &Webhooks{
+		receiver: receiver,
+		secrets:  secrets,
+		senders:  senders,
+		slots:    make(chan struct{}, maxConcurrent),
+	}
 }
 
 // Types returns the types that are enabled: those with a secret, then the others.

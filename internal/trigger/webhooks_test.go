@@ -232,7 +232,8 @@ func TestAddresses(t *testing.T) {
 		{http.MethodPost, "/webhook?type=pubsub", http.StatusNotFound}, // not set up
 		{http.MethodGet, "/metrics", http.StatusNotFound},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), c.method, w.server.URL+c.path, strings.NewReader("{}"))
+		url := w.server.URL + c.path
+		request, err := http.NewRequestWithContext(t.Context(), c.method, url, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
