@@ -99,8 +99,8 @@ func (r *Repository) remedy(status int) string {
 			"some registries answer 404 also if read access is missing"
 
 	case status == http.StatusTooManyRequests:
-		return fmt.Sprintf("it limits requests; lower the limit for %s under %s, or use credentials with a higher quota",
-			prefix, settings)
+		return fmt.Sprintf("it limits requests; lower the limit for %s under %s, "+
+			"or use credentials with a higher quota", prefix, settings)
 
 	case status >= http.StatusInternalServerError:
 		return "the registry has trouble; it is tried again in the next cycle"

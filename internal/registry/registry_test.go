@@ -81,16 +81,21 @@ func TestGooglesListingIsOneRequest(t *testing.T) {
 			t.Fatalf("listing %+v", listing)
 		}
 		latest, multi, v0 := listing.Tags[0], listing.Tags[1], listing.Tags[2]
-		if latest.Digest != digest || !latest.Created.Equal(built) || !v0.Uploaded.Equal(built.Add(time.Hour)) || !multi.Created.IsZero() {
+		if latest.Digest != digest || !latest.Created.Equal(built) ||
+			!v0.Uploaded.Equal(built.Add(time.Hour)) || !multi.Created.IsZero() {
 			t.Errorf("tags %+v", listing.Tags)
 		}
-		described, missing, err := r.Describe(t.Context(), listing.Complete, listing.Tags, Wanted{Digest: true, Created: true, Default: "linux/amd64"})
+
+		want := Wanted{Digest: true, Created: true, Default: "linux/amd64"}
+		described, missing, err := r.Describe(t.Context(), listing.Complete, listing.Tags, want)
 		if err != nil || len(described) != 4 || len(missing) != 0 {
 			t.Errorf("described %+v, %+v, %v", described, missing, err)
 		}
 	}
-	if s.Count("list") != 3 || s.Count("manifest") != 0 || s.Count("blob") != 0 || s.Count("ping") != 1 {
-		t.Errorf("%d lists, %d manifests, %d blobs, %d pings", s.Count("list"), s.Count("manifest"), s.Count("blob"), s.Count("ping"))
+	for kind, want := range map[string]int{"list": 3, "manifest": 0, "blob": 0, "ping": 1} {
+		if got := s.Count(kind); got != want {
+			t.Errorf("%d × %s, want %d", got, kind, want)
+		}
 	}
 }
 
@@ -121,7 +126,8 @@ func TestAnotherRegistryIsAskedForWhatIsLeftStanding(t *testing.T) {
 	s.Plain, s.PageSize = true, 2
 	digest := s.Push(server, registry.Build{Created: built}, "v1", "v2")
 	s.Push(server, registry.Build{Created: built.Add(time.Hour)}, "v3")
-	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour), Platforms: []string{"linux/amd64", "linux/arm64"}}, "multi")
+	both := []string{"linux/amd64", "linux/arm64"}
+	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour), Platforms: both}, "multi")
 	s.Push(server, registry.Build{Created: built, Platforms: []string{"windows/amd64"}}, "win")
 	c := client(t, nil)
 	r := repository(t, c, s.Host()+"/"+server, "")
@@ -135,11 +141,14 @@ func TestAnotherRegistryIsAskedForWhatIsLeftStanding(t *testing.T) {
 	if s.Count("manifest") != 0 {
 		t.Errorf("%d manifests for a list", s.Count("manifest"))
 	}
-	described, missing, err := r.Describe(t.Context(), false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"})
+
+	want := Wanted{Created: true, Default: "linux/amd64"}
+	described, missing, err := r.Describe(t.Context(), false, listing.Tags, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if names(described) != "multi v1 v2 v3" || !described[0].Created.Equal(built.Add(2*time.Hour)) || described[1].Digest != digest || !described[3].Created.Equal(built.Add(time.Hour)) {
+	if names(described) != "multi v1 v2 v3" || described[1].Digest != digest ||
+		!described[0].Created.Equal(built.Add(2*time.Hour)) || !described[3].Created.Equal(built.Add(time.Hour)) {
 		t.Errorf("described %+v", described)
 	}
 	if len(missing) != 1 || missing[0].Why != "is built for windows/amd64, not for linux/amd64" {
@@ -147,7 +156,8 @@ func TestAnotherRegistryIsAskedForWhatIsLeftStanding(t *testing.T) {
 	}
 	// In the next cycle configs are known by their digest.
 	blobs := s.Count("blob")
-	if _, _, err := repository(t, c, s.Host()+"/"+server, "").Describe(t.Context(), false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"}); err != nil {
+	r = repository(t, c, s.Host()+"/"+server, "")
+	if _, _, err := r.Describe(t.Context(), false, listing.Tags, want); err != nil {
 		t.Fatal(err)
 	}
 	if s.Count("blob") != blobs {
@@ -175,7 +185,8 @@ func TestPlatforms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		described, missing, err := r.Describe(t.Context(), listing.Complete, listing.Tags, Wanted{Platforms: strings.Split(platforms, ",")})
+		wanted := Wanted{Platforms: strings.Split(platforms, ",")}
+		described, missing, err := r.Describe(t.Context(), listing.Complete, listing.Tags, wanted)
 		if err != nil || names(described) != want || len(described)+len(missing) != 3 {
 			t.Errorf("%s: %q, want %q (%v, %+v)", platforms, names(described), want, err, missing)
 		}
@@ -253,7 +264,8 @@ func TestTriesAreSharedByACycle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.Describe(t.Context(), false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"}); err == nil || !strings.Contains(err.Error(), "reading the manifest of tag v") {
+	_, _, err = r.Describe(t.Context(), false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"})
+	if err == nil || !strings.Contains(err.Error(), "reading the manifest of tag v") {
 		t.Errorf("error %v", err)
 	}
 	if n := s.Count("manifest"); n > maxConcurrentTags+maxTries-1 {
@@ -261,17 +273,22 @@ func TestTriesAreSharedByACycle(t *testing.T) {
 	}
 }
 
+// answer returns a handler with a body.
+func answer(body string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }
+}
+
 func TestGarbageAndSilence(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault func(w http.ResponseWriter, r *http.Request)
 		want  string
 	}{
-		"a page of HTML": {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>log in</html>") }, "not a registry's answer"},
-		"cut short":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":["a`) }, "not a registry's answer"},
-		"other fields":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"tags":"v1"}`) }, "not a registry's answer"},
-		"times that are none": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = fmt.Fprint(w, `{"manifest":{"sha256:a":{"tag":["v1"],"timeCreatedMs":"soon"}}}`)
-		}, "not a registry's answer"},
+		"a page of HTML": {answer("<html>log in</html>"), "not a registry's answer"},
+		"cut short":      {answer(`{"tags":["a`), "not a registry's answer"},
+		"other fields":   {answer(`{"tags":"v1"}`), "not a registry's answer"},
+		"times that are none": {
+			answer(`{"manifest":{"sha256:a":{"tag":["v1"],"timeCreatedMs":"soon"}}}`), "not a registry's answer",
+		},
 		"never":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "did not answer"},
 		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "registry"},
 	} {
@@ -296,31 +313,42 @@ func TestGarbageAndSilence(t *testing.T) {
 	}
 }
 
-func TestCredentials(t *testing.T) {
-	s := start(t)
-	s.User, s.Password = "robot", "s3cret"
-	s.Push(server, registry.Build{Created: built}, "v1")
-	host := s.Host()
-	config := func(content string) map[string][]byte { return map[string][]byte{".dockerconfigjson": []byte(content)} }
-	auth := base64.StdEncoding.EncodeToString([]byte("robot:s3cret"))
+// secretsFor reads Secrets with the credentials of a registry; auth is the form that
+// Docker's configuration has.
+func secretsFor(host, auth string) SecretReader {
+	config := func(content string) map[string][]byte {
+		return map[string][]byte{".dockerconfigjson": []byte(content)}
+	}
 	secrets := map[string]map[string][]byte{
-		"ns/plain":   {"creds": []byte("robot:s3cret\n")},
-		"ns/colon":   {"creds": []byte("s3cret")},
-		"ns/wrong":   {"creds": []byte("robot:wr0ng")},
-		"ns/auth":    config(fmt.Sprintf(`{"auths":{"https://%s/v2/":{"auth":%q}}}`, host, auth)),
-		"ns/user":    config(fmt.Sprintf(`{"auths":{"%s":{"username":"x","password":"y"},"%s/p":{"username":"robot","password":"s3cret"}}}`, host, host)),
+		"ns/plain": {"creds": []byte("robot:s3cret\n")},
+		"ns/colon": {"creds": []byte("s3cret")},
+		"ns/wrong": {"creds": []byte("robot:wr0ng")},
+		"ns/auth":  config(fmt.Sprintf(`{"auths":{"https://%s/v2/":{"auth":%q}}}`, host, auth)),
+		"ns/user": config(fmt.Sprintf(`{"auths":{"%s":{"username":"x","password":"y"},`+
+			`"%s/p":{"username":"robot","password":"s3cret"}}}`, host, host)),
 		"ns/other":   config(`{"auths":{"ghcr.io":{"auth":"cm9ib3Q6czNjcmV0"}}}`),
 		"ns/garbage": config(`s3cret`),
 	}
-	read := func(_ context.Context, namespace, name string) (map[string][]byte, error) {
+
+	return func(_ context.Context, namespace, name string) (map[string][]byte, error) {
 		if data, ok := secrets[namespace+"/"+name]; ok {
 			return data, nil
 		}
 		return nil, fmt.Errorf("the Secret %s/%s does not exist; create it", namespace, name)
 	}
+}
+
+func TestCredentials(t *testing.T) {
+	s := start(t)
+	s.User, s.Password = "robot", "s3cret"
+	s.Push(server, registry.Build{Created: built}, "v1")
+	host := s.Host()
+	auth := base64.StdEncoding.EncodeToString([]byte("robot:s3cret"))
+	read := secretsFor(host, auth)
 	t.Setenv("ROBOT", "robot:s3cret")
 	docker := t.TempDir()
-	if err := os.WriteFile(filepath.Join(docker, "config.json"), fmt.Appendf(nil, `{"auths":{"%s":{"auth":%q}}}`, host, auth), 0o600); err != nil {
+	file := fmt.Appendf(nil, `{"auths":{"%s":{"auth":%q}}}`, host, auth)
+	if err := os.WriteFile(filepath.Join(docker, "config.json"), file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for credentials, want := range map[string]string{
@@ -344,12 +372,15 @@ func TestCredentials(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", credentials, err, want)
 		}
-		if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), auth)) {
-			t.Errorf("%q: the error holds credentials: %v", credentials, err)
+		for _, secret := range []string{"s3cret", "wr0ng", auth} {
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%q: the error holds credentials: %v", credentials, err)
+			}
 		}
 	}
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	if _, err := repository(t, client(t, nil), host+"/"+server, "").List(t.Context()); err == nil || !strings.Contains(err.Error(), "set credentials for") {
+	_, err := repository(t, client(t, nil), host+"/"+server, "").List(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "set credentials for") {
 		t.Errorf("anonymous: %v", err)
 	}
 }
@@ -364,8 +395,12 @@ func TestMain(m *testing.M) {
 			_, _ = fmt.Fprint(w, `{"access_token":"ya29.workload","expires_in":3600,"token_type":"Bearer"}`)
 		}
 	}))
-	for name, value := range map[string]string{"GCE_METADATA_HOST": strings.TrimPrefix(metadata.URL, "http://"), "GOOGLE_APPLICATION_CREDENTIALS": "",
-		"HOME": os.DevNull, "DOCKER_CONFIG": os.DevNull} {
+	for name, value := range map[string]string{
+		"GCE_METADATA_HOST":              strings.TrimPrefix(metadata.URL, "http://"),
+		"GOOGLE_APPLICATION_CREDENTIALS": "",
+		"HOME":                           os.DevNull,
+		"DOCKER_CONFIG":                  os.DevNull,
+	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
@@ -389,7 +424,9 @@ func TestGoogleCredentials(t *testing.T) {
 	if err := list("ya29.workload", ""); err != nil {
 		t.Errorf("Google's hosts without configured credentials: %v", err)
 	}
-	if err := list("ya29.other", "google"); err == nil || !strings.Contains(err.Error(), "check the credentials google") || strings.Contains(err.Error(), "ya29") {
+	err := list("ya29.other", "google")
+	if err == nil || !strings.Contains(err.Error(), "check the credentials google") ||
+		strings.Contains(err.Error(), "ya29") {
 		t.Errorf("a token that is refused: %v", err)
 	}
 	// Application Default Credentials from the key file of a service account.
@@ -404,8 +441,11 @@ func TestGoogleCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "updater@p.iam.gserviceaccount.com", "token_uri": tokens.URL,
-		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))})
+	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
+	account, err := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": "updater@p.iam.gserviceaccount.com", "token_uri": tokens.URL,
+		"private_key": string(pem.EncodeToMemory(block)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +458,8 @@ func TestGoogleCredentials(t *testing.T) {
 		t.Errorf("a service account: %v", err)
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/none.json")
-	if err := list("ya29.account", "google"); err == nil || !strings.Contains(err.Error(), "Google has no credentials for this process") {
+	err = list("ya29.account", "google")
+	if err == nil || !strings.Contains(err.Error(), "Google has no credentials for this process") {
 		t.Errorf("no credentials: %v", err)
 	}
 }
@@ -429,7 +470,8 @@ func TestTLS(t *testing.T) {
 	s := httptest.NewTLSServer(inner)
 	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(ca, certificate, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -455,7 +497,8 @@ func TestTheLongestPrefixCounts(t *testing.T) {
 	a, b := start(t), start(t)
 	a.Push(server, registry.Build{Created: built}, "a")
 	b.Push(server, registry.Build{Created: built}, "b")
-	c := client(t, nil, Registry{Prefix: "r.example.com", APIURL: a.URL}, Registry{Prefix: "r.example.com/p/backend", APIURL: b.URL})
+	c := client(t, nil, Registry{Prefix: "r.example.com", APIURL: a.URL},
+		Registry{Prefix: "r.example.com/p/backend", APIURL: b.URL})
 	listing, err := repository(t, c, "r.example.com/"+server, "").List(t.Context())
 	if err != nil || names(listing.Tags) != "b" {
 		t.Errorf("%q, %v", names(listing.Tags), err)

@@ -12,80 +12,100 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
 )
 
-// TestPlainRegistriesAreAskedForWhatIsNew follows a registry that lists names
-// alone through cycles: a config is asked for once in the life of an image, and
-// nothing where the list is as it was.
+// cycles looks up all tags of a plain registry, again and again.
+type cycles struct {
+	t      *testing.T
+	server *registry.Server
+	folder string // of the cache
+	client *Client
+	newest image.Tag // in the newest cycle
+}
+
+// restart makes a new client with the same cache.
+func (c *cycles) restart() {
+	c.t.Helper()
+	c.client = client(c.t, nil)
+	if err := c.client.CacheIn(c.folder); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// run runs a cycle, with a trigger if recheck is set, and compares the requests
+// that the registry got.
+func (c *cycles) run(what string, recheck bool, want string) {
+	c.t.Helper()
+	kinds := []string{"list", "unchanged list", "manifest", "blob"}
+	before := map[string]int{}
+	for _, kind := range kinds {
+		before[kind] = c.server.Count(kind)
+	}
+
+	r := repository(c.t, c.client, c.server.Host()+"/"+server, "")
+	if recheck {
+		r.Recheck()
+	}
+	listing, err := r.List(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	wanted := Wanted{Created: true, Default: "linux/amd64"}
+	described, _, err := r.Describe(c.t.Context(), listing.Complete, listing.Tags, wanted)
+	if err != nil || len(described) != len(listing.Tags) {
+		c.t.Fatalf("%s: %d of %d tags, %v", what, len(described), len(listing.Tags), err)
+	}
+
+	c.newest = image.Tag{}
+	for _, tag := range described {
+		if tag.Created.After(c.newest.Created) {
+			c.newest = tag
+		}
+	}
+	var got []string
+	for _, kind := range kinds {
+		got = append(got, fmt.Sprintf("%d × %s", c.server.Count(kind)-before[kind], kind))
+	}
+	if strings.Join(got, ", ") != want {
+		c.t.Errorf("%s: %s, want %s", what, strings.Join(got, ", "), want)
+	}
+}
+
+// TestPlainRegistriesAreAskedForWhatIsNew follows a registry that lists names alone
+// through cycles: a config is read once in the life of an image, and nothing is
+// looked up while the list stays the same.
 func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	s := start(t)
 	s.Plain, s.ETags = true, true
 	for i := range 5 {
 		s.Push(server, registry.Build{Created: built.Add(time.Duration(i) * time.Minute)}, fmt.Sprint("v", i))
 	}
-	folder := t.TempDir()
-	open := func() *Client {
-		t.Helper()
-		c := client(t, nil)
-		if err := c.CacheIn(folder); err != nil {
-			t.Fatal(err)
-		}
-		return c
+	c := &cycles{t: t, server: s, folder: t.TempDir()}
+	c.restart()
+	c.run("cold", false, "1 × list, 0 × unchanged list, 5 × manifest, 5 × blob")
+	c.run("idle", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
+
+	at := built.Add(time.Hour)
+	s.Push(server, registry.Build{Created: at}, "v5", "v0")
+	c.run("a new name, and one that moved", false, "1 × list, 0 × unchanged list, 7 × manifest, 1 × blob")
+	if c.newest.Name != "v0" && c.newest.Name != "v5" || !c.newest.Created.Equal(at) {
+		t.Errorf("the newest is %+v", c.newest)
 	}
-	c := open()
-	var newest image.Tag
-	cycle := func(what string, recheck bool, want string) {
-		t.Helper()
-		kinds := []string{"list", "unchanged list", "manifest", "blob"}
-		before := map[string]int{}
-		for _, kind := range kinds {
-			before[kind] = s.Count(kind)
-		}
-		r := repository(t, c, s.Host()+"/"+server, "")
-		if recheck {
-			r.Recheck()
-		}
-		listing, err := r.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		described, _, err := r.Describe(t.Context(), listing.Complete, listing.Tags, Wanted{Created: true, Default: "linux/amd64"})
-		if err != nil || len(described) != len(listing.Tags) {
-			t.Fatalf("%s: %d of %d tags, %v", what, len(described), len(listing.Tags), err)
-		}
-		newest = image.Tag{}
-		for _, tag := range described {
-			if tag.Created.After(newest.Created) {
-				newest = tag
-			}
-		}
-		var got []string
-		for _, kind := range kinds {
-			got = append(got, fmt.Sprintf("%d × %s", s.Count(kind)-before[kind], kind))
-		}
-		if strings.Join(got, ", ") != want {
-			t.Errorf("%s: %s, want %s", what, strings.Join(got, ", "), want)
-		}
-	}
-	cycle("cold", false, "1 × list, 0 × unchanged list, 5 × manifest, 5 × blob")
-	cycle("idle", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
-	s.Push(server, registry.Build{Created: built.Add(time.Hour)}, "v5", "v0")
-	cycle("a new name, and one that has moved", false, "1 × list, 0 × unchanged list, 7 × manifest, 1 × blob")
-	if newest.Name != "v0" && newest.Name != "v5" || !newest.Created.Equal(built.Add(time.Hour)) {
-		t.Errorf("the newest is %+v", newest)
-	}
-	cycle("idle again", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
-	s.Push(server, registry.Build{Created: built.Add(2 * time.Hour)}, "v1")
-	cycle("a name that has moved, as a trigger says", true, "1 × list, 1 × unchanged list, 7 × manifest, 1 × blob")
-	if newest.Name != "v1" {
-		t.Errorf("the newest is %+v", newest)
-	}
-	c = open()
-	cycle("a new start", false, "1 × list, 0 × unchanged list, 6 × manifest, 0 × blob")
-	if newest.Name != "v1" || !newest.Created.Equal(built.Add(2*time.Hour)) {
-		t.Errorf("the newest is %+v", newest)
+	c.run("idle again", false, "1 × list, 1 × unchanged list, 0 × manifest, 0 × blob")
+
+	at = built.Add(2 * time.Hour)
+	s.Push(server, registry.Build{Created: at}, "v1")
+	c.run("a name that moved, with a trigger", true, "1 × list, 1 × unchanged list, 7 × manifest, 1 × blob")
+	if c.newest.Name != "v1" {
+		t.Errorf("the newest is %+v", c.newest)
 	}
 
-	// What was cut off or never was ours is left out.
-	file := filepath.Join(folder, "images.jsonl")
+	c.restart()
+	c.run("a new start", false, "1 × list, 0 × unchanged list, 6 × manifest, 0 × blob")
+	if c.newest.Name != "v1" || !c.newest.Created.Equal(at) {
+		t.Errorf("the newest is %+v", c.newest)
+	}
+
+	// Lines that are cut off or not the cache's own are skipped.
+	file := filepath.Join(c.folder, "images.jsonl")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +113,8 @@ func TestPlainRegistriesAreAskedForWhatIsNew(t *testing.T) {
 	if err := os.WriteFile(file, append([]byte("{}\nx\n\x00\n"), data[:len(data)-20]...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c = open()
-	cycle("a file that was damaged", false, "1 × list, 0 × unchanged list, 6 × manifest, 1 × blob")
+	c.restart()
+	c.run("a damaged file", false, "1 × list, 0 × unchanged list, 6 × manifest, 1 × blob")
 }
 
 // TestOldTagsAreLookedUpAgain checks that no tag is assumed to stay for ever.
