@@ -1,7 +1,6 @@
 package argo
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -120,28 +119,9 @@ func (i *imageReader) readPolicy(constraint string) {
 func (i *imageReader) readCredentials() {
 	var name string
 	i.image.Credentials, name = i.value(pullSecret)
-	if err := validCredentials(i.image.Credentials); err != nil {
-		i.problem(name, err.Error(),
-			"use secret:NAMESPACE/NAME#FIELD, pullsecret:NAMESPACE/NAME, env:VARIABLE or ext:/ABSOLUTE/PATH")
+	if source := i.image.Credentials; source != "" && !image.ValidCredentials(source) {
+		i.problem(name, "the value does not name credentials", "use one of "+strings.Join(image.CredentialForms(), ", "))
 	}
-}
-
-func validCredentials(s string) error {
-	kind, rest, _ := strings.Cut(s, ":")
-	reference, field, hasField := strings.Cut(rest, "#")
-	namespace, name, named := strings.Cut(reference, "/")
-	complete := named && namespace != "" && name != ""
-
-	switch {
-	case s == "", s == "google",
-		kind == "secret" && complete && hasField && field != "",
-		kind == "pullsecret" && complete && !hasField,
-		kind == "env" && rest != "",
-		kind == "ext" && strings.HasPrefix(rest, "/"):
-		return nil
-	}
-
-	return errors.New("the value does not name credentials")
 }
 
 // readNames reads under which names files have the image.

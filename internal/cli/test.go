@@ -9,7 +9,6 @@ import (
 	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
-	"github.com/liverty-music/image-writeback/internal/registry"
 )
 
 // testOptions are the flags of "updater test".
@@ -37,7 +36,7 @@ func newTest(build Build) *cobra.Command {
 	flags.StringArrayVar(&o.ignored, "ignore-tags", nil, "globs, separated by commas; may be repeated")
 	flags.StringSliceVar(&o.platforms, "platforms", nil, "os/arch[/variant]; may be repeated")
 	flags.StringVar(&o.credentials, "credentials", "",
-		strings.Join(registry.CredentialForms(), ", "))
+		strings.Join(image.CredentialForms(), ", "))
 	flags.StringVar(&o.constraint, "semver-constraint", "", "same as :CONSTRAINT after the image")
 	_ = flags.MarkHidden("semver-constraint")
 	o.legacy = addLegacy(cmd, testFlags)

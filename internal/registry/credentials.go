@@ -18,23 +18,6 @@ import (
 // SecretReader returns the data of a Kubernetes Secret.
 type SecretReader func(ctx context.Context, namespace, name string) (map[string][]byte, error)
 
-// CredentialForms returns the forms in which credentials of a registry can be
-// given:
-//
-//	google                          Application Default Credentials, Workload Identity
-//	env:VARIABLE                    user:password in an environment variable
-//	secret:NAMESPACE/NAME#FIELD     user:password in a field of a Secret
-//	pullsecret:NAMESPACE/NAME       a Secret of type kubernetes.io/dockerconfigjson
-//	ext:/ABSOLUTE/PATH              a program that prints user:password
-//
-// Without any, Docker's configuration is used, then the cloud's own identity for
-// the registries of that cloud.
-func CredentialForms() []string {
-	return []string{
-		"google", "env:VARIABLE", "secret:NAMESPACE/NAME#FIELD", "pullsecret:NAMESPACE/NAME", "ext:/ABSOLUTE/PATH",
-	}
-}
-
 // CredentialsError means that no credentials could be had; it is not about
 // credentials that a registry refused. It never holds any part of them.
 type CredentialsError struct {
@@ -102,7 +85,7 @@ func (c *Client) authenticator(ctx context.Context, r *Repository) (authn.Authen
 		return dockerConfig(data[".dockerconfigjson"], r.ref, fail)
 	}
 
-	return nil, fail("use one of "+strings.Join(CredentialForms(), ", "), "unknown kind of credentials")
+	return nil, fail("use one of "+strings.Join(image.CredentialForms(), ", "), "unknown kind of credentials")
 }
 
 // fromKeychains reads Docker's configuration, and asks the cloud for its own
@@ -228,7 +211,7 @@ func dockerPrefix(key string) string {
 func publicPart(setting string) string {
 	kind, _, _ := strings.Cut(setting, ":")
 	known := func(form string) bool { return form == kind || strings.HasPrefix(form, kind+":") }
-	if kind != "" && slices.ContainsFunc(CredentialForms(), known) {
+	if kind != "" && slices.ContainsFunc(image.CredentialForms(), known) {
 		return setting
 	}
 

@@ -33,7 +33,7 @@ import (
 type Registry struct {
 	Prefix      string // of the images that it serves: a host, or a host and a path
 	APIURL      string // empty: https:// and the host of Prefix
-	Credentials string // one of CredentialForms; empty: Docker's configuration, then the cloud's
+	Credentials string // one of image.CredentialForms; empty: Docker's configuration, then the cloud's
 	Limit       int    // requests per second; 0: DefaultLimit
 	CAFile      string // PEM bundle; empty: the system's certificate authorities
 	Insecure    bool   // do not verify the certificate

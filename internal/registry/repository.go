@@ -33,7 +33,7 @@ type Repository struct {
 }
 
 // Repository returns the repository of an image for one cycle. credentials are
-// those of an annotation, one of [CredentialForms]; empty: those of the
+// those of an annotation, one of [image.CredentialForms]; empty: those of the
 // registry's configuration. The error means that the registry protocol does not
 // allow the name.
 func (c *Client) Repository(ref image.Ref, credentials string) (*Repository, error) {
