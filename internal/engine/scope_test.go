@@ -13,19 +13,15 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
-// TestScopes holds which Applications a cycle is about: those that are named,
-// and those that can only be decided along with them.
-func TestScopes(t *testing.T) {
-	branch, err := plan.ParseBranchTemplate("image-writeback/{{.Project}}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	registries, err := registry.New([]registry.Registry{{Prefix: "mirror.example.com", APIURL: "https://api.example.com", Default: true, Namespace: "mine"}}, nil, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := func(name, project, repository, folder, images string, change func(*spec.Target)) spec.Application {
-		a := spec.Application{Namespace: "argocd", Name: name, Project: project, Target: spec.Target{Method: spec.MethodGit, Repository: repository, Type: spec.Kustomize, Form: manifest.FormKustomization, Folder: folder}}
+const one, two = "https://github.com/o/one.git", "git@github.com:o/two"
+
+// fleet is Applications that share files and pull requests.
+func fleet(t *testing.T) []spec.Application {
+	app := func(name, project, repository, images, delivery string) spec.Application {
+		a := spec.Application{Namespace: "argocd", Name: name, Project: project, Target: spec.Target{
+			Method: spec.MethodGit, Repository: repository, Delivery: delivery,
+			Type: spec.Kustomize, Form: manifest.FormKustomization, Folder: name,
+		}}
 		for one := range strings.FieldsSeq(images) {
 			ref, err := image.ParseName(one)
 			if err != nil {
@@ -33,21 +29,44 @@ func TestScopes(t *testing.T) {
 			}
 			a.Images = append(a.Images, spec.Image{Ref: ref})
 		}
-		if change != nil {
-			change(&a.Target)
-		}
+
 		return a
 	}
-	const one, two = "https://github.com/o/one.git", "git@github.com:o/two"
-	commits := func(target *spec.Target) { target.Delivery = spec.DeliverCommit }
-	apps := []spec.Application{
-		app("a", "p", one, "a", "ghcr.io/o/a", commits),
-		app("b", "p", one, "b", "ghcr.io/o/b ghcr.io/o/a", commits),
-		app("b2", "q", "ssh://git@github.com/o/one", "b", "ghcr.io/o/c", commits),    // the file of b
-		app("d", "r", two, "d", "ghcr.io/o/d", nil),                                  // a pull request
-		app("e", "r", two, "e", "ghcr.io/o/e", nil),                                  // the same
-		app("f", "r", two, "f", "ghcr.io/o/f", commits),                              // no pull request
-		app("g", "s", two, "g", "app", func(t *spec.Target) { t.Method = "argocd" }), // of the default registry
+
+	all := []spec.Application{
+		app("a", "p", one, "ghcr.io/o/a", spec.DeliverCommit),
+		app("b", "p", one, "ghcr.io/o/b ghcr.io/o/a", spec.DeliverCommit),
+		app("b2", "q", "ssh://git@github.com/o/one", "ghcr.io/o/c", spec.DeliverCommit), // the file of b
+		app("d", "r", two, "ghcr.io/o/d", ""),                                           // a pull request
+		app("e", "r", two, "ghcr.io/o/e", ""),                                           // the same pull request
+		app("f", "r", two, "ghcr.io/o/f", spec.DeliverCommit),                           // no pull request
+		app("g", "s", two, "app", ""),                                                   // of the default registry
+	}
+	all[2].Target.Folder = "b"
+	all[6].Target.Method = spec.MethodArgoCD
+
+	return all
+}
+
+// TestScopes holds which Applications a cycle is about: those that are named,
+// and those that can only be decided along with them.
+func TestScopes(t *testing.T) {
+	branch, err := plan.ParseBranchTemplate("image-writeback/{{.Project}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registries, err := registry.New([]registry.Registry{{
+		Prefix: "mirror.example.com", APIURL: "https://api.example.com", Default: true, Namespace: "mine",
+	}}, nil, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{
+		Registries: registries, Settings: plan.Settings{PullRequests: plan.PullRequests{Branch: branch}},
+	}
+
+	pushed := func(registry, repository string) func(*Inbox) {
+		return func(b *Inbox) { b.Image(image.Ref{Registry: registry, Repository: repository}) }
 	}
 	for _, c := range []struct {
 		what string
@@ -55,17 +74,17 @@ func TestScopes(t *testing.T) {
 		want string
 	}{
 		{"everything", (*Inbox).Everything, "a b b2 d e f g"},
-		{"an image", func(b *Inbox) { b.Image(image.Ref{Registry: "ghcr.io", Repository: "o/a"}) }, "a b b2"},
-		{"an image of a file that is shared", func(b *Inbox) { b.Image(image.Ref{Registry: "ghcr.io", Repository: "o/c"}) }, "b b2"},
-		{"an image of a pull request that is shared", func(b *Inbox) { b.Image(image.Ref{Registry: "ghcr.io", Repository: "o/e"}) }, "d e"},
-		{"an image of none that is shared", func(b *Inbox) { b.Image(image.Ref{Registry: "ghcr.io", Repository: "o/f"}) }, "f"},
-		{"an image by the name that its registry has", func(b *Inbox) { b.Image(image.Ref{Registry: "mirror.example.com", Repository: "mine/app"}) }, "g"},
-		{"an image by the name of the API", func(b *Inbox) { b.Image(image.Ref{Registry: "api.example.com", Repository: "mine/app"}) }, "g"},
-		{"an image of nobody", func(b *Inbox) { b.Image(image.Ref{Registry: "quay.io", Repository: "o/a"}) }, ""},
+		{"an image", pushed("ghcr.io", "o/a"), "a b b2"},
+		{"an image of a file that is shared", pushed("ghcr.io", "o/c"), "b b2"},
+		{"an image of a pull request that is shared", pushed("ghcr.io", "o/e"), "d e"},
+		{"an image of none that is shared", pushed("ghcr.io", "o/f"), "f"},
+		{"an image by the name that its registry has", pushed("mirror.example.com", "mine/app"), "g"},
+		{"an image by the name of the API", pushed("api.example.com", "mine/app"), "g"},
+		{"an image of nobody", pushed("quay.io", "o/a"), ""},
 		{"a repository", func(b *Inbox) { b.Pushed("https://github.com/O/Two.git", "main", "1") }, "d e f"},
 		{"too many images", func(b *Inbox) {
 			for i := range maxNames + 1 {
-				b.Image(image.Ref{Registry: "ghcr.io", Repository: fmt.Sprint("x", i)})
+				pushed("ghcr.io", fmt.Sprint("x", i))(b)
 			}
 		}, "a b b2 d e f g"},
 		{"too many branches", func(b *Inbox) {
@@ -74,22 +93,29 @@ func TestScopes(t *testing.T) {
 			}
 		}, "a b b2 d e f g"},
 	} {
-		b := newInbox(time.Millisecond, time.Second)
-		c.ask(b)
-		<-b.ready
-		scope := b.drain()
-		e := &Engine{Registries: registries, Settings: plan.Settings{PullRequests: plan.PullRequests{Branch: branch}}}
-		var names []string
-		for _, app := range e.selected(&scope, apps) {
-			names = append(names, app.Name)
-		}
-		if got := strings.Join(names, " "); got != c.want {
+		if got := selectedBy(t, e, c.ask); got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
-		if again := b.drain(); !again.empty() {
-			t.Errorf("%s: the inbox was not emptied", c.what)
-		}
 	}
+}
+
+// selectedBy returns the names of the Applications that a trigger is about.
+func selectedBy(t *testing.T, e *Engine, ask func(*Inbox)) string {
+	t.Helper()
+	b := newInbox(time.Millisecond, time.Second)
+	ask(b)
+	<-b.ready
+	scope := b.drain()
+	if again := b.drain(); !again.empty() {
+		t.Error("the inbox was not emptied")
+	}
+
+	var names []string
+	for _, app := range e.selected(&scope, fleet(t)) {
+		names = append(names, app.Name)
+	}
+
+	return strings.Join(names, " ")
 }
 
 // TestTheInboxWaitsNoLongerThanItMay keeps on asking: what came is announced all

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
@@ -39,7 +40,8 @@ func example(t *testing.T) (*Text, []image.Change, map[*plan.Image]Facts) {
 	healthy := spec.Health{Status: "Healthy", Since: built.Add(time.Hour)}
 	text := &Text{
 		Running: RunningIn([]spec.Application{
-			{Namespace: "argocd", Name: "backend-dev", Running: []string{server + ":v1.5.0", "nginx:1.25"}, Health: healthy},
+			{Namespace: "argocd", Name: "backend-dev",
+				Running: []string{server + ":v1.5.0", "nginx:1.25"}, Health: healthy},
 			{Namespace: "argocd", Name: "backend-stage", Running: []string{server + ":v1.5.0@" + digest},
 				Health: spec.Health{Status: "Degraded"}},
 			{Namespace: "argocd", Name: "moved",
@@ -53,7 +55,8 @@ func example(t *testing.T) (*Text, []image.Change, map[*plan.Image]Facts) {
 		}}},
 	}
 	changes := []image.Change{
-		{File: "k.yaml", Image: server, Alias: "server", Old: image.ParseVersion("v1.4.2"), New: image.ParseVersion("v1.5.0")},
+		{File: "k.yaml", Image: server, Alias: "server",
+			Old: image.ParseVersion("v1.4.2"), New: image.ParseVersion("v1.5.0")},
 		{File: "k.yaml", Image: "nginx", Alias: "web", New: image.ParseVersion("1.27")},
 	}
 	facts := map[*plan.Image]Facts{}
@@ -63,7 +66,8 @@ func example(t *testing.T) (*Text, []image.Change, map[*plan.Image]Facts) {
 			f.Comparison = forge.Comparison{
 				URL: "https://github.com/o/server/compare/1111111...2222222", Total: 23,
 				Commits: []forge.ComparedCommit{
-					{SHA: "2222222222", Subject: "Fix the login of @ada, closes #7", URL: "https://github.com/o/server/commit/2222222222"},
+					{SHA: "2222222222", Subject: "Fix the login of @ada, closes #7",
+						URL: "https://github.com/o/server/commit/2222222222"},
 					{SHA: "3333333333", Subject: "Use `slog`", URL: "https://github.com/o/server/commit/3333333333"},
 				},
 			}
@@ -95,12 +99,15 @@ func TestPullRequestTitle(t *testing.T) {
 	long := "0123456789abcdef0123456789abcdef01234567"
 	one := image.Change{Alias: "app", Old: image.ParseVersion(long), New: image.ParseVersion("v1.5.0")}
 	two := image.Change{Alias: "web", New: image.ParseVersion("latest@" + digest)}
-	three, four := image.Change{Alias: "a", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}, image.Change{Alias: "b", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}
+	three := image.Change{Alias: "a", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}
+	four := image.Change{Alias: "b", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}
 	for want, c := range map[string]struct {
 		applications []*plan.Application
 		changes      []image.Change
 	}{
-		"prod: app 0123456789 → v1.5.0, web (none) → latest@2222222": {[]*plan.Application{prod}, []image.Change{one, two}},
+		"prod: app 0123456789 → v1.5.0, web (none) → latest@2222222": {
+			[]*plan.Application{prod}, []image.Change{one, two},
+		},
 		"prod: 4 images":                     {[]*plan.Application{prod}, []image.Change{one, two, three, four}},
 		"prod, web: app 0123456789 → v1.5.0": {[]*plan.Application{prod, web}, []image.Change{one, one}},
 		"4 Applications: a 1 → 2":            {[]*plan.Application{prod, web, prod, web}, []image.Change{three}},
@@ -114,21 +121,30 @@ func TestPullRequestTitle(t *testing.T) {
 
 func TestPullRequestTemplates(t *testing.T) {
 	text, changes, facts := example(t)
-	var err error
-	if text.Templates.Title, err = ParseTemplate("github.pullRequest.title", "chore(deps): {{range .Changes}}{{.Alias}} {{.New}} {{end}}"); err != nil {
-		t.Fatal(err)
+	parse := func(key, text string) *template.Template {
+		t.Helper()
+		parsed, err := ParseTemplate(key, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return parsed
 	}
-	if text.Templates.Body, err = ParseTemplate("github.pullRequest.body", "Ask {{range .Applications}}{{.Name}}{{end}}.\n\n{{.Default}}"); err != nil {
-		t.Fatal(err)
-	}
+	text.Templates.Title = parse("github.pullRequest.title",
+		"chore(deps): {{range .Changes}}{{.Alias}} {{.New}} {{end}}")
+	text.Templates.Body = parse("github.pullRequest.body",
+		"Ask {{range .Applications}}{{.Name}}{{end}}.\n\n{{.Default}}")
 	if got := text.Title(changes); got != "chore(deps): server v1.5.0 web 1.27" {
 		t.Errorf("title %q", got)
 	}
 	if got := text.Body(changes, facts); !strings.HasPrefix(got, "Ask backend-prod.\n\nNewer images") {
 		t.Errorf("body %q", got)
 	}
-	for text, want := range map[string]string{"{{.Nope}}": "can't evaluate field Nope", "{{": "github.pullRequest.title"} {
-		if _, err := ParseTemplate("github.pullRequest.title", text); err == nil || !strings.Contains(err.Error(), want) {
+	for text, want := range map[string]string{
+		"{{.Nope}}": "can't evaluate field Nope", "{{": "github.pullRequest.title",
+	} {
+		_, err := ParseTemplate("github.pullRequest.title", text)
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
