@@ -14,7 +14,7 @@ type Entry struct {
 
 	// Version is what to write. Without a digest none is written, and one that
 	// is there is removed.
-	image.Version
+	Version image.Version
 
 	// KustomizeName is what manifests call the image; empty: Image.
 	KustomizeName string

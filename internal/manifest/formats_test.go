@@ -114,7 +114,7 @@ func TestTwoVersionsUnderOneKey(t *testing.T) {
 	e := Entry{Image: "nginx", Version: image.Version{Tag: "2"}, HelmName: "image.name", HelmTag: "image.tag"}
 	same, other := e, e
 	same.Image = "docker.io/library/nginx"
-	other.Image, other.Tag = same.Image, "3"
+	other.Image, other.Version.Tag = same.Image, "3"
 	for _, src := range []string{"", "images:\n- name: nginx\n  newTag: '1'\nimage: {name: nginx, tag: '1'}\n" +
 		"kustomize: {images: ['nginx:1']}\nhelm: {parameters: [{name: image.tag, value: '1'}]}\n"} {
 		for kind, f := range allFormats() {

@@ -32,7 +32,7 @@ func (Kustomization) Read(src []byte, e Entry) (Version, error) {
 func (Kustomization) Set(src []byte, entries ...Entry) ([]byte, error) {
 	edits := make([]kustomizeImage, len(entries))
 	for i, e := range entries {
-		edits[i] = kustomizeImage{Name: e.name(), NewTag: e.Tag, Digest: e.Digest}
+		edits[i] = kustomizeImage{Name: e.name(), NewTag: e.Version.Tag, Digest: e.Version.Digest}
 		if e.name() != e.Image {
 			edits[i].NewName = e.Image
 		}
@@ -257,7 +257,7 @@ func (k kustomization) wantedTags(edits []kustomizeImage) map[*yaml.Node]string 
 func (k kustomization) addEntries(entries []kustomizeImage) ([]yamledit.Splice, error) {
 	root := k.root()
 	if first := k.Root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
-		return nil, errors.New("it is not a kustomization: expected a map with images:")
+		return nil, errors.New("it is not a kustomization; expected a map with images")
 	}
 
 	var items []yamledit.Value

@@ -7,46 +7,55 @@ import (
 	"github.com/liverty-music/image-writeback/internal/manifest"
 )
 
-// TestCandidates holds which files a target can write to, by their preferred
-// names, and that its key is that of the file which it writes to.
+// TestCandidates holds which files a target may write to, and the key of the
+// target, which is that of Argo CD Image Updater 1.x.
 func TestCandidates(t *testing.T) {
-	const folder, values, overrides = "a", "values.yaml", "a/.argocd-source-x.yaml"
-
+	const override = "app/.argocd-source-a.yaml"
+	names := strings.Join(manifest.KustomizationNames, "|")
 	for name, c := range map[string]struct {
 		target Target
 		want   string
-		same   Target // another target with the same key
+		key    string // of the same target with Folder or File alone
 	}{
-		"a kustomization": {
-			Target{Type: Kustomize, Form: manifest.FormKustomization, Folder: folder, File: overrides},
-			"a/kustomization.yaml", Target{Form: manifest.FormKustomization, Folder: folder},
-		},
-		"overrides of Kustomize": {
-			Target{Type: Kustomize, Form: manifest.FormOverrides, Folder: folder, File: overrides},
-			overrides, Target{Form: manifest.FormOverrides, File: overrides},
-		},
-		"values in the root": {
-			Target{Type: Helm, Form: manifest.FormHelmValues, Folder: folder, File: values},
-			values, Target{Form: manifest.FormHelmValues, File: values},
-		},
-		"an unknown type": {
-			Target{Form: manifest.FormKustomization, Folder: folder, File: overrides},
-			"a/kustomization.yaml " + overrides, Target{Form: manifest.FormKustomization, Folder: folder},
-		},
-		"an unknown type with overrides": {
-			Target{Form: manifest.FormOverrides, Folder: folder, File: overrides},
-			"a/kustomization.yaml " + overrides, Target{Form: manifest.FormOverrides, File: overrides},
-		},
+		"kustomization": {Target{Form: manifest.FormKustomization, Type: Kustomize, Folder: "app", File: override},
+			"app/" + names, "app"},
+		"Helm values": {Target{Form: manifest.FormHelmValues, Type: Helm, Folder: "app", File: "app/values.yaml"},
+			"app/values.yaml", "app/values.yaml"},
+		"overrides": {Target{Form: manifest.FormOverrides, Type: Helm, Folder: "app", File: override},
+			override, override},
+		"unknown": {Target{Form: manifest.FormKustomization, Folder: "app", File: override},
+			"app/" + names + " " + override, "app"},
+		"unknown, overrides preferred": {Target{Form: manifest.FormOverrides, Folder: "app", File: override},
+			"app/" + names + " " + override, override},
 	} {
-		var paths []string
-		for _, files := range c.target.Candidates() {
-			paths = append(paths, files.Path())
-		}
-		if got := strings.Join(paths, " "); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-		if c.target.Key() != c.same.Key() {
-			t.Errorf("%s: key %s, want %s", name, c.target.Key(), c.same.Key())
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, files := range c.target.Candidates() {
+				got = append(got, files.Folder+"/"+strings.Join(files.Names, "|"))
+			}
+			if all := strings.Join(got, " "); all != c.want {
+				t.Errorf("%s; want %s", all, c.want)
+			}
+
+			same := Target{Form: manifest.FormOverrides, Type: Helm, File: c.key}
+			if c.target.Key() != same.Key() {
+				t.Errorf("the key is not of %s", c.key)
+			}
+		})
+	}
+}
+
+// TestOfType holds what a target becomes once the files in its folder decide
+// its type.
+func TestOfType(t *testing.T) {
+	undecided := Target{Form: manifest.FormKustomization, Folder: "app", File: "app/.argocd-source-a.yaml"}
+	for source, want := range map[SourceType]string{
+		Kustomize: "kustomization app/kustomization.yaml",
+		Helm:      "argocd-source app/.argocd-source-a.yaml",
+	} {
+		got := undecided.OfType(source)
+		if is := string(got.Kind().Form) + " " + got.Write().Path(); is != want {
+			t.Errorf("%s: %s; want %s", source, is, want)
 		}
 	}
 }
