@@ -1,6 +1,6 @@
 // Demo runs the real updater in a world of its own on this machine: a
 // container registry that lists as Google Artifact Registry does, a git server
-// over HTTP, and GitHub's REST API. It tells what happens as it happens.
+// over HTTP, and GitHub's REST API. It prints what happens as it happens.
 package main
 
 import (

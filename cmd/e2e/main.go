@@ -1,7 +1,7 @@
-// E2e tells the whole story once, with every part real: Kubernetes, Argo CD,
+// E2e runs the whole workflow once, with every part real: Kubernetes, Argo CD,
 // the chart installed by helm, the updater with the rights that the chart
 // grants, a registry and a git server. A new image becomes a commit, and Argo
-// CD brings it live. Only containers do not run: kwok says that they do.
+// CD brings it live. Only containers do not run: kwok reports that they do.
 package main
 
 import (
@@ -380,12 +380,12 @@ func (s *story) chapter(title string) {
 	fmt.Printf("\n%d. %s\n", s.number, title)
 }
 
-// tell says what has happened, and how long after the chapter began.
+// tell prints what has happened, and how long after the chapter began.
 func (s *story) tell(format string, args ...any) {
 	fmt.Printf("  %5.1f s  %s\n", time.Since(s.begin).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// confess shows what the parts have said, when the story goes wrong.
+// confess prints the logs of all parts when the story fails.
 func (s *story) confess() {
 	log.Printf("\nThe updater said:\n%s", s.log.String())
 	if s.argo != nil {

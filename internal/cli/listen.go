@@ -47,7 +47,7 @@ func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), er
 			Handler: webhooks, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		}
-		running.Go(func() { _ = server.Serve(listener) }) // it ends by Shutdown alone
+		running.Go(func() { _ = server.Serve(listener) }) // Shutdown ends it
 		p.log.Info("listening for webhooks", "address", listener.Addr().String(), "types", webhooks.Types())
 	}
 

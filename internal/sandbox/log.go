@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Log is what programs say, to be read while they still say it.
+// Log is the output of programs. It can be read while they run.
 type Log struct {
 	mu   sync.Mutex
 	said bytes.Buffer
@@ -18,7 +18,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.said.Write(p)
 }
 
-// String is all that was said so far.
+// String is the output so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,9 +10,8 @@
 //   - world: the example of the README, with everything but a cluster
 //   - fleet: any number of Applications in a cluster
 //
-// Every part counts the requests that it serves ([Counter]), so that a test can
-// hold what a cycle costs, and can be told to misbehave. This package itself is
-// what the parts share.
+// Every part counts the requests that it serves ([Counter]), so that a test can check
+// the cost of a cycle, and can be made to fail. This package is what the parts share.
 package sandbox
 
 import "fmt"

@@ -13,7 +13,7 @@ import (
 
 // TestAppliedByKubectl follows an Application through its life in a cluster:
 // applied, changed, no longer annotated; and the API server and etcd are
-// restarted under it. The interval is an hour: all of it is told by the watch.
+// restarted under it. The interval is an hour: the watch reports all changes.
 func TestAppliedByKubectl(t *testing.T) {
 	k := harness.NewKubernetes(t)
 	w := harness.NewWorld(t)
@@ -88,17 +88,17 @@ func TestAppliedByKubectl(t *testing.T) {
 	}
 }
 
-// TestClusterErrors holds what people read when the cluster is not as it should
-// be, and that the service goes on by itself once it is.
+// TestClusterErrors checks the messages for a cluster that cannot be used, and that
+// the service continues by itself once it can.
 func TestClusterErrors(t *testing.T) {
 	k := harness.NewKubernetes(t)
 	w := harness.NewWorld(t)
 	dir := t.TempDir()
 	for what, c := range map[string]struct{ content, want string }{
-		"no kubeconfig": {"", "kubeconfig: no such file or directory; set --kubeconfig, or set --applications " +
+		"no kubeconfig": {"", "kubeconfig: no such file or directory; give --kubeconfig, or --applications " +
 			"to read Applications from files"},
-		"a broken one":      {"clusters: [", "set --kubeconfig"},
-		"one of no cluster": {"apiVersion: v1\nkind: Config\n", "set --kubeconfig"},
+		"a broken one":      {"clusters: [", "give --kubeconfig"},
+		"one of no cluster": {"apiVersion: v1\nkind: Config\n", "give --kubeconfig"},
 	} {
 		file := filepath.Join(dir, "kubeconfig")
 		_ = os.Remove(file)

@@ -38,7 +38,7 @@ func agree(t *testing.T, v vector, after string) {
 		}
 		differing++
 		if !slices.ContainsFunc(v.Plan, func(line string) bool { return named(line, is[at]) }) {
-			t.Errorf("at %s the tool shows %q, was %q, which no line of the plan says", at, is[at], was[at])
+			t.Errorf("at %s the tool shows %q, was %q, which no line of the plan names", at, is[at], was[at])
 		}
 	}
 
@@ -53,8 +53,7 @@ func agree(t *testing.T, v vector, after string) {
 	}
 }
 
-// named tells whether a line of a plan speaks of a text: a version, an image,
-// or both in one.
+// named reports whether a line of a plan names a text: a version, an image, or both.
 func named(line, shown string) bool {
 	_, candidate, ok := strings.Cut(line, " -> ")
 	return ok && (strings.HasSuffix(shown, candidate) || !strings.ContainsAny(shown, ":@") ||
@@ -144,7 +143,7 @@ func helmTemplate(t *testing.T, v vector, content string) string {
 	return tool(t, dir, "helm", args...)
 }
 
-// leaves are all plain values of all documents, by their place.
+// leaves are all plain values of all documents, by their path.
 func leaves(t *testing.T, text string) map[string]string {
 	t.Helper()
 	found := map[string]string{}

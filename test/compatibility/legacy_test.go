@@ -20,7 +20,7 @@ func TestArgumentsOfArgoCDImageUpdater(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The registry comes from a registries.conf alone.
+	// The registry is only in a registries.conf.
 	before, rest, _ := strings.Cut(string(data), "registries:\n")
 	block, after, _ := strings.Cut(rest, "git:\n")
 	config := harness.Write(t, filepath.Join(dir, "config.yaml"), before+"git:\n"+after)
@@ -62,8 +62,8 @@ func TestArgumentsOfArgoCDImageUpdater(t *testing.T) {
 	}
 }
 
-// TestAnEmptyArgumentSelectsAll holds that a flag which a template left empty
-// means what leaving it out means.
+// TestAnEmptyArgumentSelectsAll checks that an empty flag, as templates make them, has
+// no effect.
 func TestAnEmptyArgumentSelectsAll(t *testing.T) {
 	w := harness.NewWorld(t)
 	got := harness.Run(t, harness.In(w, "plan", "--match-application-name", "", "--match-application-label", "",

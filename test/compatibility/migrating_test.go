@@ -10,8 +10,8 @@ import (
 
 var quotedName = regexp.MustCompile("`([^`]+)`")
 
-// TestDifferencesAreHeld holds that each difference which docs/migrating.md
-// tells of names a vector or a test that is there.
+// TestDifferencesAreHeld checks that each difference in docs/migrating.md names a
+// vector or a test that exists.
 func TestDifferencesAreHeld(t *testing.T) {
 	data, err := os.ReadFile("../../docs/migrating.md")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestDifferencesAreHeld(t *testing.T) {
 
 	_, table, found := strings.Cut(guide, "## Differences on purpose")
 	if !found {
-		t.Fatal("the guide tells of no differences")
+		t.Fatal("the guide has no differences")
 	}
 
 	rows := 0
@@ -49,11 +49,11 @@ func TestDifferencesAreHeld(t *testing.T) {
 		rows++
 		names := quotedName.FindAllStringSubmatch(cells[3], -1)
 		if len(names) == 0 {
-			t.Errorf("nothing holds %q", cells[0])
+			t.Errorf("no test is named for %q", cells[0])
 		}
 		for _, name := range names {
 			if !held[name[1]] {
-				t.Errorf("%q is held by %s, which is not there", cells[0], name[1])
+				t.Errorf("the test of %q is %s, which does not exist", cells[0], name[1])
 			}
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
-// vector is one row of testdata/compat; its README tells what the fields mean.
+// vector is one row of testdata/compat; its README describes the fields.
 type vector struct {
 	Name        string              `json:"name"`
 	Annotations map[string]any      `json:"annotations"`
@@ -235,7 +235,7 @@ func (c *compat) checkPlan(t *testing.T, v vector, app plan.Application) {
 
 	for _, text := range v.Says {
 		if !strings.Contains(strings.Join(said, "\n"), text) {
-			t.Errorf("nobody says %q:\n%s", text, strings.Join(said, "\n"))
+			t.Errorf("no message has %q:\n%s", text, strings.Join(said, "\n"))
 		}
 	}
 }

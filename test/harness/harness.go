@@ -1,8 +1,7 @@
-// Package harness runs the updater for the tests of the whole program, in
-// test/…: a command line in the test's own process ([Run], [Serve]), or the
-// program as users run it ([Program]), in a world of the sandbox ([NewWorld] and
-// its parts). Paths are relative to the folder of such a test, two below the
-// root. Tests of one package of internal/… need nothing of this.
+// Package harness runs the updater for the tests of the whole program: a command
+// line in the process of the test ([Run], [Serve]) or the built program ([Program]),
+// in a world of the sandbox ([NewWorld]). Its paths are relative to the folder of
+// such a test, two levels below the root. Do not use it to test a single package.
 package harness
 
 import (
@@ -62,7 +61,7 @@ func Go(ctx context.Context, log *sandbox.Log, args ...string) <-chan int {
 	return ended
 }
 
-// programDir holds the program as users run it, for tests that signal or kill it.
+// programDir holds the built program, for tests that signal or kill it.
 var programDir string
 
 // Main is the TestMain of packages that use [Program].

@@ -28,13 +28,13 @@ func AwaitWithin(t testing.TB, limit time.Duration, what string, there func() bo
 	for !there() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// FreeAddress is a loopback address that nobody listens on.
+// FreeAddress is a loopback address that is not in use.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

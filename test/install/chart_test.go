@@ -123,26 +123,8 @@ func objects(t *testing.T, k *kube.Cluster) map[string]string {
 	return found
 }
 
-// TestHelm installs the chart with everything turned on, upgrades it, and
-// uninstalls it: each step leaves what it should and nothing else.
-func TestHelm(t *testing.T) {
-	k := harness.NewKubernetes(t)
-	if _, err := k.Run("kubectl", "apply", "--server-side", "-f", "../../bin/servicemonitors.yaml"); err != nil {
-		t.Fatal(err)
-	}
-
-	if _, err := k.Run("kubectl", "create", "namespace", "team"); err != nil {
-		t.Fatal(err)
-	}
-
-	if _, err := k.Run("kubectl", "wait", "--for=condition=Established",
-		"crd/servicemonitors.monitoring.coreos.com"); err != nil {
-		t.Fatal(err)
-	}
-
-	before := objects(t, k)
-	w := harness.NewWorld(t)
-	const everything = `replicas: 3
+// everything turns on everything that the chart has.
+const everything = `replicas: 3
 writeBackMethods: [git, argocd]
 repositorySecrets: true
 secrets: [{namespace: team, name: pull}]
@@ -171,6 +153,39 @@ extraVolumes: [{name: ca, configMap: {name: ca}}]
 extraVolumeMounts: [{name: ca, mountPath: /etc/ca}]
 imagePullSecrets: [{name: pull}]
 `
+
+// installedObjects are what the chart then makes.
+var installedObjects = []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback",
+	"Ingress argocd/image-writeback", "NetworkPolicy argocd/image-writeback",
+	"PodDisruptionBudget argocd/image-writeback",
+	"Role argocd/image-writeback", "Role argocd/image-writeback-argocd", "Role argocd/image-writeback-leases",
+	"Role argocd/image-writeback-secrets", "Role team/image-writeback", "Role team/image-writeback-secrets",
+	"RoleBinding argocd/image-writeback", "RoleBinding argocd/image-writeback-argocd",
+	"RoleBinding argocd/image-writeback-leases", "RoleBinding argocd/image-writeback-secrets",
+	"RoleBinding team/image-writeback", "RoleBinding team/image-writeback-secrets",
+	"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback",
+	"Service argocd/image-writeback-events", "ServiceAccount argocd/image-writeback",
+	"ServiceMonitor argocd/image-writeback"}
+
+// TestHelm installs the chart with everything turned on, upgrades it, and
+// uninstalls it: each step leaves what it should and nothing else.
+func TestHelm(t *testing.T) {
+	k := harness.NewKubernetes(t)
+	if _, err := k.Run("kubectl", "apply", "--server-side", "-f", "../../bin/servicemonitors.yaml"); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := k.Run("kubectl", "create", "namespace", "team"); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := k.Run("kubectl", "wait", "--for=condition=Established",
+		"crd/servicemonitors.monitoring.coreos.com"); err != nil {
+		t.Fatal(err)
+	}
+
+	before := objects(t, k)
+	w := harness.NewWorld(t)
 	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: "+
 		"[argocd, team]}\n"+everything))
 	manifest := harness.Write(t, filepath.Join(t.TempDir(), "manifest.yaml"),
@@ -190,19 +205,8 @@ imagePullSecrets: [{name: pull}]
 	}
 
 	slices.Sort(made)
-	want := []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback",
-		"Ingress argocd/image-writeback", "NetworkPolicy argocd/image-writeback",
-		"PodDisruptionBudget argocd/image-writeback",
-		"Role argocd/image-writeback", "Role argocd/image-writeback-argocd", "Role argocd/image-writeback-leases",
-		"Role argocd/image-writeback-secrets", "Role team/image-writeback", "Role team/image-writeback-secrets",
-		"RoleBinding argocd/image-writeback", "RoleBinding argocd/image-writeback-argocd",
-		"RoleBinding argocd/image-writeback-leases", "RoleBinding argocd/image-writeback-secrets",
-		"RoleBinding team/image-writeback", "RoleBinding team/image-writeback-secrets",
-		"Secret argocd/sh.helm.release.v1.image-writeback.v1", "Service argocd/image-writeback",
-		"Service argocd/image-writeback-events", "ServiceAccount argocd/image-writeback",
-		"ServiceMonitor argocd/image-writeback"}
-	if !slices.Equal(made, want) {
-		t.Errorf("installed are\n%s\nwant\n%s", strings.Join(made, "\n"), strings.Join(want, "\n"))
+	if !slices.Equal(made, installedObjects) {
+		t.Errorf("installed are\n%s\nwant\n%s", strings.Join(made, "\n"), strings.Join(installedObjects, "\n"))
 	}
 
 	helm(t, k, "upgrade", "image-writeback", chart, "--reuse-values", "--set", "config.interval=5m")
@@ -227,9 +231,13 @@ imagePullSecrets: [{name: pull}]
 	if len(after) > 0 {
 		t.Errorf("left behind are %v", slices.Sorted(maps.Keys(after)))
 	}
+}
 
-	// With the three values alone, nothing can be written in the cluster but
-	// Leases and Events, and no Secret be read through the API.
+// TestThreeValues installs the chart with what a set-up on GitHub needs: nothing can
+// be written in the cluster but Leases and Events, and no Secret be read through
+// the API. Values that are wrong are refused.
+func TestThreeValues(t *testing.T) {
+	k := harness.NewKubernetes(t)
 	install(t, k, "")
 	roles := helm(t, k, "get", "manifest", "image-writeback")
 	if strings.Contains(roles, "secrets]") || strings.Contains(roles, "patch") ||
@@ -308,54 +316,7 @@ func useRights(t *testing.T, scope string) {
 	}
 
 	w := harness.NewWorld(t)
-	w.Registry.User, w.Registry.Password = "ada", "s3cret"
-	other := harness.NewGit(t)
-	other.Allow = func(user, password string) bool { return user == "ada" && password == "s3cret" }
-	var applications strings.Builder
-	for _, method := range []string{"argocd", "git:repocreds", "git:secret:argocd/git-login"} {
-		name := "a-" + strings.NewReplacer(":", "-", "/", "-").Replace(method)
-		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " +
-			world.Image + "\n  newTag: v1.2.3\n"}); err != nil {
-			t.Fatal(err)
-		}
-		one := harness.Manifest(name, other.URLOf("o/"+name), "app",
-			"image-list: "+world.Image+":^1.0\nwrite-back-method: "+method)
-		applications.WriteString(strings.Replace(one, "spec:", `status:
-  sourceType: Kustomize
-  summary: {images: ["`+world.Image+`:v1.2.3"]}
-spec:
-  project: default
-  destination: {server: "https://kubernetes.default.svc"}`, 1))
-	}
-
-	const secrets = `
-apiVersion: v1
-kind: Secret
-metadata: {name: registry-login}
-stringData: {creds: "ada:s3cret"}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: git-login}
-stringData: {username: ada, password: s3cret}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: repositories, labels: {argocd.argoproj.io/secret-type: repo-creds}}
-stringData: {username: ada, password: s3cret, url: "`
-	if err := k.Create(t.Context(), "argocd", strings.TrimSuffix(applications.String(), "---\n")+"\n---"+secrets+
-		other.URL+"\"}"); err != nil {
-		t.Fatal(err)
-	}
-
-	if err := k.Create(t.Context(), "argocd",
-		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: none}\nspec: "+
-			"{applicationRefs: [{namePattern: none}]}"); err != nil {
-		t.Fatal(err)
-	}
-
-	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: "+
-		"true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
+	stageRights(t, k, w, scope)
 	config := installed(t, k, w)
 	harness.Edit(t, config, "leaderElection:\n", "web: {listen: \"\"}\nleaderElection:\n  leaseDuration: 1s\n")
 	kubeconfig, err := k.KubeconfigOf(t.Context(), "argocd", "image-writeback")
@@ -392,6 +353,62 @@ stringData: {username: ada, password: s3cret, url: "`
 		t.Errorf("the log:\n%s", log.String())
 	}
 }
+
+// stageRights installs the chart, and creates Applications and Secrets that use
+// everything it grants rights for.
+func stageRights(t *testing.T, k *kube.Cluster, w *world.World, scope string) {
+	t.Helper()
+	w.Registry.User, w.Registry.Password = "ada", "s3cret"
+	other := harness.NewGit(t)
+	other.Allow = func(user, password string) bool { return user == "ada" && password == "s3cret" }
+	var applications strings.Builder
+	for _, method := range []string{"argocd", "git:repocreds", "git:secret:argocd/git-login"} {
+		name := "a-" + strings.NewReplacer(":", "-", "/", "-").Replace(method)
+		if err := other.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " +
+			world.Image + "\n  newTag: v1.2.3\n"}); err != nil {
+			t.Fatal(err)
+		}
+		one := harness.Manifest(name, other.URLOf("o/"+name), "app",
+			"image-list: "+world.Image+":^1.0\nwrite-back-method: "+method)
+		applications.WriteString(strings.Replace(one, "spec:", `status:
+  sourceType: Kustomize
+  summary: {images: ["`+world.Image+`:v1.2.3"]}
+spec:
+  project: default
+  destination: {server: "https://kubernetes.default.svc"}`, 1))
+	}
+
+	if err := k.Create(t.Context(), "argocd", strings.TrimSuffix(applications.String(), "---\n")+"\n---"+loginSecrets+
+		other.URL+"\"}"); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := k.Create(t.Context(), "argocd",
+		"apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: none}\nspec: "+
+			"{applicationRefs: [{namePattern: none}]}"); err != nil {
+		t.Fatal(err)
+	}
+
+	install(t, k, forWorld(w, loginSecret, scope+"writeBackMethods: [git, argocd]\nrepositorySecrets: "+
+		"true\nsecrets: [{namespace: argocd, name: git-login}]\n"))
+}
+
+// loginSecrets are Secrets with a login; the address of the git server is missing.
+const loginSecrets = `
+apiVersion: v1
+kind: Secret
+metadata: {name: registry-login}
+stringData: {creds: "ada:s3cret"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: git-login}
+stringData: {username: ada, password: s3cret}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: repositories, labels: {argocd.argoproj.io/secret-type: repo-creds}}
+stringData: {username: ada, password: s3cret, url: "`
 
 const crashedLease = `apiVersion: coordination.k8s.io/v1
 kind: Lease

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
 	"github.com/liverty-music/image-writeback/internal/sandbox/world"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
@@ -72,6 +74,34 @@ func TestInACluster(t *testing.T) {
 		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
 	})
 
+	showsWork(t, k, w, health, metrics)
+
+	// A failure is reported once, in whatever number of cycles it occurs.
+	patch("backend-dev",
+		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.allow-tags":"regexp:(["}}}`)
+	warnings := func() int { return len(events(t, k, "ImageUpdateFailed")) }
+	harness.Await(t, "the Event of a failure", func() bool { return warnings() == 1 })
+	cycles := strings.Count(log.String(), "cycle done")
+	patch("backend-prod",
+		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"nothing"}}}`)
+	harness.Await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
+	if n := warnings(); n != 1 {
+		t.Errorf("the failure was reported %d times", n)
+	}
+
+	stop()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d\n%s", status, log.String())
+	}
+
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
+	}
+}
+
+// showsWork checks the probes, the metrics and the Events after three updates.
+func showsWork(t *testing.T, k *kube.Cluster, w *world.World, health, metrics string) {
+	t.Helper()
 	if got := harness.Get(t, "http://"+health+"/healthz") +
 		harness.Get(t, "http://"+health+"/readyz"); got != "ok\nok\n" {
 		t.Errorf("health: %s", got)
@@ -88,47 +118,28 @@ func TestInACluster(t *testing.T) {
 			func() bool { return strings.Contains(harness.Get(t, "http://"+metrics+"/metrics"), want) })
 	}
 
-	events, err := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1",
-		Resource: "events"}).Namespace("argocd").List(ctx, metav1.ListOptions{FieldSelector: "reason=ImagesUpdated"})
-	if err != nil || len(events.Items) != 3 {
-		t.Fatalf("events %v, %v", events, err)
+	updates := events(t, k, "ImagesUpdated")
+	if len(updates) != 3 {
+		t.Fatalf("events %v", updates)
 	}
 
-	last := events.Items[0].GetAnnotations()
+	last := updates[0].GetAnnotations()
 	if last["argocd-image-updater.image-0/full-image-name"] != world.Image ||
 		last["argocd-image-updater.image-0/image-name"] != "liverty-music-dev/backend/server" ||
 		last["argocd-image-updater.image-0/old-tag"] == "" || last["argocd-image-updater.image-0/new-tag"] == "" {
 		t.Errorf("the annotations of the event are %v", last)
 	}
+}
 
-	// A failure is told once, however many cycles meet it.
-	patch("backend-dev",
-		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.allow-tags":"regexp:(["}}}`)
-	warnings := func() int {
-		list, err := k.Dynamic.Resource(schema.GroupVersionResource{Version: "v1",
-			Resource: "events"}).Namespace("argocd").List(
-			ctx, metav1.ListOptions{FieldSelector: "reason=ImageUpdateFailed"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list.Items)
+// events are the Events with a reason.
+func events(t *testing.T, k *kube.Cluster, reason string) []unstructured.Unstructured {
+	t.Helper()
+	resource := schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	list, err := k.Dynamic.Resource(resource).Namespace("argocd").List(t.Context(),
+		metav1.ListOptions{FieldSelector: "reason=" + reason})
+	if err != nil {
+		t.Fatal(err)
 	}
 
-	harness.Await(t, "the Event of a failure", func() bool { return warnings() == 1 })
-	cycles := strings.Count(log.String(), "cycle done")
-	patch("backend-prod",
-		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"nothing"}}}`)
-	harness.Await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
-	if n := warnings(); n != 1 {
-		t.Errorf("the failure was told %d times", n)
-	}
-
-	stop()
-	if status := <-ended; status != 0 {
-		t.Errorf("status %d\n%s", status, log.String())
-	}
-
-	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
-		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
-	}
+	return list.Items
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestExamplesAreValid holds the manifests that the guides send people to, and
-// the configuration in them.
+// TestExamplesAreValid validates the manifests that the guides refer to, and the
+// configurations in the guides.
 func TestExamplesAreValid(t *testing.T) {
 	got := harness.Run(t, "validate", "../../config.yaml", "../../examples").MustEnd(t, 0)
 	if !strings.Contains(got.Stderr, "configuration files: 1, Applications: 2, problems: 0") {
@@ -80,7 +80,7 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 }
 
-// TestGuideNamesWhatIsThere holds that the links of the guides lead somewhere.
+// TestGuideNamesWhatIsThere checks that the targets of the links in the guides exist.
 func TestGuideNamesWhatIsThere(t *testing.T) {
 	for _, guide := range []string{"README.md", "docs/install.md", "docs/migrating.md", "docs/architecture.md",
 		"docs/events.md", "docs/pull-requests.md", "docs/performance.md"} {

@@ -13,8 +13,8 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestReplicasPassEventsOn tells each of two replicas of a build, one after the
-// other, though only one works on the repository.
+// TestReplicasPassEventsOn sends webhooks about builds to each of two replicas, of
+// which only one works on the repository.
 func TestReplicasPassEventsOn(t *testing.T) {
 	k := harness.NewKubernetes(t)
 	binary := harness.Program(t)

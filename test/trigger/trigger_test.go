@@ -30,15 +30,15 @@ import (
 
 const webhookSecret = "between-us"
 
-// listening is the service of an example that takes events in; its interval is
-// an hour, so that nothing but events makes it work.
+// listening is a service that receives webhooks. Its interval is an hour, so that
+// only triggers start cycles.
 type listening struct {
 	*harness.Service
 	world  *world.World
 	events string // address
 }
 
-// listen starts the service with a configuration to which events are added.
+// listen starts the service with a configuration, to which it adds events.
 func listen(t *testing.T, w *world.World, config string, more ...string) *listening {
 	t.Helper()
 	address, secret := harness.FreeAddress(t), harness.Write(t, filepath.Join(t.TempDir(), "secret"),
@@ -52,20 +52,20 @@ func listen(t *testing.T, w *world.World, config string, more ...string) *listen
 	return s
 }
 
-// harborEvent is what Harbor says of a push.
+// harborEvent is the webhook that Harbor sends for a push.
 func harborEvent(image, tag string) string {
 	host, repository, _ := strings.Cut(image, "/")
 	return fmt.Sprintf(`{"type": "PUSH_ARTIFACT", "event_data": {"resources": [{"tag": %q, "resource_url": `+
 		`"%s/%s:%s"}], "repository": {"repo_full_name": %q}}}`, tag, host, repository, tag, repository)
 }
 
-// image sends the event that an image was pushed.
+// image sends the webhook for a push of an image.
 func (s *listening) image(image, tag, secret string) int {
 	s.T.Helper()
 	return s.post("harbor", harborEvent(image, tag), http.Header{"Authorization": {secret}})
 }
 
-// pushed sends the event that main of the example has moved.
+// pushed sends the webhook for a push to main of the example.
 func (s *listening) pushed(head string) {
 	s.T.Helper()
 	body := fmt.Sprintf(`{"ref": "refs/heads/main", "after": %q, "repository": {"clone_url": %q}}`, head,
@@ -74,7 +74,7 @@ func (s *listening) pushed(head string) {
 	_, _ = mac.Write([]byte(body))
 	if status := s.post("github", body, http.Header{"X-Github-Event": {"push"},
 		"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}); status != http.StatusOK {
-		s.T.Fatalf("a push event: %d", status)
+		s.T.Fatalf("a webhook about a push: %d", status)
 	}
 }
 
@@ -97,17 +97,17 @@ func (s *listening) post(kind, body string, header http.Header) int {
 	return response.StatusCode
 }
 
-// asked is what the world was asked for so far, but for the API of GitHub.
-type asked struct{ list, manifest, advertise, fetch, push int }
+// requests are how many requests the world has served, without those to GitHub.
+type requests struct{ list, manifest, advertise, fetch, push int }
 
-func (s *listening) asked() asked {
+func (s *listening) requests() requests {
 	git, registry := s.world.Git, s.world.Registry
-	return asked{registry.Count("list"), registry.Count("manifest"), git.Count("advertise"), git.Count("fetch"),
+	return requests{registry.Count("list"), registry.Count("manifest"), git.Count("advertise"), git.Count("fetch"),
 		git.Count("push")}
 }
 
-func (a asked) since(b asked) asked {
-	return asked{a.list - b.list, a.manifest - b.manifest, a.advertise - b.advertise, a.fetch - b.fetch,
+func (a requests) since(b requests) requests {
+	return requests{a.list - b.list, a.manifest - b.manifest, a.advertise - b.advertise, a.fetch - b.fetch,
 		a.push - b.push}
 }
 
@@ -118,19 +118,19 @@ func (s *listening) landed(build string) {
 	})
 }
 
-// TestEvents follows a service that is told of images and of pushes: each event
-// leads to just the requests that it needs.
+// TestEvents sends a service webhooks about images and about pushes: each leads to
+// exactly the requests that it needs.
 func TestEvents(t *testing.T) {
 	w := harness.NewWorld(t)
 	s := listen(t, w, harness.ReadFile(t, w.Config))
 	cycles := 1
-	step := func(what string, do func(), want asked) {
+	step := func(what string, do func(), want requests) {
 		t.Helper()
-		before := s.asked()
+		before := s.requests()
 		do()
 		cycles++
 		s.Says("cycle done", cycles)
-		if got := s.asked().since(before); got != want {
+		if got := s.requests().since(before); got != want {
 			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
 	}
@@ -154,47 +154,54 @@ func TestEvents(t *testing.T) {
 		s.landed(build)
 	}
 
-	step("an image, before anything was told of pushes", pushed, asked{list: 1, advertise: 1, push: 1})
+	step("an image, before the first webhook about a push", pushed, requests{list: 1, advertise: 1, push: 1})
 
-	// GitHub tells of our own push, which we know of: nothing is asked.
-	before := s.asked()
+	// A webhook about the updater's own push leads to no request.
+	before := s.requests()
 	s.pushed(head())
-	step("an image, once we are told of pushes", pushed, asked{list: 1, push: 1})
-	if got := s.asked().since(before); got.advertise != 0 {
-		t.Errorf("our own push led to %+v", got)
+	step("an image, after the first webhook about a push", pushed, requests{list: 1, push: 1})
+	if got := s.requests().since(before); got.advertise != 0 {
+		t.Errorf("the updater's own push led to %+v", got)
 	}
 
-	// Somebody else has pushed: it is fetched, and nobody asks the registry.
+	// A push by somebody else is fetched, without a request to the registry.
 	if err := w.Git.Commit(world.Repository, "main", "Say more",
 		map[string]string{"README.md": "More.\n"}); err != nil {
 		t.Fatal(err)
 	}
 
-	step("a push by somebody else", func() { s.pushed(head()) }, asked{advertise: 1, fetch: 1})
+	step("a push by somebody else", func() { s.pushed(head()) }, requests{advertise: 1, fetch: 1})
 
-	// Somebody has put an older tag there: what was chosen is remembered.
+	// Somebody sets an older tag: the last choice is used, without a request to the registry.
 	old := strings.Replace(harness.Show(t, w.Git, world.Repository, world.DevFile), build, "latest", 1)
 	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: old}); err != nil {
 		t.Fatal(err)
 	}
 
 	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) },
-		asked{advertise: 1, fetch: 1, push: 1})
+		requests{advertise: 1, fetch: 1, push: 1})
 
-	// None of these is worth a request: an event for nobody, a branch of others,
-	// a forged event. The event after them shows that they had their time.
-	before = s.asked()
+	// An image that no Application uses and a forged webhook lead to no request. The
+	// webhook after them shows that they have been processed.
+	before = s.requests()
 	s.image("asia-northeast2-docker.pkg.dev/liverty-music-dev/backend/other", "v1", webhookSecret)
 	if status := s.image(world.Image, "v9", "guessed"); status != http.StatusUnauthorized {
-		t.Errorf("a forged event: %d", status)
+		t.Errorf("a forged webhook: %d", status)
 	}
 
 	s.post("harbor", "{", http.Header{"Authorization": {webhookSecret}})
-	step("an image, after events that matter to nobody", pushed, asked{list: 1, push: 1})
-	if got := s.asked().since(before); got != (asked{list: 1, push: 1}) {
-		t.Errorf("events that matter to nobody led to %+v", got)
+	step("an image, after webhooks that no Application needs", pushed, requests{list: 1, push: 1})
+	if got := s.requests().since(before); got != (requests{list: 1, push: 1}) {
+		t.Errorf("webhooks that no Application needs led to %+v", got)
 	}
 
+	s.reports()
+}
+
+// reports checks the metrics and the log at the end of TestEvents.
+func (s *listening) reports() {
+	t := s.T
+	t.Helper()
 	metrics := harness.Get(t, "http://"+s.Health+"/metrics")
 	for _, line := range []string{
 		`image_writeback_events_total{result="accepted",type="harbor"} 4`,
@@ -217,8 +224,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestAnEventThatFailsIsTriedAgain has the registry fail right when an event
-// comes: it is asked again soon, not in an hour.
+// TestAnEventThatFailsIsTriedAgain has the registry fail when a webhook arrives: the
+// cycle is retried soon, not in an hour.
 func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 	w := harness.NewWorld(t)
 	s := listen(t, w, harness.ReadFile(t, w.Config))
@@ -242,8 +249,8 @@ func TestAnEventThatFailsIsTriedAgain(t *testing.T) {
 	s.landed(build)
 }
 
-// TestAPushThatCannotBeReadIsTriedAgain has git fail right when somebody's push
-// is told of, which takes back what was written.
+// TestAPushThatCannotBeReadIsTriedAgain has git fail when the webhook about a push
+// arrives that reverts an update.
 func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 	w := harness.NewWorld(t)
 	s := listen(t, w, harness.ReadFile(t, w.Config))
@@ -279,8 +286,8 @@ func TestAPushThatCannotBeReadIsTriedAgain(t *testing.T) {
 	s.landed(w.Newest)
 }
 
-// TestAnEventKeepsWhatOthersPropose has two Applications share a pull request,
-// and tells of the image of one: the other's proposal stays, though nobody asks
+// TestAnEventKeepsWhatOthersPropose has two Applications share a pull request. A
+// webhook about the image of one keeps the change for the other, without a request
 // for its image.
 func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 	w := harness.NewWorld(t)
@@ -321,23 +328,23 @@ func TestAnEventKeepsWhatOthersPropose(t *testing.T) {
 		t.Fatalf("the pull request has not both:\n%s", diff)
 	}
 
-	before := s.asked()
+	before := s.requests()
 	worker("v1.2.0")
 	s.image(other, "v1.2.0", webhookSecret)
 	harness.Await(t, "the newer worker in the pull request",
 		func() bool { return strings.Contains(body(), "+  newTag: v1.2.0") })
 	s.Says("cycle done", 2)
 	if diff := body(); !strings.Contains(diff, "+  newTag: v1.3.0") {
-		t.Errorf("what the other one proposes is gone:\n%s", diff)
+		t.Errorf("the change for the other Application is gone:\n%s", diff)
 	}
 
-	if got := s.asked().since(before); got.list != 1 {
+	if got := s.requests().since(before); got.list != 1 {
 		t.Errorf("%d lists, for one image", got.list)
 	}
 }
 
-// TestPubSub follows messages of Artifact Registry's topic to the commit, and
-// holds what they cost: a list and a push each, and for a burst no more.
+// TestPubSub publishes messages to Artifact Registry's topic and checks their cost: one
+// list and one push each, also for two messages at once.
 func TestPubSub(t *testing.T) {
 	w := harness.NewWorld(t)
 	pubsub, err := sandboxpubsub.New()
@@ -348,21 +355,21 @@ func TestPubSub(t *testing.T) {
 	t.Setenv(pubsub.Environment())
 	s := listen(t, w, harness.ReadFile(t, w.Config), "  pubsub: {subscription: "+sandboxpubsub.Subscription+"}\n")
 	for i := range 3 {
-		before := s.asked()
+		before := s.requests()
 		build := w.Build()
 		pubsub.Pushed(world.Image, build)
 		pubsub.Pushed(world.Image, "latest")
 		s.landed(build)
 		s.Says("cycle done", i+2)
-		if got, want := s.asked().since(before), (asked{list: 1, advertise: 1, push: 1}); got != want {
+		if got, want := s.requests().since(before), (requests{list: 1, advertise: 1, push: 1}); got != want {
 			t.Errorf("a build: %+v, want %+v", got, want)
 		}
 	}
 }
 
-// TestFlood sends 10,000 events a second for 10 seconds to the program, most of
-// them for images that nobody asks for: its memory stays as it is, and there
-// are no more cycles than one every two seconds.
+// TestFlood sends the program 10,000 webhooks a second for 10 seconds, most of them
+// for images that no Application uses: its memory does not grow, and it runs at most
+// one cycle every two seconds.
 func TestFlood(t *testing.T) {
 	w := harness.NewWorld(t)
 	address := harness.FreeAddress(t)
@@ -395,7 +402,7 @@ func TestFlood(t *testing.T) {
 		return time.Since(begin)
 	}
 
-	send(10_000, 1) // what it needs at this rate, it has by then
+	send(10_000, 1) // by then it has the memory that it needs at this rate
 	before, lists := harness.Resident(t, command.Process.Pid, "VmRSS"), w.Registry.Count("list")
 	took := send(10_000, 10)
 	build := w.Build()
@@ -419,8 +426,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// flood sends so many events on one connection, as fast as the limiter allows,
-// and reads the answers.
+// flood sends n webhooks on one connection, as fast as the limiter allows, and reads
+// the responses.
 func flood(ctx context.Context, address string, limiter *rate.Limiter, connection, n int) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {

@@ -12,34 +12,21 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestBadInput gives each Application something else that is wrong. Each gets
-// one clear message, the status is 1, and the Application that is right is done.
-func TestBadInput(t *testing.T) {
-	t.Parallel() // it waits for a registry that never answers
-	git := harness.NewGit(t)
-	registry := harness.NewRegistry(t)
-	registry.Push("p/app", sandboxregistry.Build{Created: time.Now()}, "v1.1.0")
-	faults := map[string]http.HandlerFunc{
-		"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
-		"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
-		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
-		"500":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-		"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
-		"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-	}
+// registryFaults are what a registry may answer, by repository.
+var registryFaults = map[string]http.HandlerFunc{
+	"401":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+	"404":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+	"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+	"500":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+	"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
+	"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+}
 
-	registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		for name, fault := range faults {
-			if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
-				fault(w, r)
-				return true
-			}
-		}
-		return false
-	}
+// badFiles are the folders of Applications.
+func badFiles(host string) map[string]string {
+	kustomization := "images:\n- name: " + host + "/p/app\n  newTag: v1.0.0\n"
 
-	kustomization := "images:\n- name: " + registry.Host() + "/p/app\n  newTag: v1.0.0\n"
-	files := map[string]string{
+	return map[string]string{
 		"good/kustomization.yaml":     kustomization,
 		"broken/kustomization.yaml":   "images: [\n",
 		"odd/kustomization.yaml":      "images: {a: b}\n",
@@ -49,15 +36,15 @@ func TestBadInput(t *testing.T) {
 		"chart/Chart.yaml":            "name: c\n",
 		"chart/values.yaml":           "replicas: 2\n",
 	}
+}
 
-	if err := git.Create("o/r", true, files); err != nil {
-		t.Fatal(err)
-	}
+// badRow is an Application with something that is wrong, and a part of the message.
+type badRow struct{ path, annotations, want string }
 
-	image := registry.Host() + "/p/app"
-	good := "image-list: app=" + image
-	type row struct{ path, annotations, want string }
-	rows := map[string]row{
+// badRows are Applications by name. good are annotations that are right, and
+// missing is a repository that is not there.
+func badRows(good, missing string) map[string]badRow {
+	return map[string]badRow{
 		"strategy": {"good", good + "\napp.update-strategy: newest",
 			`app.update-strategy = "newest": unknown update strategy`},
 		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is not a valid Go regular expression"},
@@ -74,18 +61,41 @@ func TestBadInput(t *testing.T) {
 		"unparsable": {"broken", good, "the file cannot be read as YAML"},
 		"odd":        {"odd", good, "images: expected a list"},
 		"branch":     {"good", good + "\ngit-branch: none", "there is no such branch: none"},
-		"norepo":     {"good", good + "\ngit-repository: " + git.URLOf("o/none"), "the repository was not found"},
+		"norepo":     {"good", good + "\ngit-repository: " + missing, "the repository was not found"},
 		"pr": {"good", good + "\nwrite-back-delivery: pull-request",
 			"set github.app, github.tokenFile or gitlab.tokenFile"},
 	}
+}
 
-	for name := range faults {
-		rows["r"+name] = row{"good", "image-list: app=" + registry.Host() + "/p/" + name,
-			map[string]string{"401": "set credentials for", "404": "check the image's name",
-				"429": "limits requests", "500": "has trouble", "garbage": "not a registry's answer",
-				"never": "did not answer within"}[name]}
+// TestBadInput gives each Application something else that is wrong. Each gets
+// one clear message, the status is 1, and the Application that is right is done.
+func TestBadInput(t *testing.T) {
+	t.Parallel() // it waits for a registry that never answers
+	git := harness.NewGit(t)
+	registry := harness.NewRegistry(t)
+	registry.Push("p/app", sandboxregistry.Build{Created: time.Now()}, "v1.1.0")
+	registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		for name, fault := range registryFaults {
+			if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
+				fault(w, r)
+				return true
+			}
+		}
+		return false
 	}
 
+	files := badFiles(registry.Host())
+	if err := git.Create("o/r", true, files); err != nil {
+		t.Fatal(err)
+	}
+
+	good := "image-list: app=" + registry.Host() + "/p/app"
+	rows := badRows(good, git.URLOf("o/none"))
+	for name, want := range map[string]string{"401": "set credentials for", "404": "check the image's name",
+		"429": "limits requests", "500": "has trouble", "garbage": "not a registry's answer",
+		"never": "did not answer within"} {
+		rows["r"+name] = badRow{"good", "image-list: app=" + registry.Host() + "/p/" + name, want}
+	}
 	apps := harness.Manifest("right", git.URLOf("o/r"), "good", good)
 	for name, r := range rows {
 		apps += harness.Manifest("bad-"+strings.ToLower(name), git.URLOf("o/r"), r.path, r.annotations)

@@ -1,6 +1,5 @@
-// Package writeback tells the story of the README, and everything around it that
-// needs no cluster: commits and pull requests, a month of them, every command,
-// registries and files that are broken.
+// Package writeback tests what the README describes and what needs no cluster:
+// commits and pull requests, every command, and broken registries and files.
 package writeback
 
 import (

@@ -9,8 +9,8 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestWhatAPullRequestTells holds that the facts in its text are those of the
-// registry, of the source repository and of the other Applications.
+// TestWhatAPullRequestTells checks the facts in the text of a pull request: those of
+// the registry, of the source repository and of the other Applications.
 func TestWhatAPullRequestTells(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Applications, "  destination: {server: https://kubernetes.default.svc, namespace: backend}\n",
@@ -34,7 +34,7 @@ func TestWhatAPullRequestTells(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, pulls[0].Body)
 		}
 	}
-	// How it fares there is told anew, though nothing else has changed.
+	// The text is updated when the health changes, though nothing else has changed.
 	harness.Edit(t, w.Applications, "Degraded", "Healthy")
 	harness.Run(t, "run", "--once", "--config", w.Config, "--applications", w.Applications).MustEnd(t, 0)
 	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 1 ||
@@ -43,8 +43,8 @@ func TestWhatAPullRequestTells(t *testing.T) {
 	}
 }
 
-// TestASharedPullRequest is one for several Applications. While one of them
-// cannot be decided, it stays as it is.
+// TestASharedPullRequest has one pull request for two Applications. It does not
+// change while one of them has an error.
 func TestASharedPullRequest(t *testing.T) {
 	w := harness.NewWorld(t)
 	harness.Edit(t, w.Config, `path: "**/overlays/prod*/**"`, `path: "**"`)

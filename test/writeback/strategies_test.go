@@ -10,8 +10,8 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestEveryStrategyAtAPlainRegistry goes the whole way with a registry that
-// lists names alone: manifests and configs are read of what the rules leave.
+// TestEveryStrategyAtAPlainRegistry runs each strategy with a registry that lists
+// only names: manifests and configs are read for the tags that the rules leave.
 func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	registry := harness.NewRegistry(t)
 	registry.Plain, registry.PageSize = true, 3

@@ -45,7 +45,7 @@ type Fleet struct {
 	Registry   *registry.Server
 	Git        *git.Server
 	PubSub     *pubsub.Server
-	Config     string // of our updater; for others it says where everything is
+	Config     string // of this updater; others read from it where everything is
 
 	options Options
 	newest  int

@@ -61,7 +61,7 @@ type GitHub struct {
 	sandbox.Counter // of a method and a kind, such as "POST pulls"
 }
 
-// NewGitHub starts the API. Git lets nobody in any more but with the App's token.
+// NewGitHub starts the API. From then on, the git server requires the App's token.
 func NewGitHub(git *git.Server) (*GitHub, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -199,7 +199,7 @@ func (h *GitHub) Deviations() []string {
 	return slices.Clone(h.deviations)
 }
 
-// kindOf is the last word of a path that is no number or name: "pulls",
+// kindOf is the last word of a path that is not a number or a name: "pulls",
 // "labels", "access_tokens", "installation", "app" or "users".
 func kindOf(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
@@ -307,7 +307,7 @@ var bot = map[string]any{"id": AppUserID, "login": AppSlug + "[bot]", "type": "B
 
 func repositoryOf(r *http.Request) string { return r.PathValue("owner") + "/" + r.PathValue("repo") }
 
-// compare tells of the commits between two of a repository.
+// compare lists the commits between two commits.
 func (h *GitHub) compare(w http.ResponseWriter, r *http.Request) {
 	repository := repositoryOf(r)
 	from, to, ok := strings.Cut(r.PathValue("basehead"), "...")

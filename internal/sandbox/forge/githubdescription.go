@@ -113,7 +113,7 @@ func (d *description) input(route route, r *http.Request) *openapi3filter.Reques
 
 var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 
-// request tells how a request deviates. What is not described at all deviates
+// request returns how a request deviates. What is not described at all deviates
 // too: a parameter or a field that GitHub does not know does nothing there.
 func (d *description) request(route route, r *http.Request, body []byte) error {
 	where := route.method + " " + route.path
@@ -149,7 +149,7 @@ func (d *description) request(route route, r *http.Request, body []byte) error {
 }
 
 // answer fills in what an answer leaves out of what GitHub always gives, and
-// tells how it deviates all the same.
+// returns how it deviates nevertheless.
 func (d *description) answer(route route, r *http.Request, status int,
 	header http.Header, body []byte) ([]byte, error) {
 	operation := d.operation(route)

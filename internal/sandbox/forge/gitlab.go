@@ -29,7 +29,7 @@ type GitLab struct {
 	sandbox.Counter // of a method and a kind, such as "POST merge_requests"
 }
 
-// NewGitLab starts the API. Git lets nobody in any more but with the token.
+// NewGitLab starts the API. From then on, the git server requires the token.
 func NewGitLab(git *git.Server) *GitLab {
 	l := &GitLab{pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
 	l.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/-/merge_requests/%d", l.URL, p.Repository, p.Number) }
@@ -218,7 +218,7 @@ func (l *GitLab) acceptMerge(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// logFormat is what commits are told by.
+// logFormat is how git prints commits.
 const logFormat = "--format=%H%x00%an%x00%ae%x00%cn%x00%ce%x00%B%x01"
 
 func (l *GitLab) commits(log string) []any {

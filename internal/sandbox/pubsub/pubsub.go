@@ -11,8 +11,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// Server is Google's own server for tests, with the topic to which Artifact
-// Registry tells what is pushed, and a subscription to it. Google's clients find
+// Server is Google's own server for tests, with the topic to which Artifact Registry
+// publishes pushes, and a subscription to it. Google's clients find
 // it by the environment variable PUBSUB_EMULATOR_HOST.
 type Server struct{ server *pstest.Server }
 
@@ -37,13 +37,13 @@ func New() (*Server, error) {
 // Close stops the server.
 func (p *Server) Close() { _ = p.server.Close() }
 
-// Environment is what has Google's clients find the server.
+// Environment is the variable by which Google's clients find the server.
 func (p *Server) Environment() (name, value string) { return "PUBSUB_EMULATOR_HOST", p.server.Addr }
 
 // Publish sends a message of any content.
 func (p *Server) Publish(data string) { p.server.Publish(topic, []byte(data), nil) }
 
-// Pushed tells of an image as Artifact Registry does.
+// Pushed publishes a push of an image as Artifact Registry does.
 func (p *Server) Pushed(image, tag string) {
 	p.Publish(string(sandbox.Must(json.Marshal(map[string]string{"action": "INSERT", "digest": image + "@sha256:0",
 		"tag": image + ":" + tag}))))

@@ -32,11 +32,11 @@ import (
 // manifests and times, unless Plain is set.
 type Server struct {
 	*httptest.Server
-	// Plain lists as the OCI distribution specification has it: names alone,
+	// Plain lists as the OCI distribution specification has it: only names,
 	// PageSize at a time.
 	Plain    bool
 	PageSize int
-	// ETags gives lists an ETag, and answers 304 to who has it.
+	// ETags gives lists an ETag, and answers 304 to requests that have it.
 	ETags bool
 	// User and Password are asked for where they are set.
 	User, Password string
@@ -234,7 +234,7 @@ func (r *Server) list(w http.ResponseWriter, request *http.Request) {
 	}
 
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // whoever asked may be gone
+	_, _ = w.Write(append(body, '\n')) // the client may be gone
 }
 
 func (r *Server) page(w http.ResponseWriter, request *http.Request, names []string) []string {
