@@ -1,5 +1,5 @@
 // Package giturl is the one place that knows how the address of a git repository
-// is spelt. [Parse] reads an address once; an [Address] then answers whether two
+// is spelled. [Parse] reads an address once; an [Address] then answers whether two
 // spellings mean one repository, what may be shown of it, and where it is.
 //
 // Use it wherever two addresses are compared, and wherever one is shown. The
@@ -15,7 +15,7 @@ import (
 )
 
 // Address is the address of a git repository in any form that git accepts: a
-// URL, the short form of SSH (git@host:path), or a path. The zero value is no
+// URL, the short form of SSH (git@host:path), or a path. The zero value is not an
 // address. Compare addresses by [Address.Key], not by ==.
 type Address struct {
 	protocol       string
@@ -88,7 +88,7 @@ func fromURL(u *url.URL, text string) Address {
 	}
 	a.public = public(*u, text)
 
-	canonical := &url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, RawQuery: u.RawQuery, Fragment: u.Fragment}
+	canonical := &url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: u.RawQuery, Fragment: u.Fragment}
 	if port := u.Port(); port != "" && port == defaultPorts[u.Scheme] {
 		canonical.Host = strings.TrimSuffix(u.Host, ":"+port)
 	}

@@ -9,7 +9,8 @@ func TestValidCredentials(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "s3cret", "user:password", "google:x", "env:", "secret:a/b", "secret:a/b#", "secret:b#c", "secret:/b#c", "secret:a/#c",
+		"", "s3cret", "user:password", "google:x", "env:",
+		"secret:a/b", "secret:a/b#", "secret:b#c", "secret:/b#c", "secret:a/#c",
 		"pullsecret:a/b#c", "pullsecret:a", "ext:", "ext:program",
 	} {
 		if ValidCredentials(text) {

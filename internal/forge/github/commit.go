@@ -37,7 +37,7 @@ func (r *repository) Commit(
 			Commit struct{ OID string }
 		}
 	}
-	err = r.hub.graphQL(ctx, in.client, createCommit, map[string]any{"input": map[string]any{
+	err = r.client.graphQL(ctx, in.client, createCommit, map[string]any{"input": map[string]any{
 		"branch":          map[string]any{"repositoryNameWithOwner": r.fullName(), "branchName": branch},
 		"expectedHeadOid": head,
 		"message":         map[string]any{"headline": headline, "body": strings.TrimLeft(body, "\n")},

@@ -19,7 +19,7 @@ func TestRefusals(t *testing.T) {
 // TestAnotherInstallation is one that config.yaml names, and that is not there.
 func TestAnotherInstallation(t *testing.T) {
 	hub, r := start(t)
-	r.hub.installationID = 1
+	r.client.installationID = 1
 	forgetest.CheckError(t, forgetest.Propose(t, r, proposed()), hub.Token(),
 		"listing its pull requests", "404 Not Found", "github.app.installationID")
 }

@@ -132,7 +132,7 @@ func (c *Client) repository(address giturl.Address) *repository {
 	if address.Owner() == "" || !strings.EqualFold(address.Host(), c.host()) {
 		return nil
 	}
-	r := &repository{hub: c, owner: path.Base(address.Owner()), name: address.Name()}
+	r := &repository{client: c, owner: path.Base(address.Owner()), name: address.Name()}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +146,7 @@ func (c *Client) repository(address giturl.Address) *repository {
 
 // repository is one repository at GitHub.
 type repository struct {
-	hub         *Client
+	client      *Client
 	owner, name string
 
 	mu             sync.Mutex
@@ -161,7 +161,7 @@ func (r *repository) reach(ctx context.Context) (*installation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	c := r.hub
+	c := r.client
 	if r.installationID == 0 {
 		r.installationID = c.installationID
 	}
@@ -235,7 +235,7 @@ func (r *repository) Login(ctx context.Context) (user, password string, err erro
 		return "", "", err
 	}
 
-	password = r.hub.token
+	password = r.client.token
 	if in.tokens != nil {
 		if password, err = in.tokens.Token(ctx); err != nil {
 			return "", "", r.failed("getting an installation token", writeContents, err)
@@ -248,7 +248,7 @@ func (r *repository) Login(ctx context.Context) (user, password string, err erro
 // Both are empty with a token, and where GitHub does not answer: a cycle goes on
 // without a name, and the next one asks again.
 func (r *repository) Author(ctx context.Context) (name, email string) {
-	c := r.hub
+	c := r.client
 	if c.app == nil {
 		return "", ""
 	}

@@ -205,7 +205,7 @@ const enableAutoMerge = `mutation($pullRequest: ID!) {
 // there. Where nothing is missing GitHub refuses to wait, and it is merged now.
 func (r *repository) autoMerge(ctx context.Context, client *github.Client, pr forge.PullRequest) error {
 	const doing = "enabling auto-merge for the pull request"
-	err := r.hub.graphQL(ctx, client, enableAutoMerge, map[string]any{"pullRequest": pr.ID}, &struct{}{})
+	err := r.client.graphQL(ctx, client, enableAutoMerge, map[string]any{"pullRequest": pr.ID}, &struct{}{})
 
 	var refused *graphQLError
 	switch {

@@ -88,25 +88,25 @@ func (c *Client) repository(address giturl.Address) *repository {
 	if opened, ok := c.repositories[key]; ok {
 		return opened
 	}
-	r := &repository{lab: c, path: path}
+	r := &repository{client: c, path: path}
 	c.repositories[key] = r
 	return r
 }
 
 // repository is one project at GitLab.
 type repository struct {
-	lab  *Client
-	path string // with its groups
+	client *Client
+	path   string // with its groups
 }
 
 // Login returns the token.
 func (r *repository) Login(context.Context) (user, password string, err error) {
-	return "oauth2", r.lab.token, nil
+	return "oauth2", r.client.token, nil
 }
 
 // Author returns the user of the token; empty where GitLab does not answer.
 func (r *repository) Author(ctx context.Context) (name, email string) {
-	c := r.lab
+	c := r.client
 	c.mu.Lock()
 	self := c.self
 	c.mu.Unlock()
@@ -137,7 +137,7 @@ func CompareURL(source giturl.Address, from, to string) string {
 // Compare needs the token to have access to the project.
 func (r *repository) Compare(ctx context.Context, from, to string) (forge.Comparison, error) {
 	options := &gitlab.CompareOptions{From: &from, To: &to}
-	answer, _, err := r.lab.api.Repositories.Compare(r.path, options, gitlab.WithContext(ctx))
+	answer, _, err := r.client.api.Repositories.Compare(r.path, options, gitlab.WithContext(ctx))
 	if err != nil {
 		return forge.Comparison{}, r.failed("comparing two commits", err)
 	}

@@ -33,7 +33,8 @@ func pullRequest(mr *gitlab.BasicMergeRequest) forge.PullRequest {
 func (r *repository) list(
 	ctx context.Context, options *gitlab.ListProjectMergeRequestsOptions,
 ) ([]forge.PullRequest, *gitlab.Response, error) {
-	page, response, err := r.lab.api.MergeRequests.ListProjectMergeRequests(r.path, options, gitlab.WithContext(ctx))
+	requests := r.client.api.MergeRequests
+	page, response, err := requests.ListProjectMergeRequests(r.path, options, gitlab.WithContext(ctx))
 	var all []forge.PullRequest
 	for _, mr := range page {
 		if mr.SourceProjectID == mr.TargetProjectID && (options.State != nil || mr.State != "opened") {
@@ -90,7 +91,7 @@ func (r *repository) Create(ctx context.Context, p forge.Proposal) (forge.PullRe
 		return forge.PullRequest{}, err
 	}
 
-	mr, _, err := r.lab.api.MergeRequests.CreateMergeRequest(r.path, options, gitlab.WithContext(ctx))
+	mr, _, err := r.client.api.MergeRequests.CreateMergeRequest(r.path, options, gitlab.WithContext(ctx))
 	if err != nil {
 		return forge.PullRequest{}, r.failed("opening the merge request", err)
 	}
@@ -122,7 +123,7 @@ func (r *repository) ids(ctx context.Context, setting string, names []string) (*
 }
 
 func (r *repository) id(ctx context.Context, setting, name string) (int64, error) {
-	c := r.lab
+	c := r.client
 	c.mu.Lock()
 	id, ok := c.users[name]
 	c.mu.Unlock()
@@ -151,7 +152,7 @@ func (r *repository) Complete(ctx context.Context, pr forge.PullRequest, p forge
 	if !p.AutoMerge {
 		return nil
 	}
-	requests, number := r.lab.api.MergeRequests, int64(pr.Number)
+	requests, number := r.client.api.MergeRequests, int64(pr.Number)
 	options := &gitlab.AcceptMergeRequestOptions{AutoMerge: gitlab.Ptr(true)}
 	if _, _, err := requests.AcceptMergeRequest(r.path, number, options, gitlab.WithContext(ctx)); err != nil {
 		return r.failed("enabling auto-merge for the merge request", err)
@@ -176,7 +177,7 @@ func (r *repository) Close(ctx context.Context, pr forge.PullRequest, body strin
 func (r *repository) update(
 	ctx context.Context, pr forge.PullRequest, doing string, options *gitlab.UpdateMergeRequestOptions,
 ) error {
-	requests, number := r.lab.api.MergeRequests, int64(pr.Number)
+	requests, number := r.client.api.MergeRequests, int64(pr.Number)
 	if _, _, err := requests.UpdateMergeRequest(r.path, number, options, gitlab.WithContext(ctx)); err != nil {
 		return r.failed(doing, err)
 	}
@@ -185,7 +186,7 @@ func (r *repository) update(
 
 // CommentOnce reads all notes first.
 func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark, text string) error {
-	notes, number := r.lab.api.Notes, int64(pr.Number)
+	notes, number := r.client.api.Notes, int64(pr.Number)
 	options := &gitlab.ListMergeRequestNotesOptions{ListOptions: gitlab.ListOptions{PerPage: 100}}
 	for {
 		page, response, err := notes.ListMergeRequestNotes(r.path, number, options, gitlab.WithContext(ctx))
@@ -212,7 +213,7 @@ func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark
 
 // Commits sends one request for each hundred.
 func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge.Commit, error) {
-	requests, number := r.lab.api.MergeRequests, int64(pr.Number)
+	requests, number := r.client.api.MergeRequests, int64(pr.Number)
 	options := &gitlab.GetMergeRequestCommitsOptions{ListOptions: gitlab.ListOptions{PerPage: 100}}
 	var all []forge.Commit
 	for {
