@@ -3,55 +3,76 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
-// git makes the part that reads and writes git repositories. cluster is nil if
-// Applications come from files.
-func (s *setup) git(forges forges, cluster *kube.Cluster) (*gitwrite.Service, error) {
-	c := s.config
-	if c.Git.CommitVia == "github-api" && (c.Git.Author != config.Author{} || c.Git.Signing != config.Signing{}) {
+// git makes the part that opens git repositories. cluster is nil if Applications
+// come from files.
+func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
+	argoCD := ""
+	if cluster != nil {
+		argoCD = s.namespace(cluster.Namespace())
+	}
+	credentials := gitCredentials(cluster, argoCD, secretsOf(s.connect))
+
+	return gitwrite.New(gitwrite.Options{
+		CacheDir:    s.config.Git.CacheDir,
+		Login:       forges.login,
+		Credentials: credentials.Find,
+		Scoped:      credentials.Scoped,
+	})
+}
+
+// login returns how a forge signs in to a repository; nil if none of them has it.
+func (f forges) login(address giturl.Address) gitwrite.Login {
+	if at := f.repository(address); at != nil {
+		return at.Login
+	}
+
+	return nil
+}
+
+// delivery makes the part that carries out plans. cluster is nil if Applications
+// come from files.
+func (s *setup) delivery(forges forges, cluster *kube.Cluster) (*delivery.Service, error) {
+	c := s.config.Git
+	if c.CommitVia == "github-api" && (c.Author != config.Author{} || c.Signing != config.Signing{}) {
 		return nil, errors.New("git.commitVia: github-api: GitHub makes and signs the commits itself; " +
 			"leave out --git-commit-user, --git-commit-email and --git-commit-signing-key, or use commitVia: push")
 	}
 
-	message, err := gitwrite.ParseMessage(c.Git.Message)
+	message, err := delivery.ParseMessage(c.Message)
 	if err != nil {
 		return nil, fmt.Errorf("git.message: %w", err)
 	}
 
 	var signer *gitwrite.Signer
-	if c.Git.Signing.Method != "" {
-		if signer, err = gitwrite.NewSigner(c.Git.Signing.Method, c.Git.Signing.KeyFile); err != nil {
+	if c.Signing.Method != "" {
+		if signer, err = gitwrite.NewSigner(c.Signing.Method, c.Signing.KeyFile); err != nil {
 			return nil, fmt.Errorf("git.signing: %w", err)
 		}
 	}
 
-	argoCD := ""
-	if cluster != nil {
-		argoCD = s.namespace(cluster.Namespace())
-	}
-
-	credentials := gitCredentials(cluster, argoCD, secretsOf(s.connect))
-
-	return gitwrite.New(gitwrite.Options{
-		CacheDir:     c.Git.CacheDir,
-		Author:       gitwrite.Signature{Name: c.Git.Author.Name, Email: c.Git.Author.Email},
-		SignOff:      c.Git.SignOff,
+	options := delivery.Options{
+		Author:       gitwrite.Signature{Name: c.Author.Name, Email: c.Author.Email},
+		SignOff:      c.SignOff,
 		Signer:       signer,
-		Combined:     c.Git.Commits == "combined",
-		CommitViaAPI: c.Git.CommitVia == "github-api",
+		Combined:     c.Commits == "combined",
+		CommitViaAPI: c.CommitVia == "github-api",
 		Message:      message,
 		Forge:        forges.repository,
-		Credentials:  credentials.Find,
-		Scoped:       credentials.Scoped,
-		Now:          time.Now,
-	}), nil
+	}
+	if cluster != nil { // a nil *kube.Cluster in an interface is not nil
+		options.Applications = cluster
+	}
+
+	return delivery.New(options), nil
 }
 
 // settings are what the configuration says about deliveries and pull requests.

@@ -97,7 +97,7 @@ func planTable(w io.Writer, p *plan.Plan) error {
 		}
 		for _, img := range app.Images {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-				app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), delivery(img))
+				app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), deliveryName(img))
 		}
 	}
 
@@ -129,8 +129,8 @@ func planTable(w io.Writer, p *plan.Plan) error {
 	return err
 }
 
-// delivery returns how an update is delivered.
-func delivery(img plan.Image) string {
+// deliveryName returns how an update is delivered.
+func deliveryName(img plan.Image) string {
 	switch {
 	case img.Action == plan.ActionUpdate && img.Method == spec.MethodArgoCD:
 		return "change of " + img.File

@@ -77,20 +77,21 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
-	git, err := s.git(forges, p.cluster)
+	delivery, err := s.delivery(forges, p.cluster)
 	if err != nil {
 		return nil, err
 	}
 
+	git := s.git(forges, p.cluster)
 	p.close = git.Close
 
 	p.engine = &engine.Engine{
-		Source: source, Registries: registries, Git: git, Compare: forges.compare,
-		Settings: decisions, Templates: texts, Log: log, Silent: s.noEvents,
+		Source: source, Registries: registries, Git: git, Delivery: delivery, Compare: forges.compare,
+		Settings: decisions, Templates: texts, Log: log,
 	}
 
-	if p.cluster != nil { // a nil *kube.Cluster in an interface is not nil
-		p.engine.Cluster = p.cluster
+	if p.cluster != nil && !s.noEvents { // a nil *kube.Cluster in an interface is not nil
+		p.engine.Events = p.cluster
 	}
 
 	return p, nil

@@ -13,7 +13,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/delivery"
 )
 
 func newValidate() *cobra.Command {
@@ -102,7 +102,7 @@ func (v *validation) config(path string) {
 	}
 
 	// What the packages that use these values refuse.
-	if _, err := gitwrite.ParseMessage(c.Git.Message); err != nil {
+	if _, err := delivery.ParseMessage(c.Git.Message); err != nil {
 		problems = append(problems, config.Problem{File: path, Message: "git.message: " + err.Error()})
 	}
 

@@ -15,9 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
-	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/report"
@@ -29,17 +29,6 @@ type Source interface {
 	// List returns the annotated Applications, and the problems of what could
 	// not be read. An error means that no cycle is possible.
 	List(ctx context.Context) ([]spec.Application, []spec.Problem, error)
-}
-
-// Cluster is what is written to beside git: Applications and Events.
-type Cluster interface {
-	// SetOverrides edits the overrides of one source of an Application
-	// (write-back-method argocd). edit may be called again on newer content.
-	SetOverrides(ctx context.Context, namespace, name string, source int,
-		edit func(old []byte) (content []byte, err error)) error
-
-	// CreateEvent creates a Kubernetes Event about an Application.
-	CreateEvent(ctx context.Context, event kube.Event) error
 }
 
 // Replicas divide the work among several replicas. The zero value is for one
@@ -55,12 +44,12 @@ type Replicas struct {
 
 func (r Replicas) owns(shard string) bool { return r.Owns == nil || r.Owns(shard) }
 
-// Engine runs cycles. Source, Registries, Git, Settings and Log are required.
+// Engine runs cycles. Source, Registries, Git, Delivery, Settings and Log are required.
 type Engine struct {
 	Source     Source
-	Cluster    Cluster // nil if Applications come from files
 	Registries *registry.Client
 	Git        *gitwrite.Service
+	Delivery   *delivery.Service
 	Settings   plan.Settings
 	Templates  report.Templates
 	Log        *slog.Logger
@@ -70,7 +59,7 @@ type Engine struct {
 	// far as that is known; nil: nothing is known.
 	Compare func(ctx context.Context, source, from, to string) forge.Comparison
 
-	Silent   bool                                // create no Events
+	Events   report.EventCreator                 // nil: no Events are created
 	Publish  func(*report.Cycle)                 // called after each cycle; nil: not
 	Progress func(stage string, done, total int) // called during a cycle; nil: not
 
@@ -144,8 +133,8 @@ func (e *Engine) publish(ctx context.Context, result *report.Cycle, dryRun bool)
 		e.Publish(result)
 	}
 
-	if !dryRun && !e.Silent && e.Cluster != nil {
-		e.state.events.Creator, e.state.events.Log = e.Cluster, e.Log
+	if !dryRun && e.Events != nil {
+		e.state.events.Creator, e.state.events.Log = e.Events, e.Log
 		e.state.events.Cycle(ctx, result)
 	}
 }
@@ -164,6 +153,7 @@ type cycle struct {
 	cases    []*plan.Case
 	readings []*reading
 	plan     *plan.Plan
+	texts    map[*plan.PullRequest]*report.Text
 }
 
 // plan collects and decides. It returns nil if the scope is about no
@@ -239,7 +229,7 @@ func (c *cycle) decide(ctx context.Context) {
 	for _, p := range c.problems {
 		c.plan.Problems = append(c.plan.Problems, located(p))
 	}
-	c.write(c.plan.Proposals)
+	c.title(c.plan.Proposals)
 }
 
 // located is a problem with the place where it was found.

@@ -20,6 +20,8 @@ type reading struct {
 	cases      []*plan.Case
 	repository *gitwrite.Repository
 	snapshot   *gitwrite.Snapshot
+	// pullRequests: pull requests can be opened there.
+	pullRequests bool
 }
 
 // locate reads the files of all cases, each repository once.
@@ -46,7 +48,7 @@ func (c *cycle) locate(ctx context.Context) {
 
 		r := byRepository[repository]
 		if r == nil {
-			r = &reading{repository: repository}
+			r = &reading{repository: repository, pullRequests: c.Delivery.TakesPullRequests(repository)}
 			byRepository[repository] = r
 			c.readings = append(c.readings, r)
 		}
@@ -104,7 +106,7 @@ func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Plac
 	at := plan.Place{
 		Repository:   r.repository.URL(),
 		Named:        target.WriteBranch != "",
-		PullRequests: r.repository.TakesPullRequests(),
+		PullRequests: r.pullRequests,
 	}
 	if at.HeadBranch, at.Err = pulls.Head(app); at.Err != nil {
 		return at

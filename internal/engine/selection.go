@@ -30,7 +30,7 @@ func (e *Engine) applyHeads(scope *Scope) {
 				repository.Forget()
 			}
 			if reported {
-				moved = repository.Told(heads) || moved
+				moved = repository.ReportHeads(heads) || moved
 			}
 		}
 		if reported && !moved && !scope.retry {

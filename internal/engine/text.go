@@ -13,21 +13,29 @@ import (
 // factsTimeout bounds how long a pull request waits for the facts of one image.
 const factsTimeout = 30 * time.Second
 
-// write has the text of pull requests made.
-func (c *cycle) write(proposals []*plan.Proposal) {
+// title makes the titles of pull requests. Their bodies are made by [cycle.body],
+// where they are needed.
+func (c *cycle) title(proposals []*plan.Proposal) {
 	if len(proposals) == 0 {
 		return
 	}
 
 	running := report.RunningIn(c.all)
+	c.texts = map[*plan.PullRequest]*report.Text{}
 	for _, p := range proposals {
 		text := &report.Text{Templates: c.Templates, Proposal: p, Running: running}
+		c.texts[p.Request] = text
 		p.Request.Key = text.Key()
-		p.Request.Title = text.Title
-		p.Request.Body = func(ctx context.Context, changes []image.Change) string {
-			return text.Body(changes, c.facts(ctx, text.Images(changes)))
-		}
+		p.Request.Title = text.Title(p.Changes)
 	}
+}
+
+// body makes the body of a pull request.
+func (c *cycle) body(ctx context.Context, request *plan.PullRequest) string {
+	text := c.texts[request]
+	changes := text.Proposal.Changes
+
+	return text.Body(changes, c.facts(ctx, text.Images(changes)))
 }
 
 func (c *cycle) facts(ctx context.Context, images []*plan.Image) map[*plan.Image]report.Facts {

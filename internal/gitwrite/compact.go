@@ -9,26 +9,26 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// maxPacks bounds a mirror: after so many fetches and pushes, what no branch
-// leads to any more is dropped.
+// maxPacks bounds a mirror: after so many fetches and pushes, it drops what no branch
+// leads to any more.
 const maxPacks = 200
 
-// compact keeps of the mirror what branches lead to that are there still: the
-// newest commit of each, its trees, and the blobs of them that are known.
-// Nothing is fetched for it. A mirror that is not whole is dropped.
+// compact drops all of the mirror but what leads from branches that still exist: the
+// newest commit of each, its trees, and those of their blobs that are here. Nothing
+// is fetched for it. A mirror that is damaged is dropped as a whole.
 func (m *mirror) compact(branches map[string]plumbing.Hash) error {
-	known := map[string]plumbing.Hash{}
+	heads := map[string]plumbing.Hash{}
 	for branch := range branches {
 		if head := m.head(branch); !head.IsZero() {
-			known[branch] = head
+			heads[branch] = head
 		}
 	}
 	shallows, err := m.store.Shallow()
 	if err != nil {
 		return m.reset()
 	}
-	keep := &reachable{stage: newStage(m), seen: map[plumbing.Hash]bool{}}
-	for _, head := range known {
+	keep := &reachable{objects: newObjects(m), has: map[plumbing.Hash]bool{}}
+	for _, head := range heads {
 		if err := keep.commit(head); err != nil {
 			return m.reset()
 		}
@@ -37,7 +37,7 @@ func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 	if _, err := packfile.NewEncoder(&pack, m.store, false).Encode(keep.all, 0); err != nil {
 		return m.reset()
 	}
-	if err := m.reset(); err != nil || len(known) == 0 {
+	if err := m.reset(); err != nil || len(heads) == 0 {
 		return err
 	}
 	if err := m.add(&pack); err != nil {
@@ -45,20 +45,24 @@ func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 	}
 	ends := shallows[:0]
 	for _, hash := range shallows {
-		if keep.seen[hash] {
+		if keep.has[hash] {
 			ends = append(ends, hash)
 		}
 	}
-	// A commit that we made has its parent nowhere: it is an end as well.
-	for _, head := range known {
-		if commit, err := newStage(m).commit(head); err == nil && len(commit.ParentHashes) > 0 && !keep.seen[commit.ParentHashes[0]] && !slices.Contains(ends, head) {
+	// The parent of a commit that was made here may be missing: it is an end as well.
+	for _, head := range heads {
+		commit, err := newObjects(m).commit(head)
+		if err != nil || len(commit.ParentHashes) == 0 || keep.has[commit.ParentHashes[0]] {
+			continue
+		}
+		if !slices.Contains(ends, head) {
 			ends = append(ends, head)
 		}
 	}
 	if err := m.store.SetShallow(ends); err != nil {
 		return err
 	}
-	for branch, head := range known {
+	for branch, head := range heads {
 		if err := m.setHead(branch, head); err != nil {
 			return err
 		}
@@ -68,23 +72,23 @@ func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 
 // reachable collects objects.
 type reachable struct {
-	stage *stage
-	seen  map[plumbing.Hash]bool
-	all   []plumbing.Hash
+	objects *objects
+	has     map[plumbing.Hash]bool
+	all     []plumbing.Hash
 }
 
-// add notes an object, and tells whether it is new.
+// add adds an object, and reports whether it is new.
 func (r *reachable) add(hash plumbing.Hash) bool {
-	if r.seen[hash] {
+	if r.has[hash] {
 		return false
 	}
-	r.seen[hash] = true
+	r.has[hash] = true
 	r.all = append(r.all, hash)
 	return true
 }
 
 func (r *reachable) commit(hash plumbing.Hash) error {
-	commit, err := r.stage.commit(hash)
+	commit, err := r.objects.commit(hash)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (r *reachable) tree(hash plumbing.Hash) error {
 	if !r.add(hash) {
 		return nil
 	}
-	tree, err := r.stage.tree(hash)
+	tree, err := r.objects.tree(hash)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (r *reachable) tree(hash plumbing.Hash) error {
 			}
 		case filemode.Submodule:
 		default:
-			if !r.seen[entry.Hash] && r.stage.mirror.has(entry.Hash) {
+			if !r.has[entry.Hash] && r.objects.mirror.has(entry.Hash) {
 				r.add(entry.Hash)
 			}
 		}

@@ -23,7 +23,7 @@ func TestAMirrorStaysSmall(t *testing.T) {
 				if version > 5 {
 					old = fmt.Sprint("v", version-5)
 				}
-				noErrors(t, writeAll(t, r, setTag(fmt.Sprintf("f%d/k.yaml", file), old, fmt.Sprint("v", version))))
+				noError(t, writeAll(r, setTag(fmt.Sprintf("f%d/k.yaml", file), old, fmt.Sprint("v", version))))
 			}
 			for i := range 5 {
 				push(i)
@@ -44,7 +44,8 @@ func TestAMirrorStaysSmall(t *testing.T) {
 			if r.mirror.packs > 7 {
 				t.Errorf("%d packs", r.mirror.packs)
 			}
-			if err := git.Commit(repo, "main", "By somebody else", map[string]string{"f3/other.yaml": "a: b\n"}); err != nil {
+			if err := git.Commit(repo, "main", "By somebody else",
+				map[string]string{"f3/other.yaml": "a: b\n"}); err != nil {
 				t.Fatal(err)
 			}
 			r.mirror.packs = maxPacks + 1
@@ -60,16 +61,16 @@ func TestAMirrorStaysSmall(t *testing.T) {
 }
 
 // TestADamagedMirrorIsDropped takes a pack away right before the mirror is
-// compacted: it is made anew.
+// compacted: the mirror is built again.
 func TestADamagedMirrorIsDropped(t *testing.T) {
 	git := startGit(t, true, 3)
 	r := open(t, newService(t, Options{CacheDir: t.TempDir()}), git.URLOf(repo))
-	noErrors(t, writeAll(t, r, setTag("f1/k.yaml", "v0", "v1")))
+	noError(t, writeAll(r, setTag("f1/k.yaml", "v0", "v1")))
 	r.mirror.packs = maxPacks + 1
 	if err := os.RemoveAll(filepath.Join(r.mirror.dir, "objects", "pack")); err != nil {
 		t.Fatal(err)
 	}
-	noErrors(t, writeAll(t, r, setTag("f2/k.yaml", "v0", "v1")))
+	noError(t, writeAll(r, setTag("f2/k.yaml", "v0", "v1")))
 	if got := subjects(t, git, "main"); len(got) != 3 {
 		t.Errorf("%q", got)
 	}

@@ -23,13 +23,13 @@ import (
 	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
-// Access names a repository and whose credentials are asked for.
+// Access names a repository and the credentials to use for it.
 type Access struct {
 	URL string
-	// From is what the Application says of its credentials: empty, repocreds,
-	// or secret:NAMESPACE/NAME.
+	// From is where the Application has its credentials from: empty, repocreds, or
+	// secret:NAMESPACE/NAME.
 	From string
-	// Project is the Application's, for credentials that belong to one.
+	// Project is that of the Application, for credentials that belong to one.
 	Project string
 }
 
@@ -41,44 +41,48 @@ func (a Access) secret() (namespace, name string, ok bool) {
 	return namespace, name, ok
 }
 
-// way is how requests reach a repository.
-type way struct {
+// connection is how requests reach a repository.
+type connection struct {
 	transport transport.Transport
 	endpoint  *transport.Endpoint
-	auth      func(ctx context.Context) (transport.AuthMethod, error)
+	auth      signIn
 }
 
-// connect finds out how to reach a repository: GitHub's through the App or
-// token of config.yaml, unless the Application names a Secret; any other with
-// its own credentials.
-func (s *Service) connect(access Access) (*remote, Forge, error) {
+// connect prepares the connection to a repository: as a forge signs in, unless the
+// Application names a Secret; any other with credentials of its own.
+func (s *Service) connect(access Access) (*remote, error) {
 	address := strings.TrimRight(access.URL, "/")
-	at := s.forge(giturl.Parse(address))
-	byForge := at != nil && access.From == ""
-	if byForge {
+	login := s.login(access)
+	if login != nil {
 		address = giturl.Parse(address).HTTPS()
 	}
 	r := &remote{public: giturl.Parse(address).Public()}
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
-		return nil, nil, &Error{Repository: r.public, Doing: "connecting", Err: errors.New("the URL cannot be read"), Remedy: "write https://host/owner/name.git or git@host:owner/name.git"}
+		return nil, &Error{
+			Repository: r.public, Doing: "connecting", Err: errors.New("the URL cannot be read"),
+			Remedy: "write https://host/owner/name.git or git@host:owner/name.git",
+		}
 	}
 	switch endpoint.Protocol {
 	case "http", "https", "ssh":
 	default:
-		return nil, nil, &Error{Repository: r.public, Doing: "connecting", Err: fmt.Errorf("%s is no protocol that is supported", endpoint.Protocol), Remedy: "use an https or SSH URL"}
+		return nil, &Error{
+			Repository: r.public, Doing: "connecting",
+			Err:    fmt.Errorf("the protocol %s is not supported", endpoint.Protocol),
+			Remedy: "use an https or SSH URL",
+		}
 	}
-	if byForge {
+	if login != nil {
 		endpoint.User, endpoint.Password = "", ""
-		found := &way{transport: githttp.NewClient(&http.Client{Transport: httpTransport()}), endpoint: endpoint, auth: func(ctx context.Context) (transport.AuthMethod, error) {
-			user, password, err := at.Login(ctx)
-			return &githttp.BasicAuth{Username: user, Password: password}, err
-		}}
-		r.way = func(context.Context) (*way, error) { return found, nil }
-		return r, at, nil
+		client := githttp.NewClient(&http.Client{Transport: httpTransport()})
+		c := &connection{transport: client, endpoint: endpoint, auth: login.auth}
+		r.connection = func(context.Context) (*connection, error) { return c, nil }
+		return r, nil
 	}
+
 	access.URL = address
-	r.way = r.lasting(func(ctx context.Context) (*way, error) {
+	r.connection = r.renewed(func(ctx context.Context) (*connection, error) {
 		c := Credentials{}
 		if s.options.Credentials != nil {
 			var err error
@@ -86,22 +90,37 @@ func (s *Service) connect(access Access) (*remote, Forge, error) {
 				return nil, err
 			}
 		}
-		return c.way(address)
+		return c.connection(address)
 	})
-	return r, at, nil
+	return r, nil
 }
 
-// forge returns where the pull requests of a repository live; nil where there is
-// no such place.
-func (s *Service) forge(address giturl.Address) Forge {
-	if s.options.Forge == nil {
+// Login returns the user and the password by which git signs in at a forge, at
+// the HTTPS address of a repository. Its errors say what to do.
+type Login func(ctx context.Context) (user, password string, err error)
+
+// loginError is an error of a [Login]. It needs no other words.
+type loginError struct{ error }
+
+func (l Login) auth(ctx context.Context) (transport.AuthMethod, error) {
+	user, password, err := l(ctx)
+	if err != nil {
+		return nil, &loginError{err}
+	}
+	return &githttp.BasicAuth{Username: user, Password: password}, nil
+}
+
+// login returns how a forge signs in to a repository; nil where the repository has
+// credentials of its own.
+func (s *Service) login(access Access) Login {
+	if access.From != "" || s.options.Login == nil {
 		return nil
 	}
-	return s.options.Forge(address)
+	return s.options.Login(giturl.Parse(access.URL))
 }
 
-// way is how a repository is reached with credentials.
-func (c Credentials) way(address string) (*way, error) {
+// connection is that to a repository with credentials.
+func (c Credentials) connection(address string) (*connection, error) {
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
 		return nil, errors.New("the URL cannot be read")
@@ -115,14 +134,15 @@ func (c Credentials) way(address string) (*way, error) {
 		if c.Proxy != "" && !c.bypasses(endpoint.Host) {
 			endpoint.Proxy = transport.ProxyOptions{URL: c.Proxy}
 		}
-		return &way{gitssh.DefaultClient, endpoint, always(auth)}, nil
+		return &connection{gitssh.DefaultClient, endpoint, always(auth)}, nil
 	}
 	base, err := c.httpTransport()
 	if err != nil {
 		return nil, err
 	}
 	endpoint.User, endpoint.Password = "", ""
-	w := &way{githttp.NewClient(&http.Client{Transport: base}), endpoint, always(httpAuth(c, user, password))}
+	client := githttp.NewClient(&http.Client{Transport: base})
+	w := &connection{client, endpoint, always(httpAuth(c, user, password))}
 	switch {
 	case c.GitHubAppID != 0:
 		w.auth, err = c.gitHubApp(base, endpoint)
@@ -134,26 +154,29 @@ func (c Credentials) way(address string) (*way, error) {
 	return w, err
 }
 
-func always(auth transport.AuthMethod) func(context.Context) (transport.AuthMethod, error) {
+// signIn returns what signs requests.
+type signIn func(context.Context) (transport.AuthMethod, error)
+
+func always(auth transport.AuthMethod) signIn {
 	return func(context.Context) (transport.AuthMethod, error) { return auth, nil }
 }
 
-// gitHubApp signs in as an App that a Secret names. Its tokens are renewed
-// before they end.
-func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpoint) (func(context.Context) (transport.AuthMethod, error), error) {
+// gitHubApp signs in as an App that a Secret names. Its tokens are renewed before they
+// expire.
+func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpoint) (signIn, error) {
 	api := strings.TrimSuffix(c.GitHubURL, "/")
 	if api == "" {
 		api = "https://api.github.com"
 	}
 	apps, err := ghinstallation.NewAppsTransport(base, c.GitHubAppID, c.GitHubAppKey)
 	if err != nil {
-		// The parser's own message could quote the key.
-		return nil, errors.New("githubAppPrivateKey is no RSA private key in PEM form")
+		// The message of the parser could quote the key.
+		return nil, errors.New("githubAppPrivateKey is not an RSA private key in PEM form")
 	}
 	apps.BaseURL = api
 	installation := c.GitHubInstallationID
 	if installation == 0 {
-		return nil, errors.New("it has the field githubAppID, but no githubAppInstallationID")
+		return nil, errors.New("it has the field githubAppID, but not githubAppInstallationID")
 	}
 	tokens := ghinstallation.NewFromAppsTransport(apps, installation)
 	return func(ctx context.Context) (transport.AuthMethod, error) {
@@ -163,23 +186,28 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 			if errors.As(err, &status) && status.Response != nil {
 				err = fmt.Errorf("%s answered %s", api, status.Response.Status)
 			}
-			return nil, &Error{Repository: giturl.Parse(endpoint.String()).Public(), Doing: "getting a token for the GitHub App of its Secret", Err: err, Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey"}
+			return nil, &Error{
+				Repository: giturl.Parse(endpoint.String()).Public(),
+				Doing:      "getting a token for the GitHub App of its Secret", Err: err,
+				Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey",
+			}
 		}
 		return &githttp.BasicAuth{Username: "x-access-token", Password: token}, nil
 	}, nil
 }
 
-// google signs in with a service account's key at Google's source repositories.
-func (c Credentials) google(base http.RoundTripper) (func(context.Context) (transport.AuthMethod, error), error) {
+// google signs in at Google's source repositories, with the key of a service account.
+func (c Credentials) google(base http.RoundTripper) (signIn, error) {
 	config, err := google.JWTConfigFromJSON(c.GCPServiceAccountKey, "https://www.googleapis.com/auth/cloud-platform")
 	if err != nil {
-		return nil, errors.New("gcpServiceAccountKey is no key of a service account in JSON")
+		return nil, errors.New("gcpServiceAccountKey is not the key of a service account in JSON")
 	}
-	source := config.TokenSource(context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: base, Timeout: advertiseTimeout}))
+	client := &http.Client{Transport: base, Timeout: advertiseTimeout}
+	source := config.TokenSource(context.WithValue(context.Background(), oauth2.HTTPClient, client))
 	return func(context.Context) (transport.AuthMethod, error) {
 		token, err := source.Token()
 		if err != nil {
-			return nil, errors.New("no token for the service account of gcpServiceAccountKey was given by Google")
+			return nil, errors.New("Google did not issue a token for the service account of gcpServiceAccountKey")
 		}
 		return &githttp.BasicAuth{Username: config.Email, Password: token.AccessToken}, nil
 	}, nil
@@ -191,14 +219,17 @@ func httpTransport() *http.Transport {
 	return t
 }
 
-// httpTransport has the certificates and the proxy of the credentials.
+// httpTransport returns one with the certificates and the proxy of the credentials.
 func (c Credentials) httpTransport() (*http.Transport, error) {
 	t := httpTransport()
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure} //nolint:gosec // where the Secret asks for it
+	t.TLSClientConfig = &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: c.Insecure, //nolint:gosec // where the Secret asks for it
+	}
 	if len(c.TLSClientCert) > 0 {
 		pair, err := tls.X509KeyPair(c.TLSClientCert, c.TLSClientKey)
 		if err != nil {
-			return nil, errors.New("tlsClientCertData and tlsClientCertKey are no certificate and key in PEM form")
+			return nil, errors.New("tlsClientCertData and tlsClientCertKey are not a certificate and its key in PEM form")
 		}
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
@@ -211,7 +242,7 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 	}
 	if c.Proxy != "" {
 		if u, err := url.Parse(c.Proxy); err != nil || u.Host == "" {
-			return nil, errors.New("proxy is no URL")
+			return nil, errors.New("proxy is not a URL")
 		}
 		through := httpproxy.Config{HTTPProxy: c.Proxy, HTTPSProxy: c.Proxy, NoProxy: c.NoProxy}
 		t.Proxy = func(r *http.Request) (*url.URL, error) { return through.ProxyFunc()(r.URL) }
@@ -219,23 +250,26 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 	return t, nil
 }
 
-// bypasses tells whether noProxy names a host.
+// bypasses reports whether noProxy names a host.
 func (c Credentials) bypasses(host string) bool {
 	through := httpproxy.Config{HTTPSProxy: "http://proxy.invalid", NoProxy: c.NoProxy}
 	u, err := through.ProxyFunc()(&url.URL{Scheme: "https", Host: host})
 	return err == nil && u == nil
 }
 
-// credentialsLife is how long credentials are used before they are read again,
-// so that a rotated Secret is noticed.
+// credentialsLife is how long credentials are used before they are read again, so that
+// a rotated Secret is noticed.
 const credentialsLife = time.Minute
 
-// lasting finds the way when it is first needed, and again after a while.
-func (r *remote) lasting(find func(context.Context) (*way, error)) func(context.Context) (*way, error) {
+// connect returns a connection.
+type connect func(context.Context) (*connection, error)
+
+// renewed connects when a connection is first needed, and again after credentialsLife.
+func (r *remote) renewed(find connect) connect {
 	var mu sync.Mutex
-	var last *way
+	var last *connection
 	var found time.Time
-	return func(ctx context.Context) (*way, error) {
+	return func(ctx context.Context) (*connection, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if last != nil && time.Since(found) < credentialsLife {
@@ -243,7 +277,10 @@ func (r *remote) lasting(find func(context.Context) (*way, error)) func(context.
 		}
 		next, err := find(ctx)
 		if err != nil {
-			return nil, &Error{Repository: r.public, Doing: "finding its credentials", Err: err, Remedy: "correct the Secret, or name another in write-back-method: git:secret:NAMESPACE/NAME"}
+			return nil, &Error{
+				Repository: r.public, Doing: "finding its credentials", Err: err,
+				Remedy: "correct the Secret, or name another in write-back-method: git:secret:NAMESPACE/NAME",
+			}
 		}
 		last, found = next, time.Now()
 		return last, nil

@@ -24,7 +24,9 @@ import (
 // reads fetches a file of the repository with credentials.
 func reads(t *testing.T, url string, c Credentials) error {
 	t.Helper()
-	service := newService(t, Options{Credentials: func(context.Context, Access) (Credentials, error) { return c, nil }})
+	service := newService(t, Options{Credentials: func(context.Context, Access) (Credentials, error) {
+		return c, nil
+	}})
 	r, err := service.Open(t.Context(), Access{URL: url, From: "repocreds"})
 	if err != nil {
 		return err
@@ -49,7 +51,8 @@ func certificate(t *testing.T) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bytes})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bytes})
 }
 
 func TestClientCertificates(t *testing.T) {
@@ -67,16 +70,20 @@ func TestClientCertificates(t *testing.T) {
 		credentials Credentials
 		want        string // empty: it works
 	}{
-		"with the server's authority":       {Credentials{TLSClientCert: cert, TLSClientKey: key, CA: ca}, ""},
-		"without verifying":                 {Credentials{TLSClientCert: cert, TLSClientKey: key, Insecure: true}, ""},
-		"an authority that is not known":    {Credentials{TLSClientCert: cert, TLSClientKey: key}, "certificate"},
-		"no certificate":                    {Credentials{CA: ca}, "certificate required"},
-		"a certificate that is none":        {Credentials{TLSClientCert: []byte("s3cret"), TLSClientKey: key}, "are no certificate and key in PEM form"},
-		"an authority that cannot be read":  {Credentials{CA: []byte("s3cret")}, "argocd-tls-certs-cm"},
-		"a key that belongs to another one": {Credentials{TLSClientCert: cert, TLSClientKey: otherKey}, "are no certificate and key"},
+		"with the server's authority": {Credentials{TLSClientCert: cert, TLSClientKey: key, CA: ca}, ""},
+		"without verifying": {Credentials{TLSClientCert: cert, TLSClientKey: key, Insecure: true},
+			""},
+		"an authority that is not known": {Credentials{TLSClientCert: cert, TLSClientKey: key}, "certificate"},
+		"no certificate":                 {Credentials{CA: ca}, "certificate required"},
+		"a certificate that is none": {Credentials{TLSClientCert: []byte("s3cret"), TLSClientKey: key},
+			"are not a certificate and its key in PEM form"},
+		"an authority that cannot be read": {Credentials{CA: []byte("s3cret")}, "argocd-tls-certs-cm"},
+		"a key that belongs to another one": {Credentials{TLSClientCert: cert, TLSClientKey: otherKey},
+			"are not a certificate and its key"},
 	} {
 		err := reads(t, url, c.credentials)
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) || err != nil && strings.Contains(err.Error(), "s3cret") {
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) ||
+			err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -97,10 +104,12 @@ func TestProxy(t *testing.T) {
 		t.Errorf("%d requests went through the proxy, %v", through.Load(), err)
 	}
 	before := through.Load()
-	if err := reads(t, url, Credentials{Proxy: proxy.URL, NoProxy: ".invalid"}); err == nil || through.Load() != before {
+	if err := reads(t, url, Credentials{Proxy: proxy.URL, NoProxy: ".invalid"}); err == nil ||
+		through.Load() != before {
 		t.Errorf("%d requests went through the proxy, %v", through.Load()-before, err)
 	}
-	if err := reads(t, url, Credentials{Proxy: "nonsense"}); err == nil || !strings.Contains(err.Error(), "proxy is no URL") {
+	if err := reads(t, url, Credentials{Proxy: "nonsense"}); err == nil ||
+		!strings.Contains(err.Error(), "proxy is not a URL") {
 		t.Error(err)
 	}
 }
@@ -119,7 +128,8 @@ func TestBearerToken(t *testing.T) {
 	if err := reads(t, url, Credentials{BearerToken: "s3cret-token"}); err != nil {
 		t.Error(err)
 	}
-	if err := reads(t, url, Credentials{BearerToken: "wr0ng-token"}); err == nil || strings.Contains(err.Error(), "wr0ng") {
+	if err := reads(t, url, Credentials{BearerToken: "wr0ng-token"}); err == nil ||
+		strings.Contains(err.Error(), "wr0ng") {
 		t.Error(err)
 	}
 }
@@ -133,22 +143,25 @@ func TestAppOfASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(hub.Close)
-	good := Credentials{GitHubAppID: forge.AppID, GitHubInstallationID: forge.InstallationID, GitHubAppKey: hub.PrivateKey, GitHubURL: hub.URL}
+	good := Credentials{GitHubAppID: forge.AppID, GitHubInstallationID: forge.InstallationID,
+		GitHubAppKey: hub.PrivateKey, GitHubURL: hub.URL}
 	if err := reads(t, git.URLOf(repo), good); err != nil {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*Credentials){
 		"answered 4": func(c *Credentials) { c.GitHubAppID = 1 },
-		"githubAppPrivateKey is no RSA private key":         func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
-		"it has the field githubAppID, but no githubAppIns": func(c *Credentials) { c.GitHubInstallationID = 0 },
+		"githubAppPrivateKey is not an RSA private key":      func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
+		"it has the field githubAppID, but not githubAppIns": func(c *Credentials) { c.GitHubInstallationID = 0 },
 	} {
 		bad := good
 		change(&bad)
-		if err := reads(t, git.URLOf(repo), bad); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+		if err := reads(t, git.URLOf(repo), bad); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if err := reads(t, git.URLOf(repo), Credentials{GCPServiceAccountKey: []byte("s3cret")}); err == nil || !strings.Contains(err.Error(), "gcpServiceAccountKey is no key") {
+	if err := reads(t, git.URLOf(repo), Credentials{GCPServiceAccountKey: []byte("s3cret")}); err == nil ||
+		!strings.Contains(err.Error(), "gcpServiceAccountKey is not the key") {
 		t.Error(err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Credentials are those of one repository. The zero value is none: for SSH
-// the agent and known hosts of the user are used then, as git does.
+// Credentials are those of one repository. The zero value has none: for SSH, the agent
+// and the known hosts of the user are used then, as git does.
 type Credentials struct {
 	Username, Password string
 	BearerToken        string
@@ -38,7 +38,7 @@ func (c Credentials) present() bool {
 		c.GitHubAppID != 0 || len(c.GCPServiceAccountKey) > 0 || len(c.TLSClientCert) > 0
 }
 
-// httpAuth prefers found credentials to those in the URL; nil is anonymous.
+// httpAuth prefers credentials to those in the URL. nil is anonymous.
 func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	if c.Username != "" || c.Password != "" {
 		user, password = c.Username, c.Password
@@ -47,21 +47,21 @@ func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	case user == "" && password == "":
 		return nil
 	case user == "":
-		user = "x-access-token" // GitHub and GitLab take any name with a token
+		user = "x-access-token" // GitHub and GitLab accept any name with a token
 	}
 	return &githttp.BasicAuth{Username: user, Password: password}
 }
 
-// sshAuth uses a key where there is one, else the user's agent; the host's key
-// must be known in either case.
+// sshAuth uses a key where there is one, else the agent of the user. The key of the
+// host must be known in either case.
 func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 	if user == "" {
 		user = gitssh.DefaultUsername
 	}
-	known := ssh.InsecureIgnoreHostKey() //nolint:gosec // where the Secret asks for it
+	hostKeys := ssh.InsecureIgnoreHostKey() //nolint:gosec // where the Secret asks for it
 	if !c.Insecure {
 		var err error
-		if known, err = knownHosts(c.KnownHosts); err != nil {
+		if hostKeys, err = knownHosts(c.KnownHosts); err != nil {
 			return nil, fmt.Errorf("known hosts: %w", err)
 		}
 	}
@@ -70,7 +70,7 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 		if err != nil {
 			return nil, errors.New("there is neither an SSH key nor an SSH agent")
 		}
-		agent.HostKeyCallback = known
+		agent.HostKeyCallback = hostKeys
 		return agent, nil
 	}
 	signer, err := ssh.ParsePrivateKey(c.SSHPrivateKey)
@@ -78,11 +78,11 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 		return nil, errors.New("the SSH private key cannot be read (a key with a passphrase is not supported)")
 	}
 	key := &gitssh.PublicKeys{User: user, Signer: signer}
-	key.HostKeyCallback = known
+	key.HostKeyCallback = hostKeys
 	return key, nil
 }
 
-// knownHosts checks host keys against a file's content; the library reads
+// knownHosts checks the keys of hosts against the content of a file. The library reads
 // files only.
 func knownHosts(content string) (ssh.HostKeyCallback, error) {
 	if content == "" {

@@ -1,61 +1,47 @@
-// Package gitwrite reads and writes git repositories without a work tree: it
-// asks for the heads of branches, fetches the newest commits with their trees
-// and just the files to edit, builds blobs, trees and one commit for each
-// Application, and pushes all of them at once, straight to a branch or as the
-// head of a pull request.
+// Package gitwrite is a git repository without a work tree, and nothing more.
 //
-// Nothing is ever lost to a race: each push names the head that it was made
-// from, and where somebody else was faster the edits are made anew on the new
-// head. Correctness rests on the remote alone; what is kept between cycles, in
-// memory or in a folder, only saves requests and may vanish at any moment.
+// A [Service] opens repositories. [Repository.Read] asks for the heads of branches,
+// and fetches the newest commits with their trees and only the files to edit. A
+// [Stage] makes files, trees and commits, and [Repository.Push] sends all of them
+// at once. What is written, and what happens after a lost race, is decided in
+// package delivery.
+//
+// A race loses nothing: each push names the head that it was made from, and is not
+// accepted on another one. Correctness depends on the remote alone. What is kept
+// between cycles, in memory or in a folder, only saves requests and may vanish at
+// any moment.
 package gitwrite
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
-	"time"
 
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
-	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
-	"github.com/liverty-music/image-writeback/internal/image"
-	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
-// Options are the settings of a Service.
+// Options are the settings of a [Service].
 type Options struct {
 	// CacheDir keeps mirrors between runs; empty: in memory.
 	CacheDir string
-	Author   Signature // empty fields: the GitHub App's bot, else image-writeback
-	SignOff  bool
-	Signer   *Signer // nil: commits are not signed
-	// Combined makes one commit for all works on a branch.
-	Combined bool
-	// CommitViaAPI has a forge that is a [forge.Committer] make the commits.
-	CommitViaAPI bool
-	Message      *Message
-	// Forge returns where the pull requests of a repository live, and nil where that
-	// is not a forge that config.yaml signs in to. nil: there is none.
-	Forge func(address giturl.Address) Forge
-	// Credentials finds those of a repository that is not GitHub's, or for
-	// which the Application names others. Scoped tells whether they differ from
-	// project to project; nil: they do not.
+	// Login returns how a forge signs in to a repository. It returns nil for a
+	// repository that is not at a forge with credentials. nil: none is.
+	Login func(address giturl.Address) Login
+	// Credentials returns those of any other repository, and of one for which the
+	// Application names a Secret; nil: there are none.
 	Credentials func(ctx context.Context, access Access) (Credentials, error)
-	Scoped      func(ctx context.Context, url string) bool
-	Now         func() time.Time
+	// Scoped reports whether the credentials of a repository differ from project to
+	// project; nil: they do not.
+	Scoped func(ctx context.Context, url string) bool
 }
 
-// Signature is the name and address of an author.
+// Signature is the name and the email address of an author.
 type Signature struct{ Name, Email string }
 
-// Forge is where the pull requests of a repository live.
-type Forge = forge.Repository
-
-// Service opens repositories and keeps them for the next cycle.
+// Service opens repositories, and keeps them for the next cycle.
 type Service struct {
 	options Options
 
@@ -65,26 +51,19 @@ type Service struct {
 
 // New returns a Service.
 func New(options Options) *Service {
-	if options.Now == nil {
-		options.Now = time.Now
-	}
 	return &Service{options: options, repos: map[identity]*Repository{}}
 }
 
 // Repository is one remote repository, reached with one set of credentials.
 type Repository struct {
-	options Options
-	remote  *remote
-	forge   Forge // nil: no pull requests here
+	remote *remote
 
-	mu     sync.Mutex // one cycle at a time
+	mu     sync.Mutex // guards what follows, and the heads that snapshots share with it
 	mirror *mirror
-	heads  known
-	// seen is how pull requests were left, by their head branch.
-	seen map[string]sighting
+	known  knownHeads
 }
 
-// identity is the same for all spellings of a repository's address, as long as
+// identity is the same for all spellings of the address of a repository, as long as
 // the same credentials are used for it.
 type identity struct {
 	address        string
@@ -95,8 +74,7 @@ type identity struct {
 // identify returns the identity of the repository that access names.
 func (s *Service) identify(ctx context.Context, access Access) identity {
 	address := giturl.Parse(access.URL)
-	byForge := access.From == "" && s.forge(address) != nil
-	if byForge { // signs in itself, and by HTTPS alone
+	if s.login(access) != nil { // the forge signs in, and by HTTPS alone
 		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
 	}
 
@@ -112,9 +90,9 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 	return id
 }
 
-// Open returns the repository that access names: the same one for every
-// spelling of its address, and for all projects but those that have
-// credentials of their own for it.
+// Open returns the repository that access names: the same one for every spelling of
+// its address, and for all projects but those that have credentials of their own for
+// it. It sends no request. The error is for an address that cannot be used.
 func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) {
 	key := s.identify(ctx, access)
 	access.Project = key.project
@@ -124,7 +102,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	if r, ok := s.repos[key]; ok {
 		return r, nil
 	}
-	remote, at, err := s.connect(access)
+	remote, err := s.connect(access)
 	if err != nil {
 		return nil, err
 	}
@@ -132,12 +110,12 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: git.cacheDir: %w", remote.public, err)
 	}
-	r := &Repository{options: s.options, remote: remote, forge: at, mirror: m, seen: map[string]sighting{}}
+	r := &Repository{remote: remote, mirror: m}
 	s.repos[key] = r
 	return r, nil
 }
 
-// Close releases the mirrors.
+// Close releases the mirrors for other processes.
 func (s *Service) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,13 +124,11 @@ func (s *Service) Close() {
 	}
 }
 
-// URL is the repository's address without credentials.
+// URL returns the address of the repository without credentials.
 func (r *Repository) URL() string { return r.remote.public }
 
-// TakesPullRequests tells whether pull requests can be opened here.
-func (r *Repository) TakesPullRequests() bool { return r.forge != nil }
-
-// Errors that callers tell apart. The message always says what to do.
+// What [Snapshot.File] and [Stage.ReadFile] did not find. Others wrap these errors and
+// say what to do.
 var (
 	ErrNoBranch = errors.New("there is no such branch")
 	ErrNoFile   = errors.New("there is no such file")
@@ -162,12 +138,12 @@ var (
 // Error is an operation on a repository that failed.
 type Error struct {
 	Repository string // without credentials
-	Doing      string
+	Doing      string // such as "pushing to main"
 	Err        error
-	Remedy     string
+	Remedy     string // what to do now
 }
 
-// Error says it all in one line.
+// Error says all of it in one line.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("repository %s: %s: %v", e.Repository, e.Doing, e.Err)
 	if e.Remedy != "" {
@@ -178,39 +154,3 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
-
-// What is to be written; see package plan.
-type (
-	Work        = plan.Work
-	PullRequest = plan.PullRequest
-	Edit        = plan.Edit
-)
-
-// Outcome is what became of one Work.
-type Outcome struct {
-	Application string
-	Commit      string // empty: none was needed
-	Changes     []image.Change
-	// PullRequestURL is where a person looks at it; Opened tells that it is new.
-	PullRequestURL string
-	Opened         bool
-	// Patched tells that an Application itself was changed, and no repository.
-	Patched bool
-	// ByPush says why a commit was pushed though the API was asked for.
-	ByPush string
-	// Note says why nothing was written, where nothing was and no error is the reason.
-	Note string
-	Err  error
-}
-
-// Written tells whether anything was changed: in a repository, or in the
-// Application itself.
-func (o Outcome) Written() bool {
-	return o.Err == nil && len(o.Changes) > 0 && (o.Commit != "" || o.Patched)
-}
-
-// Name is the Application's without its namespace.
-func (o Outcome) Name() string {
-	_, name, _ := strings.Cut(o.Application, "/")
-	return name
-}

@@ -7,23 +7,23 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// headsLife is how long heads are believed at most, where we are told of
-// pushes: what tells of them tells once.
+// headsLife is how long heads are used without asking the remote, where pushes are
+// reported: a report may have been lost.
 const headsLife = 10 * time.Minute
 
-// known is what is known of the heads of a repository between cycles.
-type known struct {
+// knownHeads is what is kept of the heads of a repository between cycles.
+type knownHeads struct {
 	heads *heads // nil: nothing
 	since time.Time
-	// told tells that somebody tells of pushes, so that silence means that
-	// there were none.
-	told bool
+	// pushesReported: pushes are reported, so that without a report there was none.
+	pushesReported bool
 	// branches are those that were read.
 	branches map[string]bool
 }
 
-// read notes which branches matter: those that were wanted, there or not.
-func (k *known) read(branches []string, wants []Want) {
+// noteRead notes which branches matter: those that were wanted, whether they exist
+// or not.
+func (k *knownHeads) noteRead(branches []string, wants []Want) {
 	if k.branches == nil {
 		k.branches = map[string]bool{}
 	}
@@ -35,52 +35,56 @@ func (k *known) read(branches []string, wants []Want) {
 	}
 }
 
-// Told notes what is said of the heads of branches, empty for one that is gone,
-// and reports whether one that we read has moved since we saw it. From then on
-// heads are believed for a while, unless something else is said.
-func (r *Repository) Told(heads map[string]string) (moved bool) {
+// ReportHeads is called with the heads of branches that a push event names, empty
+// for one that was deleted. It reports whether a branch that was read has moved.
+// From then on the remote is asked for its heads only after such a report, or after
+// ten minutes.
+func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.heads.told = true
-	if r.heads.heads == nil {
+
+	r.known.pushesReported = true
+	if r.known.heads == nil {
 		return true
 	}
-	stale := false
+
+	outdated := false
 	for branch, head := range heads {
-		if r.heads.heads.branches[branch] != plumbing.NewHash(head) {
-			stale = true
-			moved = moved || r.heads.branches[branch]
+		if r.known.heads.branches[branch] != plumbing.NewHash(head) {
+			outdated = true
+			moved = moved || r.known.branches[branch]
 		}
 	}
-	if stale {
-		r.heads.heads = nil
+	if outdated {
+		r.known.heads = nil
 	}
 	return moved
 }
 
-// Forget has the heads asked for again.
+// Forget has the next [Repository.Read] ask the remote for its heads.
 func (r *Repository) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.heads.heads = nil
+
+	r.known.heads = nil
 }
 
-// currentHeads are the heads as they are known, where they may be believed,
-// else as the remote tells them, which is fresh.
+// currentHeads returns the heads that are kept, where they may be used, and else
+// asks the remote. fresh is set where it did.
 func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, err error) {
-	if k := r.heads; k.told && k.heads != nil && time.Since(k.since) < headsLife {
+	if k := r.known; k.pushesReported && k.heads != nil && time.Since(k.since) < headsLife {
 		return k.heads, false, nil
 	}
 	h, err = r.advertise(ctx)
 	return h, true, err
 }
 
-// advertise asks the remote for its heads.
+// advertise asks the remote for its heads, and keeps them.
 func (r *Repository) advertise(ctx context.Context) (*heads, error) {
-	r.heads.heads = nil
+	r.known.heads = nil
 	h, err := r.remote.advertise(ctx)
 	if err == nil {
-		r.heads.heads, r.heads.since = h, time.Now()
+		r.known.heads, r.known.since = h, time.Now()
 	}
 	return h, err
 }

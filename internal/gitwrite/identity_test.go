@@ -11,9 +11,9 @@ import (
 // address, as long as the same credentials are used for it.
 func TestSpellingsOfOneRepository(t *testing.T) {
 	options := Options{
-		Forge: func(address giturl.Address) Forge {
+		Login: func(address giturl.Address) Login {
 			if address.Host() == "github.com" {
-				return struct{ Forge }{}
+				return func(context.Context) (user, password string, err error) { return "", "", nil }
 			}
 			return nil
 		},

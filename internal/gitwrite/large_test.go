@@ -22,7 +22,7 @@ func TestALargeRepositoryCostsItsTrees(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := open(t, newService(t, Options{}), git.URLOf(repo))
-		noErrors(t, writeAll(t, r, setTag("d3/f321.yaml", "v0", "v1")))
+		noError(t, writeAll(r, setTag("d3/f321.yaml", "v0", "v1")))
 		if a, f, p := git.Count("advertise"), git.Count("fetch"), git.Count("push"); a != 1 || f != 2 || p != 1 {
 			t.Errorf("%d files: %d advertisements, %d fetches, %d pushes", n, a, f, p)
 		}
@@ -32,7 +32,8 @@ func TestALargeRepositoryCostsItsTrees(t *testing.T) {
 		}
 		// Both commits, the trees of the first with those that were changed, and
 		// the file before and after.
-		for kind, want := range map[plumbing.ObjectType]int{plumbing.CommitObject: 2, plumbing.TreeObject: n/100 + 1 + 2, plumbing.BlobObject: 2} {
+		for kind, want := range map[plumbing.ObjectType]int{plumbing.CommitObject: 2,
+			plumbing.TreeObject: n/100 + 1 + 2, plumbing.BlobObject: 2} {
 			objects, err := r.mirror.store.IterEncodedObjects(kind)
 			if err != nil {
 				t.Fatal(err)

@@ -22,8 +22,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// mirror holds the objects that we know: for each branch a commit with all of
-// its trees, and the blobs that were asked for. It is a cache and nothing more.
+// mirror holds objects of the remote: for each branch a commit with all of its trees,
+// and the blobs that were asked for. It is a cache and nothing more.
 type mirror struct {
 	dir   string // empty: in memory
 	store storage.Storer
@@ -31,8 +31,8 @@ type mirror struct {
 	packs int
 }
 
-// openMirror opens the mirror of one repository. One that another process
-// holds is left to it: this one then works in memory.
+// openMirror opens the mirror of one repository. Where another process holds it, this
+// one works in memory.
 func openMirror(cacheDir, address string) (*mirror, error) {
 	m := &mirror{}
 	if cacheDir == "" {
@@ -60,7 +60,7 @@ func openMirror(cacheDir, address string) (*mirror, error) {
 	return m, nil
 }
 
-// open makes the folder a bare repository that git itself can read.
+// open makes the folder a bare repository, which git itself can read.
 func (m *mirror) open() error {
 	for _, dir := range []string{"objects/pack", "refs/heads"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, dir), 0o700); err != nil {
@@ -85,7 +85,7 @@ func (m *mirror) close() {
 	}
 }
 
-// reset forgets everything.
+// reset drops all objects.
 func (m *mirror) reset() error {
 	m.packs = 0
 	if m.dir == "" {
@@ -98,7 +98,7 @@ func (m *mirror) reset() error {
 	return m.open()
 }
 
-// head is the commit that is known for a branch, with its trees.
+// head returns the commit that is here for a branch, with its trees.
 func (m *mirror) head(branch string) plumbing.Hash {
 	ref, err := m.store.Reference(plumbing.NewBranchReferenceName(branch))
 	if err != nil {
@@ -123,15 +123,15 @@ func (m *mirror) add(pack io.Reader) error {
 	return err
 }
 
-// bringForward sees to it that the newest commits of branches are known with
-// their trees, by at most one fetch.
+// bringForward gets the newest commits of branches with their trees, by at most one
+// fetch.
 func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches []string) error {
 	if m.packs > maxPacks {
 		if err := m.compact(h.branches); err != nil {
 			return err
 		}
 	}
-	// Only of a commit that some branch is known to be at are all trees there.
+	// All trees are here only of a commit that is the head of a branch.
 	asked := map[plumbing.Hash]bool{}
 	for _, head := range m.heads() {
 		asked[head] = m.has(head)
@@ -158,17 +158,17 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 	return nil
 }
 
-// heads are the commits that branches are known to be at.
+// heads returns the commits that branches are at.
 func (m *mirror) heads() []plumbing.Hash {
 	var all []plumbing.Hash
-	seen := map[plumbing.Hash]bool{}
+	listed := map[plumbing.Hash]bool{}
 	refs, err := m.store.IterReferences()
 	if err != nil {
 		return nil
 	}
 	_ = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference && !seen[ref.Hash()] {
-			seen[ref.Hash()] = true
+		if ref.Type() == plumbing.HashReference && !listed[ref.Hash()] {
+			listed[ref.Hash()] = true
 			all = append(all, ref.Hash())
 		}
 		return nil
@@ -194,14 +194,17 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 			shallows = append(shallows, hash)
 		}
 	}
-	shallows = slices.DeleteFunc(shallows, func(hash plumbing.Hash) bool { return slices.Contains(update.Unshallows, hash) })
+	shallows = slices.DeleteFunc(shallows, func(hash plumbing.Hash) bool {
+		return slices.Contains(update.Unshallows, hash)
+	})
 	return m.store.SetShallow(shallows)
 }
 
-// fetchBlobs sees to it that blobs are known, by at most one fetch. A server
-// that does not hand out single blobs is asked for the commits with all of
-// theirs, now and from then on.
-func (m *mirror) fetchBlobs(ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash) error {
+// fetchBlobs gets blobs by at most one fetch. From a server that does not send single
+// blobs, commits are fetched with all of their blobs, now and from then on.
+func (m *mirror) fetchBlobs(
+	ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash,
+) error {
 	var request fetchRequest
 	asked := map[plumbing.Hash]bool{}
 	for _, blob := range blobs {
@@ -226,7 +229,7 @@ func (m *mirror) fetchBlobs(ctx context.Context, r *remote, h *heads, branches [
 	return m.bringForward(ctx, r, h, branches)
 }
 
-// object reads an object of the mirror.
+// object returns an object of the mirror.
 func (m *mirror) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	object, err := m.store.EncodedObject(kind, hash)
 	if err != nil {

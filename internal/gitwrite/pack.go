@@ -11,26 +11,26 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-// maxDepth bounds how many trees stand on each other as deltas, as git's own
-// default does: reading the last one takes all of them.
+// maxDepth bounds chains of deltas, as git does by default: reading the last tree of a
+// chain takes all of them.
 const maxDepth = 50
 
 // refDelta is the type of an object that names the one it is a delta of.
 // https://git-scm.com/docs/pack-format
 const refDelta = 7
 
-// made is an object that is not pushed yet. Of a tree that another has
-// followed, only the difference to the one before it is kept: a folder with
-// thousands of files has a tree for each commit that changes one of them.
+// made is an object that is not pushed yet. Once a tree has a successor, only its
+// difference to the tree before it is kept: a folder with thousands of files has a
+// tree for each commit that changes one of them.
 type made struct {
 	kind    plumbing.ObjectType
-	content []byte // nil where the delta must do
+	content []byte // nil: base and delta make it
 	base    plumbing.Hash
 	delta   []byte
 	depth   int
 }
 
-// replaceHash is the delta that puts another hash at an offset of an object.
+// replaceHash returns the delta that sets a hash at an offset of an object.
 func replaceHash(size, at int, hash plumbing.Hash) []byte {
 	d := binary.AppendUvarint(nil, uint64(size)) //nolint:gosec // a size
 	d = binary.AppendUvarint(d, uint64(size))    //nolint:gosec // the same
@@ -40,8 +40,8 @@ func replaceHash(size, at int, hash plumbing.Hash) []byte {
 	return appendCopy(d, at+len(hash), size-at-len(hash))
 }
 
-// appendCopy adds the instructions that copy a part of the base, in pieces of
-// up to 64 KB, the most that all readers take.
+// appendCopy adds the instructions that copy a part of the base, in pieces of up to
+// 64 KB, the most that all readers accept.
 func appendCopy(d []byte, offset, length int) []byte {
 	for length > 0 {
 		n := min(length, 0x10000)
@@ -53,7 +53,7 @@ func appendCopy(d []byte, offset, length int) []byte {
 				d = append(d, b)
 			}
 		}
-		if n != 0x10000 { // which is said by no size at all
+		if n != 0x10000 { // which is encoded as no size
 			for i := range 2 {
 				if b := byte(n >> (8 * i) & 0xff); b != 0 {
 					d[at] |= 0x10 << i
@@ -66,13 +66,13 @@ func appendCopy(d []byte, offset, length int) []byte {
 	return d
 }
 
-// pack encodes exactly the objects that were made. Trees go as the difference
-// to those before them, which may be the server's own: a thin pack.
-func (s *stage) pack() ([]byte, error) { return s.encode(s.order, true) }
+// pack encodes exactly the objects that were made. Trees are encoded as the difference
+// to those before them, which the server may have already: a thin pack.
+func (s *objects) pack() ([]byte, error) { return s.encode(s.order, true) }
 
-// kept encodes what the next cycle needs of what was made, whole: all commits
-// and blobs, and the trees of the newest commits alone.
-func (s *stage) kept(heads []plumbing.Hash) ([]byte, error) {
+// kept encodes what the next cycle needs of what was made, without deltas: all commits
+// and blobs, and the trees of the newest commits.
+func (s *objects) kept(heads []plumbing.Hash) ([]byte, error) {
 	needed := map[plumbing.Hash]bool{}
 	var walk func(tree plumbing.Hash)
 	walk = func(hash plumbing.Hash) {
@@ -102,8 +102,8 @@ func (s *stage) kept(heads []plumbing.Hash) ([]byte, error) {
 	return s.encode(objects, false)
 }
 
-// encode writes a pack of some objects that were made; nothing for none.
-func (s *stage) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
+// encode returns a pack of some of the objects that were made; nil for none.
+func (s *objects) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
 	if len(hashes) == 0 {
 		return nil, nil
 	}

@@ -2,6 +2,7 @@ package gitwrite
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // git's
 	"fmt"
 	"strings"
 	"testing"
@@ -34,8 +35,7 @@ func TestDeltas(t *testing.T) {
 // nothing wrong with what it was sent, which is small, and the next cycle goes on
 // from what was kept.
 func TestThousandsSideBySide(t *testing.T) {
-	git, _, _ := startHub(t, 3)
-	git.Allow = nil
+	git := startGit(t, true, 3)
 	files := map[string]string{}
 	for i := range 3000 {
 		files[fmt.Sprintf("apps/a%d/k.yaml", i)] = "tag: v0\n"
@@ -44,13 +44,14 @@ func TestThousandsSideBySide(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, newService(t, Options{}), git.URLOf(repo))
-	for round, versions := range [][2]string{{"v0", "v1"}, {"v1", "v2"}, {"v2", "v0"}} { // the last as it was at first
-		var works []Work
+	// the last as it was at first
+	for round, versions := range [][2]string{{"v0", "v1"}, {"v1", "v2"}, {"v2", "v0"}} {
+		var edits []edit
 		for i := range 120 {
-			works = append(works, setTag(fmt.Sprintf("apps/a%d/k.yaml", i*7), versions[0], versions[1]))
+			edits = append(edits, setTag(fmt.Sprintf("apps/a%d/k.yaml", i*7), versions[0], versions[1]))
 		}
 		fetches := git.Count("fetch")
-		noErrors(t, writeAll(t, r, works...))
+		noError(t, writeAll(r, edits...))
 		if round > 0 && git.Count("fetch") != fetches {
 			t.Errorf("round %d: %d fetches", round, git.Count("fetch")-fetches)
 		}
@@ -74,7 +75,7 @@ func TestThePackIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(r.mirror)
+	s := newObjects(r.mirror)
 	commit, err := s.commit(snapshot.heads.branches["main"])
 	if err != nil {
 		t.Fatal(err)
@@ -96,5 +97,12 @@ func TestThePackIsSmall(t *testing.T) {
 	t.Logf("200 trees of 2,000 entries: %d KB, whole %d KB", len(thin)/1000, len(whole)/1000)
 	if len(thin)*10 > len(whole) {
 		t.Errorf("%d bytes of %d", len(thin), len(whole))
+	}
+}
+
+// TestEmptyPack is a pack of no objects with its checksum.
+func TestEmptyPack(t *testing.T) {
+	if sum := sha1.Sum(emptyPack[:12]); !bytes.Equal(sum[:], emptyPack[12:]) { //nolint:gosec // git's
+		t.Errorf("the checksum is %x", sum)
 	}
 }

@@ -16,31 +16,38 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-
-	"github.com/liverty-music/image-writeback/internal/forge"
 )
 
-// Time limits, so that a server that never answers ends a cycle and not the
-// service. A fetch or a push may move much data over a slow line.
+// Time limits, so that a server that never answers stops a cycle and not the service.
+// A fetch or a push may move much data over a slow line.
 const (
 	advertiseTimeout = 30 * time.Second
 	transferTimeout  = 5 * time.Minute
 )
 
-// remote speaks git's protocol with one repository.
+// remote is the server's side of one repository, by git's protocol.
 type remote struct {
-	way    func(ctx context.Context) (*way, error)
-	public string // the address without credentials
-	// noBlobWants is learned: the server does not hand out single blobs.
+	connection connect
+	public     string // the address without credentials
+	// noBlobWants is learned: the server does not send single blobs.
 	noBlobWants bool
 }
 
-// heads is what a reference advertisement tells.
+// heads are the branches of a remote, and what the server can do.
 type heads struct {
 	branches      map[string]plumbing.Hash
 	defaultBranch string
-	filter        bool // partial clone, and single objects on demand
+	filter        bool // partial clone, and single objects on request
 	shallow       bool
+}
+
+// set notes the head of a branch; zero: there is no such branch.
+func (h *heads) set(branch string, head plumbing.Hash) {
+	if head.IsZero() {
+		delete(h.branches, branch)
+		return
+	}
+	h.branches[branch] = head
 }
 
 // advertise asks for the heads of all branches.
@@ -68,36 +75,42 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 		}
 	}
 	h.shallow = refs.Capabilities.Supports(capability.Shallow)
-	h.filter = refs.Capabilities.Supports(capability.Filter) && refs.Capabilities.Supports(capability.AllowReachableSHA1InWant) && !r.noBlobWants
+	h.filter = !r.noBlobWants && refs.Capabilities.Supports(capability.Filter) &&
+		refs.Capabilities.Supports(capability.AllowReachableSHA1InWant)
 	return h, nil
 }
 
-// signedIn is the way to the repository, with what signs requests on it, and an
-// endpoint that a session may change on a redirect.
-func (r *remote) signedIn(ctx context.Context) (*way, *transport.Endpoint, transport.AuthMethod, error) {
-	w, err := r.way(ctx)
+// session is what a request needs: the endpoint is a copy, since a redirect changes it.
+type session struct {
+	transport transport.Transport
+	endpoint  *transport.Endpoint
+	auth      transport.AuthMethod
+}
+
+func (r *remote) session(ctx context.Context) (session, error) {
+	c, err := r.connection(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return session{}, err
 	}
-	auth, err := w.auth(ctx)
-	endpoint := *w.endpoint
-	return w, &endpoint, auth, err
+	auth, err := c.auth(ctx)
+	endpoint := *c.endpoint
+	return session{c.transport, &endpoint, auth}, err
 }
 
 func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
-	w, endpoint, auth, err := r.signedIn(ctx)
+	s, err := r.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return w.transport.NewUploadPackSession(endpoint, auth)
+	return s.transport.NewUploadPackSession(s.endpoint, s.auth)
 }
 
 func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession, error) {
-	w, endpoint, auth, err := r.signedIn(ctx)
+	s, err := r.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return w.transport.NewReceivePackSession(endpoint, auth)
+	return s.transport.NewReceivePackSession(s.endpoint, s.auth)
 }
 
 // fetchRequest is one request for objects.
@@ -110,7 +123,9 @@ type fetchRequest struct {
 }
 
 // fetch streams a pack into store, and returns the new ends of the history.
-func (r *remote) fetch(ctx context.Context, request fetchRequest, store func(io.Reader) error) (*packp.ShallowUpdate, error) {
+func (r *remote) fetch(
+	ctx context.Context, request fetchRequest, store func(io.Reader) error,
+) (*packp.ShallowUpdate, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	session, err := r.uploadPack(ctx)
@@ -145,19 +160,14 @@ func (r *remote) fetch(ctx context.Context, request fetchRequest, store func(io.
 	return &response.ShallowUpdate, nil
 }
 
-// refUpdate moves one branch from one head to another. Old is zero for a new
-// branch, new for one to be deleted; the server refuses where the branch is
-// elsewhere by then.
-type refUpdate struct {
-	branch   string
-	old, new plumbing.Hash
-}
-
 var errNotUnpacked = errors.New("the server could not unpack the push")
 
-// push sends a pack, where there is one, and moves branches. It returns what the server said of
-// each branch it refused; the error is for a push that failed as a whole.
-func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (refused map[string]string, err error) {
+// push sends a pack, where there is one, and moves branches. It returns what the
+// server said of each branch that it refused. The error is for a push that failed as a
+// whole.
+func (r *remote) push(
+	ctx context.Context, updates []RefUpdate, pack []byte,
+) (refused map[string]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	session, err := r.receivePack(ctx)
@@ -167,7 +177,7 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 	defer func() { _ = session.Close() }()
 	request := packp.NewReferenceUpdateRequest()
 	capabilities := []capability.Capability{capability.ReportStatus, capability.Sideband64k}
-	if slices.ContainsFunc(updates, func(u refUpdate) bool { return u.new.IsZero() }) {
+	if slices.ContainsFunc(updates, func(u RefUpdate) bool { return u.New.IsZero() }) {
 		capabilities = append(capabilities, capability.DeleteRefs)
 	}
 	for _, c := range capabilities {
@@ -176,13 +186,14 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 		}
 	}
 	for _, u := range updates {
-		request.Commands = append(request.Commands, &packp.Command{Name: plumbing.NewBranchReferenceName(u.branch), Old: u.old, New: u.new})
+		name := plumbing.NewBranchReferenceName(u.Branch)
+		request.Commands = append(request.Commands, &packp.Command{Name: name, Old: u.Old, New: u.New})
 	}
 	if len(pack) > 0 {
 		request.Packfile = io.NopCloser(bytes.NewReader(pack))
 	}
-	var said bytes.Buffer
-	request.Progress = &said
+	var messages bytes.Buffer
+	request.Progress = &messages
 	report, err := session.ReceivePack(ctx, request)
 	if report == nil {
 		if err == nil {
@@ -196,14 +207,15 @@ func (r *remote) push(ctx context.Context, updates []refUpdate, pack []byte) (re
 	refused = map[string]string{}
 	for _, status := range report.CommandStatuses {
 		if status.Status != "ok" {
-			refused[status.ReferenceName.Short()] = strings.TrimSpace(status.Status + ". " + serverWords(said.String()))
+			said := status.Status + ". " + oneLine(messages.String())
+			refused[status.ReferenceName.Short()] = strings.TrimSpace(said)
 		}
 	}
 	return refused, nil
 }
 
-// serverWords is what a hook or a protection rule said, in one line.
-func serverWords(s string) string {
+// oneLine returns the message of a hook or a protection rule in one line.
+func oneLine(s string) string {
 	words := strings.Join(strings.Fields(s), " ")
 	if len(words) > 300 {
 		words = words[:300] + "…"
@@ -211,25 +223,32 @@ func serverWords(s string) string {
 	return words
 }
 
-// failed puts a transport's error in words, with what to do.
+// failed explains an error of the transport, and says what to do.
 func (r *remote) failed(doing string, err error) error {
 	e := &Error{Repository: r.public, Doing: doing, Err: err}
-	var already *Error
-	var byForge *forge.Error
+	var explained *Error
+	var login *loginError
 	var failed *url.Error
 	switch {
-	case errors.As(err, &already), errors.As(err, &byForge):
+	case errors.As(err, &explained):
 		return err
+	case errors.As(err, &login):
+		return login.error
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		e.Err, e.Remedy = errors.New("the server asks for credentials, or refuses ours"), "configure a GitHub App or a token under github: in config.yaml, or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"
+		e.Err = errors.New("the server asks for credentials, or does not accept those that it got")
+		e.Remedy = "configure a GitHub App or a token under github: in config.yaml, " +
+			"or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		e.Err, e.Remedy = errors.New("the server does not let us in"), "grant read and write on the repository's contents (GitHub App: Contents, read and write)"
+		e.Err = errors.New("the server denies access")
+		e.Remedy = "grant read and write on the contents of the repository (GitHub App: Contents, read and write)"
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		e.Err, e.Remedy = errors.New("the repository was not found"), "check its URL, and that the credentials may see it (GitHub App: install it on the repository)"
+		e.Err = errors.New("the repository was not found")
+		e.Remedy = "check its URL, and that the credentials may see it (GitHub App: install it on the repository)"
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		e.Err, e.Remedy = errors.New("the repository is empty"), "push a first commit with the manifests"
 	case errors.Is(err, context.DeadlineExceeded):
-		e.Err, e.Remedy = errors.New("the server did not answer in time"), "it is tried again in the next cycle; check that it can be reached from here"
+		e.Err = errors.New("the server did not answer in time")
+		e.Remedy = "it is tried again in the next cycle; check that it can be reached from here"
 	case errors.As(err, &failed):
 		e.Err, e.Remedy = failed.Err, "check the URL and that the server can be reached from here"
 	default:

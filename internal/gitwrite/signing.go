@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The ways to sign commits.
+// The methods to sign commits.
 const (
 	SignOpenPGP = "openpgp"
 	SignSSH     = "ssh"
@@ -29,15 +29,14 @@ type Signer struct {
 	sign func(commit []byte) (string, error)
 }
 
-// NewSigner reads a private key. For SignSSH, key is its file; for
-// SignOpenPGP, the file of an armored key without passphrase or, as with git
-// itself, the name of one that the program gpg holds. The error never quotes
-// the key.
+// NewSigner reads a private key. For [SignSSH], key is its file. For [SignOpenPGP], it
+// is the file of an armored key without passphrase or, as with git itself, the name of
+// a key that the program gpg has. The error never quotes the key.
 func NewSigner(method, key string) (*Signer, error) {
 	data, err := os.ReadFile(key)
 	switch {
 	case method != SignOpenPGP && method != SignSSH:
-		return nil, fmt.Errorf("%q is no way to sign; use %s or %s", method, SignOpenPGP, SignSSH)
+		return nil, fmt.Errorf("%q is not a method to sign; use %s or %s", method, SignOpenPGP, SignSSH)
 	case key == "":
 		return nil, errors.New("the key is missing")
 	case method == SignOpenPGP && errors.Is(err, fs.ErrNotExist) && !strings.Contains(key, "/"):
@@ -53,7 +52,7 @@ func NewSigner(method, key string) (*Signer, error) {
 func bySSH(key []byte) (*Signer, error) {
 	signer, err := ssh.ParsePrivateKey(key)
 	if err != nil {
-		return nil, errors.New("the key is no SSH private key (one with a passphrase is not supported)")
+		return nil, errors.New("the key is not an SSH private key (a passphrase is not supported)")
 	}
 	return &Signer{func(commit []byte) (string, error) {
 		signature, err := sshsig.Sign(bytes.NewReader(commit), signer, sshsig.HashSHA512, "git")
@@ -67,11 +66,12 @@ func bySSH(key []byte) (*Signer, error) {
 func byOpenPGP(key []byte) (*Signer, error) {
 	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(key))
 	if err != nil || len(ring) == 0 || ring[0].PrivateKey == nil {
-		return nil, errors.New("the file holds no armored OpenPGP private key; write one with gpg --armor --export-secret-keys")
+		return nil, errors.New("the file does not contain an armored OpenPGP private key; " +
+			"write one with gpg --armor --export-secret-keys")
 	}
 	entity := ring[0]
 	if entity.PrivateKey.Encrypted {
-		return nil, errors.New("the OpenPGP key has a passphrase, which is not supported; export one without")
+		return nil, errors.New("the OpenPGP key has a passphrase, which is not supported; export a key without one")
 	}
 	return &Signer{func(commit []byte) (string, error) {
 		var b bytes.Buffer
@@ -86,24 +86,26 @@ const signTime = 30 * time.Second
 func byProgram(key string) (*Signer, error) {
 	program, err := exec.LookPath("gpg")
 	if err != nil {
-		return nil, fmt.Errorf("there is no file %s, and no program gpg that could have a key of this name; give the file of an armored private key", key)
+		return nil, fmt.Errorf("there is no file %s, and no program gpg that could have a key of this name; "+
+			"name the file of an armored private key", key)
 	}
 	return &Signer{func(commit []byte) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), signTime)
 		defer cancel()
-		command := exec.CommandContext(ctx, program, "--batch", "--no-tty", "--armor", "--detach-sign", "--local-user", key)
+		command := exec.CommandContext(ctx, program,
+			"--batch", "--no-tty", "--armor", "--detach-sign", "--local-user", key)
 		command.Stdin = bytes.NewReader(commit)
-		var said bytes.Buffer
-		command.Stderr = &said
+		var messages bytes.Buffer
+		command.Stderr = &messages
 		out, err := command.Output()
 		if err != nil {
-			return "", fmt.Errorf("gpg does not sign with the key %s: %s", key, serverWords(said.String()))
+			return "", fmt.Errorf("gpg does not sign with the key %s: %s", key, oneLine(messages.String()))
 		}
 		return string(out), nil
 	}}, nil
 }
 
-// encode makes the object of a commit, signed where s is not nil.
+// encode returns the object of a commit, signed unless s is nil.
 func (s *Signer) encode(commit *object.Commit) (plumbing.EncodedObject, error) {
 	o := &plumbing.MemoryObject{}
 	if s == nil {

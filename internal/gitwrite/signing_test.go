@@ -19,12 +19,9 @@ import (
 // environment of its own. It returns what git said.
 func signed(t *testing.T, git *git.Server, signer *Signer, environment []string, settings ...string) string {
 	t.Helper()
-	r := open(t, newService(t, Options{Signer: signer, SignOff: true, Author: Signature{"Image Writeback", "bot@example.com"}}), git.URLOf(repo))
-	for _, o := range writeAll(t, r, setTag("f0/k.yaml", "v0", "v1")) {
-		if o.Err != nil {
-			t.Fatal(o.Err)
-		}
-	}
+	r := open(t, newService(t, Options{}), git.URLOf(repo))
+	by := NewCommit{Author: Signature{"Image Writeback", "bot@example.com"}, Signer: signer}
+	noError(t, write(r, by, setTag("f0/k.yaml", "v0", "v1")))
 	args := []string{"-C", filepath.Join(git.Root, repo+".git")}
 	for _, s := range settings {
 		args = append(args, "-c", s)
@@ -42,7 +39,8 @@ func TestSSHSignature(t *testing.T) {
 	git := startGit(t, true, 1)
 	dir := t.TempDir()
 	key := filepath.Join(dir, "key")
-	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+		key).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	public, err := os.ReadFile(key + ".pub")
@@ -58,7 +56,8 @@ func TestSSHSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := signed(t, git, signer, []string{"HOME=" + dir}, "gpg.ssh.allowedSignersFile="+allowed)
-	if !strings.Contains(said, `Good "git" signature for bot@example.com`) || !strings.Contains(said, "Signed-off-by: Image Writeback <bot@example.com>") {
+	if !strings.Contains(said, `Good "git" signature for bot@example.com`) ||
+		!strings.Contains(said, "\nauthor Image Writeback <bot@example.com>") {
 		t.Errorf("git said %s", said)
 	}
 }
@@ -73,7 +72,8 @@ func TestOpenPGPSignature(t *testing.T) {
 	t.Setenv("GNUPGHOME", home)
 	gpg := func(args ...string) []byte {
 		t.Helper()
-		out, err := exec.Command("gpg", append([]string{"--batch", "--passphrase", "", "--pinentry-mode", "loopback"}, args...)...).Output()
+		out, err := exec.Command("gpg", append([]string{"--batch", "--passphrase", "", "--pinentry-mode", "loopback"},
+			args...)...).Output()
 		if err != nil {
 			t.Fatalf("gpg %s: %v", strings.Join(args, " "), err)
 		}
@@ -93,7 +93,8 @@ func TestOpenPGPSignature(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if said := signed(t, startGit(t, true, 1), signer, []string{"GNUPGHOME=" + home}); !strings.Contains(said, "Good signature from") {
+		if said := signed(t, startGit(t, true, 1), signer, []string{"GNUPGHOME=" + home}); !strings.Contains(said,
+			"Good signature from") {
 			t.Errorf("%s: git said %s", name, said)
 		}
 	}
@@ -102,9 +103,10 @@ func TestOpenPGPSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcome := writeAll(t, open(t, newService(t, Options{Signer: signer}), git.URLOf(repo)), setTag("f0/k.yaml", "v0", "v1"))[0]
-	if outcome.Err == nil || !strings.Contains(outcome.Err.Error(), "gpg does not sign with the key nobody@example.com") {
-		t.Errorf("a key that gpg does not have: %v", outcome.Err)
+	r := open(t, newService(t, Options{}), git.URLOf(repo))
+	err = write(r, NewCommit{Signer: signer}, setTag("f0/k.yaml", "v0", "v1"))
+	if err == nil || !strings.Contains(err.Error(), "gpg does not sign with the key nobody@example.com") {
+		t.Errorf("a key that gpg does not have: %v", err)
 	}
 	if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v0\n" {
 		t.Errorf("it was written without a signature: %q", got)
@@ -130,15 +132,16 @@ func TestKeysThatCannotSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ method, key, want string }{
-		{SignSSH, write("garbage", []byte("s3cret")), "no SSH private key"},
+		{SignSSH, write("garbage", []byte("s3cret")), "not an SSH private key"},
 		{SignSSH, write("locked", pem.EncodeToMemory(locked)), "passphrase is not supported"},
 		{SignSSH, filepath.Join(dir, "none"), "cannot be read"},
-		{SignOpenPGP, write("garbage.asc", []byte("s3cret")), "no armored OpenPGP private key"},
+		{SignOpenPGP, write("garbage.asc", []byte("s3cret")), "does not contain an armored OpenPGP private key"},
 		{SignOpenPGP, filepath.Join(dir, "none"), "cannot be read"},
 		{SignOpenPGP, "", "the key is missing"},
-		{"x509", "x", "is no way to sign"},
+		{"x509", "x", "is not a method to sign"},
 	} {
-		if _, err := NewSigner(c.method, c.key); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
+		if _, err := NewSigner(c.method, c.key); err == nil || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s %s: %v, want %q", c.method, c.key, err, c.want)
 		}
 	}

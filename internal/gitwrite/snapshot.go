@@ -12,7 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Want asks for the first of several files that a folder has, at the head of a
+// Want asks for the first of several files that exists in a folder, at the head of a
 // branch.
 type Want struct {
 	Branch string // empty: the default branch
@@ -20,12 +20,12 @@ type Want struct {
 	Names  string // file names, separated by "/", most wanted first
 }
 
-// File is what a Want was answered with.
+// File is the answer to a [Want].
 type File struct {
 	Branch string // resolved
 	Path   string
 	Data   []byte
-	// Others are the names in the folder, for a message where none fits.
+	// Others are the names in the folder, where none of the wanted files exists.
 	Others []string
 }
 
@@ -36,12 +36,12 @@ type Snapshot struct {
 	errs  map[Want]error
 }
 
-// File returns the answer to a Want that was asked for. The error wraps
-// ErrNoBranch, ErrNoFile or ErrSymlink.
+// File returns the answer to a want that was given to [Repository.Read]. The error
+// wraps [ErrNoBranch], [ErrNoFile] or [ErrSymlink].
 func (s *Snapshot) File(w Want) (File, error) { return s.files[w], s.errs[w] }
 
-// Branch resolves the empty name to the default branch, and tells whether
-// there is such a branch.
+// Branch resolves the empty name to the default branch, and reports whether the
+// branch exists.
 func (s *Snapshot) Branch(name string) (string, bool) {
 	if name == "" {
 		name = s.heads.defaultBranch
@@ -50,9 +50,34 @@ func (s *Snapshot) Branch(name string) (string, bool) {
 	return name, ok
 }
 
-// Read answers wants with one reference advertisement, or none where we would
-// have been told of pushes, and at most two fetches: none where no head moved
-// and the files are known.
+// Head returns the newest commit of a branch, and the zero value where there is no
+// such branch.
+func (s *Snapshot) Head(branch string) Hash { return s.heads.branches[branch] }
+
+// Refresh asks the remote for its heads again, and answers wants as [Repository.Read]
+// does.
+func (r *Repository) Refresh(ctx context.Context, wants []Want) (*Snapshot, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	h, err := r.advertise(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.read(ctx, h, wants)
+}
+
+// Has reports whether a commit is here, with its trees.
+func (r *Repository) Has(commit Hash) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.mirror.has(commit)
+}
+
+// Read answers wants with one request for the heads, or none where pushes are
+// reported ([Repository.ReportHeads]), and with at most two fetches: none where no
+// head has moved and the files are here.
 func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,13 +87,13 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 	}
 	snapshot, err := r.read(ctx, h, wants)
 	if err != nil && !fresh && ctx.Err() == nil {
-		if h, err = r.advertise(ctx); err != nil { // what we were told may not be all
+		if h, err = r.advertise(ctx); err != nil { // a push may not have been reported
 			return nil, err
 		}
 		snapshot, err = r.read(ctx, h, wants)
 	}
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		// The mirror is damaged or was cut short: it is only a cache.
+		// The mirror is damaged. It is only a cache.
 		if err := r.mirror.reset(); err != nil {
 			return nil, r.remote.failed("resetting git.cacheDir", err)
 		}
@@ -83,18 +108,18 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapshot, error) {
 	s := &Snapshot{heads: h, files: map[Want]File{}, errs: map[Want]error{}}
 	var branches []string
-	seen := map[string]bool{}
+	listed := map[string]bool{}
 	for _, w := range wants {
-		if branch, ok := s.Branch(w.Branch); ok && !seen[branch] {
-			seen[branch] = true
+		if branch, ok := s.Branch(w.Branch); ok && !listed[branch] {
+			listed[branch] = true
 			branches = append(branches, branch)
 		}
 	}
 	if err := r.mirror.bringForward(ctx, r.remote, h, branches); err != nil {
 		return nil, err
 	}
-	r.heads.read(branches, wants)
-	trees := newStage(r.mirror)
+	r.known.noteRead(branches, wants)
+	trees := newObjects(r.mirror)
 	found := map[Want]object.TreeEntry{}
 	var blobs []plumbing.Hash
 	for _, w := range wants {
@@ -123,8 +148,8 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 	return s, nil
 }
 
-// locate finds the file of a want by the trees alone.
-func (s *Snapshot) locate(trees *stage, w Want) (File, object.TreeEntry, error) {
+// locate finds the file of a want. It needs the trees alone.
+func (s *Snapshot) locate(trees *objects, w Want) (File, object.TreeEntry, error) {
 	branch, ok := s.Branch(w.Branch)
 	file := File{Branch: branch}
 	if !ok {
@@ -139,7 +164,7 @@ func (s *Snapshot) locate(trees *stage, w Want) (File, object.TreeEntry, error) 
 		return file, object.TreeEntry{}, err
 	}
 	if folder.Mode != filemode.Dir {
-		return file, object.TreeEntry{}, fmt.Errorf("%w: %s is no folder", ErrNoFile, w.Folder)
+		return file, object.TreeEntry{}, fmt.Errorf("%w: %s is not a folder", ErrNoFile, w.Folder)
 	}
 	for name := range strings.SplitSeq(w.Names, "/") {
 		file.Path = path.Join(w.Folder, name)
@@ -157,10 +182,6 @@ func (s *Snapshot) locate(trees *stage, w Want) (File, object.TreeEntry, error) 
 		}
 	}
 	file.Path = ""
-	return file, object.TreeEntry{}, fmt.Errorf("%w: %s", ErrNoFile, path.Join(w.Folder, strings.Split(w.Names, "/")[0]))
-}
-
-// splitPath splits a file's path into its folder, "." for the root, and name.
-func splitPath(file string) (folder, name string) {
-	return path.Dir(file), path.Base(file)
+	first, _, _ := strings.Cut(w.Names, "/")
+	return file, object.TreeEntry{}, fmt.Errorf("%w: %s", ErrNoFile, path.Join(w.Folder, first))
 }

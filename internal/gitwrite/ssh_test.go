@@ -21,17 +21,14 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	write := func(c Credentials) error {
-		service := newService(t, Options{Credentials: func(context.Context, Access) (Credentials, error) { return c, nil }})
+		service := newService(t, Options{Credentials: func(context.Context, Access) (Credentials, error) {
+			return c, nil
+		}})
 		r, err := service.Open(context.Background(), Access{URL: server.URLOf(repo), From: "secret:argocd/git"})
 		if err != nil {
 			return err
 		}
-		work := setTag("f0/k.yaml", "v0", "v1")
-		snapshot, err := r.Read(context.Background(), []Want{wantFile(work.File)})
-		if err != nil {
-			return err
-		}
-		return r.Write(context.Background(), snapshot, []Work{work}, alone)[0].Err
+		return writeAll(r, setTag("f0/k.yaml", "v0", "v1"))
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -45,11 +42,15 @@ func TestSSHWithKnownHosts(t *testing.T) {
 		credentials Credentials
 		want        string
 	}{
-		"a host that is not known": {Credentials{SSHPrivateKey: server.PrivateKey, KnownHosts: "example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAkSCtxhbLrF5XTaXa2M9ZuF0zNnuGZbHIjx1aI4QwX6\n"}, "knownhosts"},
-		"a key that is refused":    {Credentials{SSHPrivateKey: pem.EncodeToMemory(other), KnownHosts: server.KnownHosts}, "unable to authenticate"},
-		"a key that is none":       {Credentials{SSHPrivateKey: []byte("s3cret"), KnownHosts: server.KnownHosts}, "cannot be read"},
+		"a host that is not known": {Credentials{SSHPrivateKey: server.PrivateKey,
+			KnownHosts: "example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAkSCtxhbLrF5XTaXa2M9ZuF0zNnuGZbHIjx1aI4QwX6\n"}, "knownhosts"},
+		"a key that is refused": {Credentials{SSHPrivateKey: pem.EncodeToMemory(other),
+			KnownHosts: server.KnownHosts}, "unable to authenticate"},
+		"a key that is none": {Credentials{SSHPrivateKey: []byte("s3cret"), KnownHosts: server.KnownHosts},
+			"cannot be read"},
 	} {
-		if err := write(c.credentials); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
+		if err := write(c.credentials); err == nil || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -105,6 +106,7 @@ func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 type Proposal struct {
 	Request      *PullRequest
 	Applications []*Application
+	Changes      []image.Change
 	Files        []FileDiff
 }
 
@@ -133,6 +135,7 @@ func propose(decisions []*Decision) []*Proposal {
 		d.Work.PullRequest = p.Request
 		if !d.Work.Settled {
 			p.Applications = append(p.Applications, d.Application)
+			p.Changes = append(p.Changes, d.Work.Planned...)
 			p.Files = append(p.Files, d.Diffs...)
 		}
 	}

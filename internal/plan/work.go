@@ -2,8 +2,6 @@
 package plan
 
 import (
-	"context"
-
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
@@ -38,10 +36,11 @@ type Work struct {
 
 // PullRequest is how a pull request is opened.
 type PullRequest struct {
-	// Title and Body are made of what was changed.
-	Title func(changes []image.Change) string
-	Body  func(ctx context.Context, changes []image.Change) string
-	// Key changes whenever they would be different for the same changes.
+	Title string
+	// Body is set only where it is needed: before the pull request is opened or
+	// edited.
+	Body string
+	// Key changes whenever title and body would be different for the same changes.
 	Key       string
 	Labels    []string
 	Reviewers []string

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -108,11 +108,11 @@ func (c *collector) fail(application, subject, reason, message string) {
 	c.add(application, kube.Event{Warning: true, Reason: reason, Message: message})
 }
 
-func (c *collector) outcome(o gitwrite.Outcome) {
-	if o.Err != nil {
+func (c *collector) outcome(o delivery.Outcome) {
+	switch {
+	case o.Kind == delivery.Failed:
 		c.fail(o.Application, "writing", "WriteFailed", o.Err.Error())
-	}
-	if o.Written() {
+	case o.Written():
 		c.add(o.Application, kube.Event{
 			Reason:      "ImagesUpdated",
 			Message:     fmt.Sprintf("Successfully updated application '%s'", o.Name()),

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -25,8 +25,9 @@ func TestEvents(t *testing.T) {
 		}
 		return p
 	}
-	written := gitwrite.Outcome{Application: "argocd/a", Commit: "c", Changes: []image.Change{{Image: "ghcr.io/o/app", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}}}
+	written := delivery.Outcome{Application: "argocd/a", Kind: delivery.Committed, Commit: "c", Changes: []image.Change{{Image: "ghcr.io/o/app", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}}}
 	opened := written
+	opened.Kind = delivery.Proposed
 	opened.PullRequestURL, opened.Opened = "https://example.com/pull/1", true
 	before := statements{}
 	for i, cycle := range []struct {
@@ -38,11 +39,11 @@ func TestEvents(t *testing.T) {
 		{Cycle{All: true, Plan: planned("other", "broken")}, "ImageUpdateFailed argocd/a i0: other, ImageUpdateFailed argocd/a i1: broken"},
 		{Cycle{All: true, Plan: planned("", "")}, ""},
 		{Cycle{All: true, Plan: planned("", "broken")}, "ImageUpdateFailed argocd/a i1: broken"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []gitwrite.Outcome{written}}, "ImagesUpdated argocd/a Successfully updated application 'a'"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []gitwrite.Outcome{opened}}, "ImagesUpdated argocd/a Successfully updated application 'a', PullRequestOpened argocd/a A pull request waits to be merged: https://example.com/pull/1"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []gitwrite.Outcome{{Application: "argocd/a", Err: errors.New("no push")}}}, "WriteFailed argocd/a no push"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []gitwrite.Outcome{{Application: "argocd/a", Err: errors.New("no push")}}}, ""},
-		{Cycle{All: true, Plan: planned(), Outcomes: []gitwrite.Outcome{{Application: "argocd/a", Note: "nothing"}}}, ""},
+		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{written}}, "ImagesUpdated argocd/a Successfully updated application 'a'"},
+		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{opened}}, "ImagesUpdated argocd/a Successfully updated application 'a', PullRequestOpened argocd/a A pull request waits to be merged: https://example.com/pull/1"},
+		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Failed, Err: errors.New("no push")}}}, "WriteFailed argocd/a no push"},
+		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Failed, Err: errors.New("no push")}}}, ""},
+		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Skipped, Note: "nothing"}}}, ""},
 	} {
 		var all []kube.Event
 		all, before = eventsOf(&cycle.result, before)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
@@ -44,7 +44,7 @@ func summary(c *Cycle) []any {
 		if o.Commit != "" {
 			commits++
 		}
-		if o.Err != nil {
+		if o.Kind == delivery.Failed {
 			failed++
 		}
 	}
@@ -117,7 +117,7 @@ func (w *logging) image(application string, img *plan.Image, dryRun bool) {
 	}
 }
 
-func (w *logging) outcome(o gitwrite.Outcome) {
+func (w *logging) outcome(o delivery.Outcome) {
 	var changes []string
 	for _, c := range o.Changes {
 		changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New.String()))
@@ -128,22 +128,25 @@ func (w *logging) outcome(o gitwrite.Outcome) {
 		w.once(slog.LevelInfo, o.Application, "by push", o.ByPush, "application", o.Application)
 	}
 
-	switch {
-	case o.Err != nil:
+	switch o.Kind {
+	case delivery.Unchanged:
+	case delivery.Failed:
 		w.once(slog.LevelError, o.Application, "outcome", "writing failed",
 			"application", o.Application, "error", o.Err.Error())
-	case o.Note != "":
+	case delivery.Skipped:
 		w.once(slog.LevelInfo, o.Application, "outcome", o.Note, "application", o.Application)
-	case o.PullRequestURL != "" && o.Opened:
-		w.Logger.Info("pull request opened", "application", o.Application, "changes", what, "url", o.PullRequestURL)
-	case o.PullRequestURL != "" && o.Commit != "":
-		w.Logger.Info("pull request updated", "application", o.Application, "changes", what, "url", o.PullRequestURL)
-	case o.PullRequestURL != "":
+	case delivery.Proposed:
+		message := "pull request updated"
+		if o.Opened {
+			message = "pull request opened"
+		}
+		w.Logger.Info(message, "application", o.Application, "changes", what, "url", o.PullRequestURL)
+	case delivery.Waiting:
 		w.once(slog.LevelInfo, o.Application, "outcome", "pull request waits to be merged",
 			"application", o.Application, "url", o.PullRequestURL)
-	case o.Patched:
+	case delivery.Updated:
 		w.Logger.Info("Application changed", "application", o.Application, "changes", what)
-	case o.Commit != "":
+	case delivery.Committed:
 		w.Logger.Info("committed", "application", o.Application, "changes", what, "commit", o.Commit)
 	}
 }

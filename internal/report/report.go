@@ -11,7 +11,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
@@ -20,7 +20,7 @@ type Cycle struct {
 	All      bool   // it was about all Applications
 	About    string // names of the images and repositories that it was about, if not all
 	Plan     *plan.Plan
-	Outcomes []gitwrite.Outcome
+	Outcomes []delivery.Outcome
 	Took     time.Duration
 
 	// Shared reports that there are other replicas, and OfOthers how many
@@ -32,7 +32,7 @@ type Cycle struct {
 // Failed reports whether anything went wrong. The rest was still done.
 func (c *Cycle) Failed() bool {
 	for _, o := range c.Outcomes {
-		if o.Err != nil {
+		if o.Kind == delivery.Failed {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/report"
 )
@@ -92,7 +93,7 @@ func (m *Metrics) Cycle(result *report.Cycle) {
 
 	for _, o := range result.Outcomes {
 		switch {
-		case o.Err != nil:
+		case o.Kind == delivery.Failed:
 			m.failed.WithLabelValues(o.Name()).Inc()
 		case o.Written():
 			m.updated.WithLabelValues(o.Name()).Add(float64(len(o.Changes)))

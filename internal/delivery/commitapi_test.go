@@ -1,8 +1,6 @@
-package gitwrite
+package delivery
 
 import (
-	"bytes"
-	"crypto/sha1" //nolint:gosec // git's
 	"net/http"
 	"strings"
 	"testing"
@@ -38,16 +36,19 @@ func TestCommitsThroughTheAPI(t *testing.T) {
 	r := open(t, newService(t, viaAPI(client)), git.URLOf(repo))
 	outcomes := writeAll(t, r, setTag("f0/k.yaml", "v0", "v1"), setTag("f1/k.yaml", "v0", "v1"))
 	noErrors(t, outcomes)
-	if got := committers(t, git, "main"); got != byBot+", "+byBot+", Ada by Ada" || git.Count("push") != 0 || hub.Count("POST graphql") != 2 || outcomes[1].Commit != headOf(t, git, "main") {
+	if got := committers(t, git, "main"); got != byBot+", "+byBot+", Ada by Ada" || git.Count("push") != 0 ||
+		hub.Count("POST graphql") != 2 || outcomes[1].Commit != headOf(t, git, "main") {
 		t.Errorf("%s; %d pushes, %d commits, %+v", got, git.Count("push"), hub.Count("POST graphql"), outcomes)
 	}
 	message, err := git.Run(repo, "log", "-1", "--format=%B", "main")
-	if err != nil || !strings.HasPrefix(message, "build: automatic update of f1/k.yaml\n\nupdates image o/app") || !strings.Contains(message, "\n\nImage-Writeback: f1/k.yaml ghcr.io/o/app v0 -> v1\n") {
+	if err != nil || !strings.HasPrefix(message, "build: automatic update of f1/k.yaml\n\nupdates image o/app") ||
+		!strings.Contains(message, "\n\nImage-Writeback: f1/k.yaml ghcr.io/o/app v0 -> v1\n") {
 		t.Errorf("%q, %v", message, err)
 	}
 	const head = "image-writeback/argocd/f2"
 	noErrors(t, writeAll(t, r, propose("f2/k.yaml", "v1")))
-	if got := committers(t, git, head); !strings.HasPrefix(got, byBot) || len(hub.Pulls(repo)) != 1 || git.Count("push") != 1 {
+	if got := committers(t, git, head); !strings.HasPrefix(got, byBot) || len(hub.Pulls(repo)) != 1 ||
+		git.Count("push") != 1 {
 		t.Errorf("%s; %+v, %d pushes", got, hub.Pulls(repo), git.Count("push"))
 	}
 	// A newer one, after a restart, on a base that has moved.
@@ -57,7 +58,9 @@ func TestCommitsThroughTheAPI(t *testing.T) {
 	r = open(t, newService(t, viaAPI(client)), git.URLOf(repo))
 	noErrors(t, writeAll(t, r, propose("f2/k.yaml", "v2")))
 	pulls := hub.Pulls(repo)
-	if got := committers(t, git, head); !strings.HasPrefix(got, byBot+", Ada by Ada") || len(pulls) != 1 || pulls[0].State != "open" || !strings.Contains(pulls[0].Title, "v2") || headOf(t, git, head+asideSuffix) != "" || git.Count("push") != 3 {
+	if got := committers(t, git, head); !strings.HasPrefix(got, byBot+", Ada by Ada") || len(pulls) != 1 ||
+		pulls[0].State != "open" || !strings.Contains(pulls[0].Title, "v2") ||
+		headOf(t, git, head+asideSuffix) != "" || git.Count("push") != 3 {
 		t.Errorf("%s; %+v, %d pushes", got, pulls, git.Count("push"))
 	}
 	// And what GitHub committed for us is ours to clear away.
@@ -71,7 +74,7 @@ func TestCommitsThroughTheAPI(t *testing.T) {
 }
 
 // TestAPIAndPeople has a person push right before our commit: on the base it is
-// made anew on theirs, and a head is theirs from then on.
+// made again on theirs, and a head is theirs from then on.
 func TestAPIAndPeople(t *testing.T) {
 	for _, branch := range []string{"main", "image-writeback/argocd/f0"} {
 		git, hub, client := startHub(t, 1)
@@ -104,10 +107,12 @@ func TestCombined(t *testing.T) {
 		o := at(client)
 		o.Combined, o.CommitViaAPI = true, api
 		r := open(t, newService(t, o), git.URLOf(repo))
-		outcomes := writeAll(t, r, setTag("f0/k.yaml", "v0", "v1"), setTag("f1/k.yaml", "v0", "v1"), propose("f2/k.yaml", "v1"), setTag("f3/k.yaml", "v0", "v1"), setTag("f4/k.yaml", "v0", "v1"))
+		outcomes := writeAll(t, r, setTag("f0/k.yaml", "v0", "v1"), setTag("f1/k.yaml", "v0", "v1"),
+			propose("f2/k.yaml", "v1"), setTag("f3/k.yaml", "v0", "v1"), setTag("f4/k.yaml", "v0", "v1"))
 		noErrors(t, outcomes)
 		got := subjects(t, git, "main")
-		if len(got) != 2 || got[0] != "build: automatic update of 4 Applications" || outcomes[0].Commit != outcomes[4].Commit || outcomes[0].Commit == "" || len(hub.Pulls(repo)) != 1 {
+		if len(got) != 2 || got[0] != "build: automatic update of 4 Applications" ||
+			outcomes[0].Commit != outcomes[4].Commit || outcomes[0].Commit == "" || len(hub.Pulls(repo)) != 1 {
 			t.Errorf("API %v: %q, %+v", api, got, outcomes)
 		}
 		files, err := git.Run(repo, "show", "--format=%B", "--name-only", "main")
@@ -134,7 +139,8 @@ func TestAnotherModeGoesByPush(t *testing.T) {
 	outcomes := writeAll(t, r, setTag("f1/k.yaml", "v0", "v1"))
 	noErrors(t, outcomes)
 	mode, err := git.Run(repo, "ls-tree", "main", "f1/k.yaml")
-	if err != nil || !strings.HasPrefix(mode, "100755 ") || hub.Count("POST graphql") != 0 || !strings.Contains(outcomes[0].ByPush, "f1/k.yaml has another mode than 100644") {
+	if err != nil || !strings.HasPrefix(mode, "100755 ") || hub.Count("POST graphql") != 0 ||
+		!strings.Contains(outcomes[0].ByPush, "f1/k.yaml has another mode than 100644") {
 		t.Errorf("%s, %v, %+v", mode, err, outcomes[0])
 	}
 }
@@ -144,14 +150,8 @@ func TestAPIErrors(t *testing.T) {
 	hub.NotGranted = []string{"contents"}
 	r := open(t, newService(t, viaAPI(client)), git.URLOf(repo))
 	outcomes := writeAll(t, r, setTag("f0/k.yaml", "v0", "v1"))
-	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(), "repository permission Contents: read and write") || outcomes[0].Commit != "" {
+	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(),
+		"repository permission Contents: read and write") || outcomes[0].Commit != "" {
 		t.Errorf("%+v", outcomes[0])
-	}
-}
-
-// TestEmptyPack is a pack of no objects with its checksum.
-func TestEmptyPack(t *testing.T) {
-	if sum := sha1.Sum(emptyPack[:12]); !bytes.Equal(sum[:], emptyPack[12:]) { //nolint:gosec // git's
-		t.Errorf("the checksum is %x", sum)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -16,28 +15,28 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// stage holds objects that were made and are not pushed yet, above a mirror.
-type stage struct {
+// objects are those that were made and are not pushed yet, on top of a mirror.
+type objects struct {
 	mirror *mirror
 	made   map[plumbing.Hash]*made
 	order  []plumbing.Hash
 	trees  map[plumbing.Hash]*object.Tree
 }
 
-func newStage(m *mirror) *stage {
-	return &stage{mirror: m, made: map[plumbing.Hash]*made{}, trees: map[plumbing.Hash]*object.Tree{}}
+func newObjects(m *mirror) *objects {
+	return &objects{mirror: m, made: map[plumbing.Hash]*made{}, trees: map[plumbing.Hash]*object.Tree{}}
 }
 
-// content reads an object, made or of the mirror.
-func (s *stage) content(hash plumbing.Hash) ([]byte, error) {
+// content returns the content of an object, made or of the mirror.
+func (s *objects) content(hash plumbing.Hash) ([]byte, error) {
 	o := s.made[hash]
 	switch {
 	case o == nil:
-		known, err := s.mirror.object(plumbing.AnyObject, hash)
+		mirrored, err := s.mirror.object(plumbing.AnyObject, hash)
 		if err != nil {
 			return nil, err
 		}
-		return content(known)
+		return content(mirrored)
 	case o.content != nil:
 		return o.content, nil
 	}
@@ -48,7 +47,7 @@ func (s *stage) content(hash plumbing.Hash) ([]byte, error) {
 	return packfile.PatchDelta(base, o.delta)
 }
 
-func (s *stage) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+func (s *objects) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	if s.made[hash] == nil {
 		return s.mirror.object(kind, hash)
 	}
@@ -62,8 +61,8 @@ func (s *stage) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.E
 	return o, err
 }
 
-// put keeps an object that was made; one that is there already is the same.
-func (s *stage) put(hash plumbing.Hash, o *made) plumbing.Hash {
+// put keeps an object that was made, unless it is here already.
+func (s *objects) put(hash plumbing.Hash, o *made) plumbing.Hash {
 	if s.made[hash] == nil {
 		s.made[hash] = o
 		s.order = append(s.order, hash)
@@ -71,7 +70,7 @@ func (s *stage) put(hash plumbing.Hash, o *made) plumbing.Hash {
 	return hash
 }
 
-func (s *stage) commit(hash plumbing.Hash) (*object.Commit, error) {
+func (s *objects) commit(hash plumbing.Hash) (*object.Commit, error) {
 	o, err := s.object(plumbing.CommitObject, hash)
 	if err != nil {
 		return nil, err
@@ -79,7 +78,7 @@ func (s *stage) commit(hash plumbing.Hash) (*object.Commit, error) {
 	return object.DecodeCommit(nil, o)
 }
 
-func (s *stage) tree(hash plumbing.Hash) (*object.Tree, error) {
+func (s *objects) tree(hash plumbing.Hash) (*object.Tree, error) {
 	if t, ok := s.trees[hash]; ok {
 		return t, nil
 	}
@@ -95,7 +94,7 @@ func (s *stage) tree(hash plumbing.Hash) (*object.Tree, error) {
 }
 
 // blob reads a file.
-func (s *stage) blob(hash plumbing.Hash) ([]byte, error) {
+func (s *objects) blob(hash plumbing.Hash) ([]byte, error) {
 	o, err := s.object(plumbing.BlobObject, hash)
 	if err != nil {
 		return nil, err
@@ -103,10 +102,10 @@ func (s *stage) blob(hash plumbing.Hash) ([]byte, error) {
 	return content(o)
 }
 
-// find walks a path down from a tree. It refuses symbolic links and
-// submodules on the way and at its end: what is written must be in this
-// repository, where its path says.
-func (s *stage) find(root plumbing.Hash, file string) (object.TreeEntry, error) {
+// find follows a path down from a tree. It refuses symbolic links and submodules in
+// the path and at its end: what is written must be in this repository, where its path
+// says.
+func (s *objects) find(root plumbing.Hash, file string) (object.TreeEntry, error) {
 	entry := object.TreeEntry{Mode: filemode.Dir, Hash: root}
 	walked := ""
 	if file == "." {
@@ -114,7 +113,7 @@ func (s *stage) find(root plumbing.Hash, file string) (object.TreeEntry, error) 
 	}
 	for name := range strings.SplitSeq(file, "/") {
 		if entry.Mode != filemode.Dir {
-			return entry, fmt.Errorf("%w: %s is no folder", ErrNoFile, walked)
+			return entry, fmt.Errorf("%w: %s is not a folder", ErrNoFile, walked)
 		}
 		tree, err := s.tree(entry.Hash)
 		if err != nil {
@@ -145,9 +144,9 @@ func position(tree *object.Tree, name string) int {
 	return -1
 }
 
-// replace puts a blob in the place of a file and returns the new root tree.
-// Modes stay; a file and folders that are not there yet are made.
-func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (plumbing.Hash, error) {
+// replace sets the blob of a file and returns the new root tree. Modes stay; a file
+// and folders that do not exist yet are made.
+func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (plumbing.Hash, error) {
 	tree := &object.Tree{}
 	if !root.IsZero() {
 		var err error
@@ -167,7 +166,11 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 		changed.Entries = append(changed.Entries, object.TreeEntry{Name: name, Mode: mode})
 	}
 	if deeper != (changed.Entries[i].Mode == filemode.Dir) {
-		return root, fmt.Errorf("%w: %s is in the way of a file to be made", ErrNoFile, name)
+		kind := "folder"
+		if deeper {
+			kind = "file"
+		}
+		return root, fmt.Errorf("%w: it cannot be made, because %s is a %s", ErrNoFile, name, kind)
 	}
 	if deeper {
 		var err error
@@ -195,11 +198,11 @@ func (s *stage) replace(root plumbing.Hash, file string, blob plumbing.Hash) (pl
 	return hash, nil
 }
 
-// follow makes the tree changed, which differs from before, whose hash is root,
-// in the hash of its i-th entry alone. Of root only the difference to the one
-// before it is kept from then on. ok is false for a tree that is not written as
-// git writes trees today.
-func (s *stage) follow(root plumbing.Hash, before, changed *object.Tree, i int) (hash plumbing.Hash, ok bool) {
+// follow makes the tree changed. It differs from before, whose hash is root, in the
+// hash of its i-th entry alone. From then on, only the difference of root to the tree
+// before it is kept. ok is false for a tree that is not written as git writes trees
+// today.
+func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int) (hash plumbing.Hash, ok bool) {
 	data, err := s.content(root)
 	if err != nil {
 		return hash, false
@@ -220,7 +223,7 @@ func (s *stage) follow(root plumbing.Hash, before, changed *object.Tree, i int) 
 	hash = plumbing.ComputeHash(plumbing.TreeObject, data)
 	o := &made{kind: plumbing.TreeObject, content: data}
 	last := s.made[root]
-	// What the mirror has is never made of others, which may be made of it.
+	// What the mirror has never becomes a delta: others may be deltas of it.
 	if !s.mirror.has(hash) && (last == nil || last.depth < maxDepth) {
 		o.base, o.delta, o.depth = root, replaceHash(len(data), at, now), 1
 		if last != nil {
@@ -236,17 +239,20 @@ func (s *stage) follow(root plumbing.Hash, before, changed *object.Tree, i int) 
 	return hash, true
 }
 
-// file puts content in the place of a file, or makes it, and returns the new
-// root tree.
-func (s *stage) file(root plumbing.Hash, file string, data []byte) (plumbing.Hash, error) {
-	return s.replace(root, file, s.put(plumbing.ComputeHash(plumbing.BlobObject, data), &made{kind: plumbing.BlobObject, content: data}))
+// file sets the content of a file, or makes it, and returns the new root tree.
+func (s *objects) file(root plumbing.Hash, file string, data []byte) (plumbing.Hash, error) {
+	hash := plumbing.ComputeHash(plumbing.BlobObject, data)
+	return s.replace(root, file, s.put(hash, &made{kind: plumbing.BlobObject, content: data}))
 }
 
-// seal makes a commit of a tree.
-func (s *stage) seal(parent, root plumbing.Hash, message string, author Signature, signer *Signer, now time.Time) (plumbing.Hash, error) {
-	signature := object.Signature{Name: author.Name, Email: author.Email, When: now}
-	commit := &object.Commit{Author: signature, Committer: signature, Message: message, TreeHash: root, ParentHashes: []plumbing.Hash{parent}}
-	o, err := signer.encode(commit)
+// addCommit makes a commit of a tree.
+func (s *objects) addCommit(c NewCommit) (plumbing.Hash, error) {
+	author := object.Signature{Name: c.Author.Name, Email: c.Author.Email, When: c.Time}
+	commit := &object.Commit{
+		Author: author, Committer: author, Message: c.Message,
+		TreeHash: c.Tree, ParentHashes: []plumbing.Hash{c.Parent},
+	}
+	o, err := c.Signer.encode(commit)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}

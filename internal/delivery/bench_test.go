@@ -1,11 +1,14 @@
-package gitwrite
+package delivery
 
 import (
 	"context"
 	"fmt"
 	"testing"
 
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // BenchmarkFiveHundredCommits makes and pushes a commit for each of 500
@@ -24,8 +27,8 @@ func BenchmarkFiveHundredCommits(b *testing.B) {
 			b.Fatal(err)
 		}
 		files := map[string]string{}
-		var works []Work
-		var wants []Want
+		var works []plan.Work
+		var wants []gitwrite.Want
 		for i := range n {
 			file := fmt.Sprintf("apps/a%d/kustomization.yaml", i)
 			files[file] = "tag: v0\n"
@@ -35,8 +38,8 @@ func BenchmarkFiveHundredCommits(b *testing.B) {
 		if err := git.Create(repo, true, files); err != nil {
 			b.Fatal(err)
 		}
-		s := New(Options{Message: message})
-		r, err := s.Open(context.Background(), Access{URL: git.URLOf(repo)})
+		s := gitwrite.New(gitwrite.Options{})
+		r, err := s.Open(context.Background(), gitwrite.Access{URL: git.URLOf(repo)})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -45,7 +48,9 @@ func BenchmarkFiveHundredCommits(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		for _, o := range r.Write(context.Background(), snapshot, works, alone) {
+		job := Job{Method: spec.MethodGit, Works: works, Owns: alone, Repository: r, Snapshot: snapshot}
+		batch := New(Options{Message: message}).Examine(context.Background(), job)
+		for _, o := range batch.Deliver(context.Background()) {
 			if o.Err != nil {
 				b.Fatal(o.Err)
 			}

@@ -1,7 +1,6 @@
-package gitwrite
+package delivery
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,11 +9,12 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
 // settledWork is what is left of propose once the base holds what it wants.
-func settledWork(file string) Work {
+func settledWork(file string) plan.Work {
 	w := propose(file, "v1")
 	w.Settled, w.Planned = true, nil
 	return w
@@ -33,7 +33,7 @@ func headOf(t *testing.T, git *git.Server, branch string) string {
 // listing, one push for all branches, and what each creation needs.
 func TestAHundredPullRequests(t *testing.T) {
 	git, hub, client := startHub(t, 100)
-	var works []Work
+	var works []plan.Work
 	for i := range 100 {
 		works = append(works, propose(fmt.Sprintf("f%d/k.yaml", i), "v1"))
 	}
@@ -43,12 +43,14 @@ func TestAHundredPullRequests(t *testing.T) {
 		t.Fatalf("%d pull requests", len(hub.Pulls(repo)))
 	}
 	// Of the listings 100 are for the closed ones of a head.
-	for kind, want := range map[string]int{"GET pulls": 1 + 100, "POST pulls": 100, "POST labels": 100, "PATCH pulls": 0, "GET comments": 0} {
+	for kind, want := range map[string]int{"GET pulls": 1 + 100, "POST pulls": 100, "POST labels": 100,
+		"PATCH pulls": 0, "GET comments": 0} {
 		if got := hub.Count(kind); got != want {
 			t.Errorf("%d × %s, want %d", got, kind, want)
 		}
 	}
-	t.Logf("100 pull requests: %d push, %d listing, %d × closed ones of a head, %d × opened, %d × labelled", git.Count("push"), 1, hub.Count("GET pulls")-1, hub.Count("POST pulls"), hub.Count("POST labels"))
+	t.Logf("100 pull requests: %d push, %d listing, %d × closed ones of a head, %d × opened, %d × labelled",
+		git.Count("push"), 1, hub.Count("GET pulls")-1, hub.Count("POST pulls"), hub.Count("POST labels"))
 	if git.Count("push") != 1 {
 		t.Errorf("%d pushes", git.Count("push"))
 	}
@@ -63,7 +65,8 @@ func TestAHundredPullRequests(t *testing.T) {
 	works[7] = propose("f7/k.yaml", "v2")
 	noErrors(t, writeAll(t, r, works...))
 	if hub.Count("GET pulls") != 102 || hub.Count("PATCH pulls") != 1 || git.Count("push") != 2 {
-		t.Errorf("%d listings, %d edits, %d pushes", hub.Count("GET pulls")-101, hub.Count("PATCH pulls"), git.Count("push")-1)
+		t.Errorf("%d listings, %d edits, %d pushes", hub.Count("GET pulls")-101, hub.Count("PATCH pulls"),
+			git.Count("push")-1)
 	}
 }
 
@@ -71,15 +74,17 @@ func TestAHundredPullRequests(t *testing.T) {
 // pull request, which follows when one of them needs it no more.
 func TestOnePullRequestForSeveral(t *testing.T) {
 	git, hub, client := startHub(t, 3)
-	shared := &PullRequest{Ours: true, Title: func(c []image.Change) string { return fmt.Sprintf("%d changes", len(c)) }, Body: func(context.Context, []image.Change) string { return "all" }}
-	works := []Work{propose("f0/k.yaml", "v1"), propose("f1/k.yaml", "v1"), propose("f2/k.yaml", "v1")}
+	shared := &plan.PullRequest{Ours: true, Title: "3 changes", Body: "all"}
+	works := []plan.Work{propose("f0/k.yaml", "v1"), propose("f1/k.yaml", "v1"), propose("f2/k.yaml", "v1")}
 	for i := range works {
 		works[i].Write, works[i].PullRequest = "updates", shared
 	}
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
 	outcomes := writeAll(t, r, works...)
 	noErrors(t, outcomes)
-	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "3 changes" || len(subjects(t, git, "updates")) != 4 || !outcomes[0].Opened || !outcomes[1].Opened || outcomes[2].PullRequestURL == "" {
+	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "3 changes" ||
+		len(subjects(t, git, "updates")) != 4 || !outcomes[0].Opened || !outcomes[1].Opened ||
+		outcomes[2].PullRequestURL == "" {
 		t.Fatalf("%+v, %+v", pulls, outcomes)
 	}
 	if err := git.Commit(repo, "main", "By hand", map[string]string{"f1/k.yaml": "tag: v1\n"}); err != nil {
@@ -87,14 +92,18 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 	}
 	works[0].Proposed, works[2].Proposed = true, true
 	works[1].Settled, works[1].Planned = true, nil
+	shared.Title = "2 changes"
 	noErrors(t, writeAll(t, r, works...))
-	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "2 changes" || len(subjects(t, git, "updates")) != 4 { // two of ours, and main's two
+	// two of ours, and main's two
+	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "2 changes" ||
+		len(subjects(t, git, "updates")) != 4 {
 		t.Errorf("%+v, commits %q", pulls, subjects(t, git, "updates"))
 	}
 	other := propose("f0/k.yaml", "v1")
 	other.Write, other.Base = "updates", "stage"
 	outcomes = writeAll(t, r, works[2], other)
-	if outcomes[0].Err != nil || outcomes[1].Err == nil || !strings.Contains(outcomes[1].Err.Error(), "branches of their own") {
+	if outcomes[0].Err != nil || outcomes[1].Err == nil ||
+		!strings.Contains(outcomes[1].Err.Error(), "branches of their own") {
 		t.Errorf("%+v", outcomes)
 	}
 }
@@ -104,7 +113,7 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 func TestAnotherBranchSupersedes(t *testing.T) {
 	git, hub, client := startHub(t, 2)
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
-	from := func(branch, file, to string) Work {
+	from := func(branch, file, to string) plan.Work {
 		w := propose(file, to)
 		w.Write, w.PullRequest.Ours = branch, false
 		return w
@@ -119,7 +128,8 @@ func TestAnotherBranchSupersedes(t *testing.T) {
 	for _, p := range hub.Pulls(repo) {
 		got = append(got, fmt.Sprint(p.Head, " ", p.State, " ", len(p.Comments)))
 	}
-	if strings.Join(got, ", ") != "v1 closed 1, other open 0, v2 open 0, v3 open 0" || headOf(t, git, "v1") != "" || headOf(t, git, "v2") == "" {
+	if strings.Join(got, ", ") != "v1 closed 1, other open 0, v2 open 0, v3 open 0" || headOf(t, git, "v1") != "" ||
+		headOf(t, git, "v2") == "" {
 		t.Errorf("%q", got)
 	}
 	if said := hub.Pulls(repo)[0].Comments[0].Body; !strings.HasPrefix(said, "Superseded by http") {
@@ -149,19 +159,20 @@ func TestTheBaseIsNeverForced(t *testing.T) {
 			t.Errorf("%s: the person's commit is lost", branch)
 		}
 		pull := hub.Pulls(repo)[0]
-		if theirs := branch != "main"; theirs != (len(pull.Comments) == 1) || theirs == strings.Contains(pull.Title, "v2") {
+		if theirs := branch != "main"; theirs != (len(pull.Comments) == 1) ||
+			theirs == strings.Contains(pull.Title, "v2") {
 			t.Errorf("%s: %+v", branch, pull)
 		}
 	}
 }
 
 // TestABranchOfAnotherName may hold anything below our newest commit. It is
-// made anew only where all of it is ours.
+// made again only where all of it is ours.
 func TestABranchOfAnotherName(t *testing.T) {
 	for _, theirs := range []bool{false, true} {
 		git, hub, client := startHub(t, 1)
 		r := open(t, newService(t, at(client)), git.URLOf(repo))
-		named := func(to string) Work {
+		named := func(to string) plan.Work {
 			w := propose("f0/k.yaml", to)
 			w.Write, w.PullRequest.Ours = "develop", false
 			return w
@@ -197,13 +208,14 @@ func TestABranchOfAnotherName(t *testing.T) {
 		w := settledWork("f0/k.yaml")
 		w.Write, w.PullRequest.Ours = "develop", false
 		noErrors(t, writeAll(t, r, w))
-		if headOf(t, git, "develop") == "" || hub.Pulls(repo)[0].State != map[bool]string{true: "open", false: "closed"}[theirs] {
+		if headOf(t, git, "develop") == "" ||
+			hub.Pulls(repo)[0].State != map[bool]string{true: "open", false: "closed"}[theirs] {
 			t.Errorf("theirs %v: %+v", theirs, hub.Pulls(repo)[0])
 		}
 	}
 }
 
-// TestABranchThatMayNotBeDeletedStays, is told of once, and is not tried again.
+// TestABranchThatMayNotBeDeletedStays holds that its deletion is tried once.
 func TestABranchThatMayNotBeDeletedStays(t *testing.T) {
 	git, hub, client := startHub(t, 1)
 	if _, err := git.Run(repo, "config", "receive.denyDeletes", "true"); err != nil {
@@ -216,7 +228,8 @@ func TestABranchThatMayNotBeDeletedStays(t *testing.T) {
 	}
 	for range 3 {
 		outcomes := writeAll(t, r, settledWork("f0/k.yaml"))
-		if !strings.Contains(outcomes[0].Note, "could not be deleted") || !strings.Contains(outcomes[0].Note, "delete it by hand") {
+		if !strings.Contains(outcomes[0].Note, "could not be deleted") ||
+			!strings.Contains(outcomes[0].Note, "delete it by hand") {
 			t.Errorf("%+v", outcomes[0])
 		}
 	}
@@ -250,7 +263,7 @@ func TestADeletionThatFailsIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestAutoMergeFollowsTheBase makes a head anew whenever the base has moved:
+// TestAutoMergeFollowsTheBase makes a head again whenever the base has moved:
 // many repositories let nothing be merged that is behind.
 func TestAutoMergeFollowsTheBase(t *testing.T) {
 	for _, auto := range []bool{false, true} {
@@ -263,7 +276,7 @@ func TestAutoMergeFollowsTheBase(t *testing.T) {
 		before := headOf(t, git, work.Write)
 		noErrors(t, writeAll(t, r, work))
 		if headOf(t, git, work.Write) != before {
-			t.Error("it is made anew for nothing")
+			t.Error("it is made again for nothing")
 		}
 		if err := git.Commit(repo, "main", "Elsewhere", map[string]string{"other": "x"}); err != nil {
 			t.Fatal(err)
@@ -275,16 +288,17 @@ func TestAutoMergeFollowsTheBase(t *testing.T) {
 	}
 }
 
-// TestMarks are what we know our pull requests by; see mark.
-func TestMarks(t *testing.T) {
-	c := image.Change{File: "k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("v1"), New: image.ParseVersion("v2")}
-	m := mark{Key: "k", Changes: []string{changeID(c)}}
-	body := withMark("Text.\n", m)
-	got, ok := markOf(body)
+// TestRecords holds what pull requests are recognised by; see proposalRecord.
+func TestRecords(t *testing.T) {
+	c := image.Change{File: "k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("v1"),
+		New: image.ParseVersion("v2")}
+	m := proposalRecord{Key: "k", Changes: []string{changeID(c)}}
+	body := withRecord("Text.\n", m)
+	got, ok := recordOf(body)
 	if !ok || got.Key != "k" || !strings.HasPrefix(body, "Text.\n\n<!-- ") || strings.Count(body, "-->") != 1 {
 		t.Errorf("%q", body)
 	}
-	if again := withMark(body, m); again != body {
+	if again := withRecord(body, m); again != body {
 		t.Errorf("%q", again)
 	}
 	newer := c
@@ -299,18 +313,19 @@ func TestMarks(t *testing.T) {
 		change image.Change
 		want   int // number of the one that declined it
 	}{
-		"declined":                    {[]forge.PullRequest{pull(3, body, "", false)}, c, 3},
-		"another version":             {[]forge.PullRequest{pull(3, body, "", false)}, newer, 0},
-		"merged, then taken back":     {[]forge.PullRequest{pull(3, body, "", true)}, c, 0},
-		"declined, later merged":      {[]forge.PullRequest{pull(4, body, "", true), pull(3, body, "", false)}, c, 0},
-		"merged, later declined":      {[]forge.PullRequest{pull(4, body, "", false), pull(3, body, "", true)}, c, 4},
-		"declined before another one": {[]forge.PullRequest{pull(4, withMark("", mark{}), "", false), pull(3, body, "", false)}, c, 3},
-		"withdrawn by us":             {[]forge.PullRequest{pull(3, withMark("", withdrawn), "", false)}, c, 0},
-		"a text without its mark":     {[]forge.PullRequest{pull(3, "Mine.", "title", false)}, c, 3},
-		"another title":               {[]forge.PullRequest{pull(3, "Mine.", "other", false)}, c, 0},
-		"none":                        {nil, c, 0},
+		"declined":                {[]forge.PullRequest{pull(3, body, "", false)}, c, 3},
+		"another version":         {[]forge.PullRequest{pull(3, body, "", false)}, newer, 0},
+		"merged, then taken back": {[]forge.PullRequest{pull(3, body, "", true)}, c, 0},
+		"declined, later merged":  {[]forge.PullRequest{pull(4, body, "", true), pull(3, body, "", false)}, c, 0},
+		"merged, later declined":  {[]forge.PullRequest{pull(4, body, "", false), pull(3, body, "", true)}, c, 4},
+		"declined before another one": {[]forge.PullRequest{pull(4, withRecord("", proposalRecord{}), "", false),
+			pull(3, body, "", false)}, c, 3},
+		"withdrawn by us":           {[]forge.PullRequest{pull(3, withRecord("", withdrawn), "", false)}, c, 0},
+		"a text without its record": {[]forge.PullRequest{pull(3, "Mine.", "title", false)}, c, 3},
+		"another title":             {[]forge.PullRequest{pull(3, "Mine.", "other", false)}, c, 0},
+		"none":                      {nil, c, 0},
 	} {
-		got := declined(c.closed, c.change, "title")
+		got := declinedBy(c.closed, []image.Change{c.change}, "title")
 		if got == nil && c.want != 0 || got != nil && got.Number != c.want {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -328,7 +343,8 @@ func TestAForgeThatIsDownStopsNoCommit(t *testing.T) {
 	}
 	outcomes := writeAll(t, r, propose("f0/k.yaml", "v2"), settledWork("f1/k.yaml"), setTag("f1/k.yaml", "v0", "v1"))
 	var failed *forge.Error
-	if !errors.As(outcomes[0].Err, &failed) || !errors.As(outcomes[1].Err, &failed) || outcomes[2].Err != nil || show(t, git, "main", "f1/k.yaml") != "tag: v1\n" {
+	if !errors.As(outcomes[0].Err, &failed) || !errors.As(outcomes[1].Err, &failed) || outcomes[2].Err != nil ||
+		show(t, git, "main", "f1/k.yaml") != "tag: v1\n" {
 		t.Errorf("%+v", outcomes)
 	}
 }

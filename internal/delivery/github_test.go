@@ -1,7 +1,6 @@
-package gitwrite
+package delivery
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-git/go-git/v5/plumbing/object"
-
 	"github.com/liverty-music/image-writeback/internal/forge/github"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/sandbox/forge"
 	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
@@ -51,14 +50,15 @@ func at(hub *github.Client) Options {
 }
 
 // propose is setTag, from v0 by pull request.
-func propose(file, to string) Work {
+func propose(file, to string) plan.Work {
 	const from = "v0"
 	w := setTag(file, from, to)
 	w.Write = "image-writeback/argocd/" + filepath.Dir(file)
-	w.Planned = []image.Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: image.ParseVersion(from), New: image.ParseVersion(to)}}
-	w.PullRequest = &PullRequest{
-		Title:  func(c []image.Change) string { return fmt.Sprintf("%s: %s → %s", file, c[0].Old, c[0].New) },
-		Body:   func(_ context.Context, c []image.Change) string { return "now " + c[0].New.String() },
+	w.Planned = []image.Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: image.ParseVersion(from),
+		New: image.ParseVersion(to)}}
+	w.PullRequest = &plan.PullRequest{
+		Title:  fmt.Sprintf("%s: %s → %s", file, from, to),
+		Body:   "now " + to,
 		Labels: []string{"deploy"},
 		Ours:   true,
 	}
@@ -72,7 +72,8 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	outcomes := writeAll(t, r, propose("f0/k.yaml", "v1"))
 	noErrors(t, outcomes)
 	pulls := hub.Pulls(repo)
-	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v1" || pulls[0].Base != "main" || pulls[0].Labels[0] != "deploy" || outcomes[0].PullRequestURL != pulls[0].URL {
+	if len(pulls) != 1 || pulls[0].Title != "f0/k.yaml: v0 → v1" || pulls[0].Base != "main" ||
+		pulls[0].Labels[0] != "deploy" || outcomes[0].PullRequestURL != pulls[0].URL {
 		t.Fatalf("pull requests: %+v, outcome %+v", pulls, outcomes[0])
 	}
 	author, err := git.Run(repo, "log", "-1", "--format=%an <%ae>", pulls[0].Head)
@@ -189,7 +190,7 @@ func TestAPersonsCommitOnTheHeadIsLeftAlone(t *testing.T) {
 
 func TestPullRequestsAndCommitsGoInOnePush(t *testing.T) {
 	git, hub, client := startHub(t, 20)
-	var works []Work
+	var works []plan.Work
 	for i := range 20 {
 		file := fmt.Sprintf("f%d/k.yaml", i)
 		if i%2 == 0 {
@@ -200,13 +201,15 @@ func TestPullRequestsAndCommitsGoInOnePush(t *testing.T) {
 	}
 	noErrors(t, writeAll(t, open(t, newService(t, at(client)), git.URLOf(repo)), works...))
 	if git.Count("push") != 1 || len(hub.Pulls(repo)) != 10 || len(subjects(t, git, "main")) != 11 {
-		t.Errorf("%d pushes, %d pull requests, %d commits", git.Count("push"), len(hub.Pulls(repo)), len(subjects(t, git, "main")))
+		t.Errorf("%d pushes, %d pull requests, %d commits", git.Count("push"), len(hub.Pulls(repo)),
+			len(subjects(t, git, "main")))
 	}
 }
 
 func TestGitHubErrorsSayWhatToDo(t *testing.T) {
 	git, hub, client := startHub(t, 1)
-	for status, want := range map[int]string{401: "privateKeyFile", 403: "Pull requests: read", 404: "install the App", 422: "GitHub's message", 503: "next cycle"} {
+	for status, want := range map[int]string{401: "privateKeyFile", 403: "Pull requests: read",
+		404: "install the App", 422: "GitHub's message", 503: "next cycle"} {
 		hub.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, "/pulls") {
 				return false
@@ -215,7 +218,8 @@ func TestGitHubErrorsSayWhatToDo(t *testing.T) {
 			_, _ = fmt.Fprint(w, `{"message":"no"}`)
 			return true
 		}
-		outcomes := writeAll(t, open(t, newService(t, at(client)), git.URLOf(repo)), propose("f0/k.yaml", "v1"), setTag("f0/k.yaml", "v9", "v9"))
+		outcomes := writeAll(t, open(t, newService(t, at(client)), git.URLOf(repo)), propose("f0/k.yaml", "v1"),
+			setTag("f0/k.yaml", "v9", "v9"))
 		err := outcomes[0].Err
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), fmt.Sprint(status)) {
 			t.Errorf("%d: %v; want %q", status, err, want)
@@ -239,10 +243,7 @@ func TestAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newService(t, at(client)).Open(t.Context(), Access{URL: git.URLOf(repo)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := open(t, newService(t, at(client)), git.URLOf(repo))
 	noErrors(t, writeAll(t, r, propose("f0/k.yaml", "v1")))
 	if len(hub.Pulls(repo)) != 1 {
 		t.Errorf("pull requests: %+v", hub.Pulls(repo))
@@ -251,18 +252,20 @@ func TestAToken(t *testing.T) {
 
 // TestAmendedIsNotOurs holds that our trailer alone does not make a commit ours.
 func TestAmendedIsNotOurs(t *testing.T) {
-	person, we := object.Signature{Name: "Ada", Email: "ada@example.com"}, object.Signature{Name: "image-writeback", Email: "x@localhost"}
+	person := gitwrite.Signature{Name: "Ada", Email: "ada@example.com"}
+	we := gitwrite.Signature{Name: "image-writeback", Email: "x@localhost"}
 	const message = "build: x\n\ntext\n\nImage-Writeback: a b c -> d\nSigned-off-by: x\n"
 	for name, c := range map[string]struct {
-		commit object.Commit
-		want   bool
+		author, committer gitwrite.Signature
+		message           string
+		want              bool
 	}{
-		"ours":         {object.Commit{Author: we, Committer: we, Message: message}, true},
-		"amended":      {object.Commit{Author: we, Committer: person, Message: message}, false},
-		"no trailer":   {object.Commit{Author: we, Committer: we, Message: "build: x\n\ntext\n"}, false},
-		"quoted above": {object.Commit{Author: person, Committer: person, Message: message + "\nMy own words.\n"}, false},
+		"ours":         {we, we, message, true},
+		"amended":      {we, person, message, false},
+		"no trailer":   {we, we, "build: x\n\ntext\n", false},
+		"quoted above": {person, person, message + "\nMy own words.\n", false},
 	} {
-		if got := ours(signatureOf(c.commit.Author), signatureOf(c.commit.Committer), c.commit.Message); got != c.want {
+		if got := madeByUs(c.author, c.committer, c.message); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -277,7 +280,8 @@ func TestWithoutABotUserCommitsGoOn(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return true
 	}
-	r := open(t, newService(t, Options{Forge: at(client).Forge, Author: Signature{Email: "bot@example.com"}}), git.URLOf(repo))
+	r := open(t, newService(t, Options{Forge: at(client).Forge,
+		Author: gitwrite.Signature{Email: "bot@example.com"}}), git.URLOf(repo))
 	noErrors(t, writeAll(t, r, setTag("f0/k.yaml", "v0", "v1")))
 	author, err := git.Run(repo, "log", "-1", "--format=%an <%ae>", "main")
 	if err != nil || strings.TrimSpace(author) != "image-writeback <bot@example.com>" {

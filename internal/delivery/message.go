@@ -1,12 +1,11 @@
-package gitwrite
+package delivery
 
 import (
 	"fmt"
 	"strings"
 	"text/template"
 
-	"github.com/go-git/go-git/v5/plumbing/object"
-
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
@@ -21,8 +20,8 @@ updates image {{ .Image }} tag '{{ .OldTag }}' to '{{ .NewTag }}'
 // .AppChanges of .Image (without registry), .OldTag and .NewTag.
 type Message struct{ template *template.Template }
 
-// ParseMessage reads a template; empty is the default. The error is for one
-// that Go's text/template cannot read or that uses other fields.
+// ParseMessage reads a template; empty is the default. The error is for a template
+// that Go's text/template cannot read, or that uses other fields.
 func ParseMessage(text string) (*Message, error) {
 	if text == "" {
 		text = defaultMessage
@@ -32,7 +31,8 @@ func ParseMessage(text string) (*Message, error) {
 		return nil, err
 	}
 	m := &Message{t}
-	_, err = m.render("app", []image.Change{{Image: "image", Old: image.Version{Tag: "1"}, New: image.Version{Tag: "2"}}})
+	example := image.Change{Image: "image", Old: image.Version{Tag: "1"}, New: image.Version{Tag: "2"}}
+	_, err = m.render("app", []image.Change{example})
 	return m, err
 }
 
@@ -44,7 +44,8 @@ func (m *Message) render(app string, changes []image.Change) (string, error) {
 		AppChanges []messageChange
 	}{AppName: app}
 	for _, c := range changes {
-		data.AppChanges = append(data.AppChanges, messageChange{repositoryOf(c.Image), c.Old.String(), c.New.String()})
+		change := messageChange{repositoryOf(c.Image), c.Old.String(), c.New.String()}
+		data.AppChanges = append(data.AppChanges, change)
 	}
 	var b strings.Builder
 	if err := m.template.Execute(&b, data); err != nil {
@@ -57,15 +58,15 @@ func (m *Message) render(app string, changes []image.Change) (string, error) {
 	return text, nil
 }
 
-// together names several Applications in a title.
-func together(names []string) string {
+// nameList names several Applications in a title.
+func nameList(names []string) string {
 	if len(names) > 3 {
 		return fmt.Sprintf("%d Applications", len(names))
 	}
 	return strings.Join(names, ", ")
 }
 
-// repositoryOf drops the registry of an image's name.
+// repositoryOf returns the name of an image without its registry.
 func repositoryOf(name string) string {
 	ref, err := image.ParseName(name)
 	if err != nil || ref.Registry == image.DockerHub {
@@ -74,12 +75,13 @@ func repositoryOf(name string) string {
 	return ref.Repository
 }
 
-// TrailerKey begins the line that each commit of ours has for each change.
+// TrailerKey begins the line that each of our commits has for each change.
 const TrailerKey = "Image-Writeback"
 
-// commitMessage is the rendered template and, in a paragraph of their own, the
-// trailers: Image-Writeback: <file> <image> <old> -> <new>.
-func commitMessage(m *Message, app string, changes []image.Change, signOff *Signature) (string, error) {
+// commitMessage returns the rendered template and, in a paragraph of their own, the
+// trailers: Image-Writeback: <file> <image> <old> -> <new>. signOff is nil where
+// commits are not signed off.
+func commitMessage(m *Message, app string, changes []image.Change, signOff *gitwrite.Signature) (string, error) {
 	text, err := m.render(app, changes)
 	if err != nil {
 		return "", fmt.Errorf("git.message: %w", err)
@@ -95,16 +97,17 @@ func commitMessage(m *Message, app string, changes []image.Change, signOff *Sign
 	return b.String(), nil
 }
 
-// ours tells whether we made a commit and nobody has changed it since: it
-// carries our trailer in its last paragraph, and author and committer are one,
-// or GitHub committed it for us through its API ("GitHub", at a server of one's
-// own "GitHub Enterprise"). Whoever amends, rebases or cherry-picks it
-// becomes its committer.
-func ours(author, committer Signature, message string) bool {
+// madeByUs reports whether this program made a commit and nobody has changed it
+// since: the last paragraph has our trailer, and author and committer are the same,
+// or GitHub committed it for us by its API ("GitHub", or "GitHub Enterprise" at an
+// Enterprise Server). Whoever amends, rebases or cherry-picks a commit becomes its
+// committer.
+func madeByUs(author, committer gitwrite.Signature, message string) bool {
 	byGitHub := strings.HasPrefix(committer.Name, "GitHub") && strings.HasPrefix(committer.Email, "noreply@")
 	if author != committer && !byGitHub {
 		return false
 	}
+
 	paragraphs := strings.Split(strings.TrimSpace(message), "\n\n")
 	for line := range strings.SplitSeq(paragraphs[len(paragraphs)-1], "\n") {
 		if strings.HasPrefix(line, TrailerKey+": ") {
@@ -113,5 +116,3 @@ func ours(author, committer Signature, message string) bool {
 	}
 	return false
 }
-
-func signatureOf(s object.Signature) Signature { return Signature{Name: s.Name, Email: s.Email} }

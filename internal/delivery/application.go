@@ -1,0 +1,88 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/plan"
+)
+
+// Applications is the cluster, where Applications are changed.
+type Applications interface {
+	// SetOverrides replaces the parameters of one source of an Application by what
+	// edit makes of them. It calls edit again where the Application was changed in
+	// between, and writes nothing where the content stays the same.
+	SetOverrides(
+		ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error),
+	) error
+}
+
+// applicationWriter writes to Applications themselves: write-back-method argocd.
+type applicationWriter struct {
+	cluster Applications // nil: Applications are read from files
+	slots   chan struct{}
+}
+
+// applicationsAtOnce bounds how many Applications are changed at the same time.
+const applicationsAtOnce = 8
+
+func newApplicationWriter(cluster Applications) *applicationWriter {
+	return &applicationWriter{cluster: cluster, slots: make(chan struct{}, applicationsAtOnce)}
+}
+
+// Examine does nothing: an Application is read when it is changed.
+func (w *applicationWriter) Examine(_ context.Context, job Job) Batch {
+	return &applicationBatch{writer: w, job: job}
+}
+
+type applicationBatch struct {
+	writer *applicationWriter
+	job    Job
+}
+
+// Texts returns nothing: there are no pull requests here.
+func (b *applicationBatch) Texts() []*plan.PullRequest { return nil }
+
+// Deliver changes the Application.
+func (b *applicationBatch) Deliver(ctx context.Context) []Outcome {
+	b.writer.slots <- struct{}{}
+	defer func() { <-b.writer.slots }()
+
+	outcomes := make([]Outcome, len(b.job.Works))
+	for i, work := range b.job.Works {
+		outcomes[i] = b.deliver(ctx, work)
+	}
+	return outcomes
+}
+
+func (b *applicationBatch) deliver(ctx context.Context, work plan.Work) Outcome {
+	outcome := Outcome{Application: work.Application}
+	if b.writer.cluster == nil {
+		outcome.fail(errors.New("write-back-method argocd changes the Application in its cluster, but this one was " +
+			"read from a file; leave --applications out, or use the method git"))
+		return outcome
+	}
+	if !b.job.Owns() {
+		outcome.skip("another replica has taken over the Application")
+		return outcome
+	}
+
+	namespace, name, _ := strings.Cut(work.Application, "/")
+	err := b.writer.cluster.SetOverrides(ctx, namespace, name, b.job.Source, func(old []byte) ([]byte, error) {
+		content, changes, err := work.Edit(old)
+		outcome.Changes = changes
+		return content, err
+	})
+	switch {
+	case err != nil:
+		outcome.Changes = nil
+		outcome.fail(fmt.Errorf("%s: %w", work.File, err))
+	case len(outcome.Changes) == 0:
+		outcome.skip("the Application changed during this cycle; retrying in the next one")
+	default:
+		outcome.Kind = Updated
+	}
+	return outcome
+}

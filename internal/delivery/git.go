@@ -1,0 +1,300 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/plan"
+)
+
+// Options are the settings of a [Service].
+type Options struct {
+	// Author of commits; empty fields: the account at the forge, else
+	// image-writeback.
+	Author  gitwrite.Signature
+	SignOff bool
+	Signer  *gitwrite.Signer // nil: commits are not signed
+	// Combined makes one commit for all works on a branch.
+	Combined bool
+	// CommitViaAPI has a forge that is a [forge.Committer] make the commits.
+	CommitViaAPI bool
+	Message      *Message
+	// Forge returns where the pull requests of a repository are. It returns nil for a
+	// repository that is not at a forge with credentials. nil: none is.
+	Forge func(address giturl.Address) forge.Repository
+	// Applications is nil where Applications are read from files.
+	Applications Applications
+	Now          func() time.Time // nil: time.Now
+}
+
+// gitWriter writes to git repositories: write-back-method git.
+type gitWriter struct {
+	options Options
+
+	mu sync.Mutex
+	// last is how pull requests were left, by their head branch.
+	last map[*gitwrite.Repository]map[string]lastState
+}
+
+func newGitWriter(options Options) *gitWriter {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &gitWriter{options: options, last: map[*gitwrite.Repository]map[string]lastState{}}
+}
+
+func (w *gitWriter) forge(r *gitwrite.Repository) forge.Repository {
+	if w.options.Forge == nil {
+		return nil
+	}
+	return w.options.Forge(giturl.Parse(r.URL()))
+}
+
+// task is one work under way.
+type task struct {
+	plan.Work
+	outcome Outcome
+	// pending: it is still to be committed.
+	pending bool
+}
+
+func (t *task) fail(err error) {
+	t.pending = false
+	t.outcome.fail(err)
+}
+
+func (t *task) skip(note string) {
+	t.pending = false
+	t.outcome.skip(note)
+}
+
+// handOver notes that another replica does it.
+func (t *task) handOver() {
+	t.outcome.Commit, t.outcome.Changes = "", nil
+	t.skip("another replica has taken over its repository")
+}
+
+// branch is the one to commit to.
+func (t *task) branch() string {
+	if t.Write != "" {
+		return t.Write
+	}
+	return t.Base
+}
+
+// wants are the files that the task needs.
+func (t *task) wants() []gitwrite.Want {
+	folder, name := path.Dir(t.File), path.Base(t.File)
+	return []gitwrite.Want{
+		{Branch: t.Base, Folder: folder, Names: name},
+		{Branch: t.Write, Folder: folder, Names: name},
+	}
+}
+
+// gitBatch is the works of one repository.
+type gitBatch struct {
+	writer     *gitWriter
+	repository *gitwrite.Repository
+	forge      forge.Repository // nil: there are no pull requests here
+	snapshot   *gitwrite.Snapshot
+	owns       func() bool
+	author     gitwrite.Signature
+
+	tasks []*task
+	pulls []*pullRequest
+	// open are all open pull requests by their head, once they were listed.
+	open map[string]*forge.PullRequest
+	// openErr is why they could not be listed.
+	openErr error
+	// removals are the branches to be deleted by the next push.
+	removals []string
+}
+
+// Examine asks the forge about the pull requests that something has changed for,
+// with one listing for all. It asks nothing where nothing has.
+func (w *gitWriter) Examine(ctx context.Context, job Job) Batch {
+	b := &gitBatch{
+		writer: w, repository: job.Repository, forge: w.forge(job.Repository),
+		snapshot: job.Snapshot, owns: job.Owns,
+	}
+	for _, work := range job.Works {
+		t := &task{Work: work, outcome: Outcome{Application: work.Application}}
+		t.pending = work.PullRequest == nil
+		b.tasks = append(b.tasks, t)
+	}
+
+	b.groupPullRequests()
+	for _, p := range b.pulls {
+		b.advance(ctx, p, step.looksUp)
+	}
+	return b
+}
+
+// Texts returns the pull requests that will be opened or edited.
+func (b *gitBatch) Texts() []*plan.PullRequest {
+	var needed []*plan.PullRequest
+	for _, p := range b.pulls {
+		if p.needsText() {
+			needed = append(needed, p.PullRequest)
+		}
+	}
+	return needed
+}
+
+// Deliver commits and pushes all branches at once, and then opens and edits pull
+// requests. It begins with the heads of the snapshot; where one has moved, it
+// repeats the edits on the new head.
+func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
+	for _, p := range b.pulls {
+		b.advance(ctx, p, func(s step) bool { return !s.proposes() })
+		p.startCommit()
+	}
+	b.commit(ctx)
+	for _, p := range b.pulls {
+		b.propose(ctx, p)
+	}
+	if len(b.removals) > 0 {
+		b.attempt(ctx)
+	}
+
+	outcomes := make([]Outcome, len(b.tasks))
+	for i, t := range b.tasks {
+		outcomes[i] = t.outcome
+	}
+	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Kind == Failed }) {
+		b.repository.Forget() // the heads may not be where they were
+	}
+	return outcomes
+}
+
+// maxAttempts bounds how often a push is repeated after lost races.
+const maxAttempts = 12
+
+// commit makes and pushes the commits of all pending tasks, and deletes the
+// branches that nobody needs.
+func (b *gitBatch) commit(ctx context.Context) {
+	if b.isPending() {
+		b.author = b.signature(ctx)
+	}
+	for attempt := 1; b.isPending() || len(b.removals) > 0; attempt++ {
+		if err := ctx.Err(); err != nil {
+			b.failPending(b.failed("pushing", err, "it is tried again in the next cycle"))
+			return
+		}
+		if attempt > maxAttempts {
+			err := fmt.Errorf("others pushed first %d times in a row", maxAttempts)
+			b.failPending(b.failed("pushing", err, "it is tried again in the next cycle"))
+			return
+		}
+
+		if attempt > 1 {
+			pause(ctx, attempt)
+		}
+		if attempt > 1 || !b.headsAreHere() {
+			if err := b.refresh(ctx); err != nil {
+				b.failPending(err)
+				return
+			}
+		}
+		b.attempt(ctx)
+	}
+}
+
+func (b *gitBatch) isPending() bool {
+	return slices.ContainsFunc(b.tasks, func(t *task) bool { return t.pending })
+}
+
+// failed is an error of the repository, with what to do about it.
+func (b *gitBatch) failed(doing string, err error, remedy string) error {
+	return &gitwrite.Error{Repository: b.repository.URL(), Doing: doing, Err: err, Remedy: remedy}
+}
+
+// failPending gives up all that is not done yet. The next cycle deletes branches.
+func (b *gitBatch) failPending(err error) {
+	for _, t := range b.tasks {
+		if t.pending {
+			t.fail(err)
+		}
+	}
+	b.removals = nil
+}
+
+// signature is the author of commits: the configured one, else the account at the
+// forge, else image-writeback.
+func (b *gitBatch) signature(ctx context.Context) gitwrite.Signature {
+	author := b.writer.options.Author
+	if author.Name != "" && author.Email != "" {
+		return author
+	}
+
+	var found gitwrite.Signature
+	if b.forge != nil {
+		found.Name, found.Email = b.forge.Author(ctx)
+	}
+	if found.Name == "" {
+		found = gitwrite.Signature{Name: "image-writeback", Email: "image-writeback@localhost"}
+	}
+	if author.Name == "" {
+		author.Name = found.Name
+	}
+	if author.Email == "" {
+		author.Email = found.Email
+	}
+	return author
+}
+
+// pause lets competing writers get out of step.
+func pause(ctx context.Context, attempt int) {
+	longest := min(25*time.Millisecond<<attempt, 2*time.Second)
+	timer := time.NewTimer(rand.N(longest)) //nolint:gosec // not a secret
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// headsAreHere reports whether all heads that pending tasks build on were fetched.
+func (b *gitBatch) headsAreHere() bool {
+	for _, t := range b.tasks {
+		for _, branch := range []string{t.Base, t.Write} {
+			head := b.snapshot.Head(branch)
+			if t.pending && !head.IsZero() && !b.repository.Has(head) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// refresh asks for the heads again and fetches what is new, with the files to be
+// edited. It leaves alone the heads that somebody has pushed to since the plan.
+func (b *gitBatch) refresh(ctx context.Context) error {
+	var wants []gitwrite.Want
+	for _, t := range b.tasks {
+		if t.pending {
+			wants = append(wants, t.wants()...)
+		}
+	}
+	snapshot, err := b.repository.Refresh(ctx, wants)
+	if err != nil {
+		return err
+	}
+	b.snapshot = snapshot
+
+	for _, p := range b.pulls {
+		if p.isPending() {
+			b.readHeadAgain(p)
+			b.advance(ctx, p, func(s step) bool { return !s.proposes() })
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"context"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
+)
+
+// send puts the commits that were built on their branches: all by one push, or by
+// the forge's API where that is asked for and possible.
+func (b *gitBatch) send(ctx context.Context, stage *gitwrite.Stage, updates []*branchUpdate) {
+	if committer, ok := b.forge.(forge.Committer); ok && b.writer.options.CommitViaAPI {
+		updates = b.commitByAPI(ctx, committer, updates)
+	}
+
+	var sealed []*branchUpdate
+	for _, u := range updates {
+		if err := b.seal(stage, u); err != nil {
+			u.fail(err)
+			continue
+		}
+		sealed = append(sealed, u)
+	}
+	if len(sealed) > 0 {
+		b.push(ctx, stage, sealed)
+	}
+}
+
+// push pushes what was built and notes what became of it. The tasks of a branch
+// that has moved stay pending.
+func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*branchUpdate) {
+	if !b.owns() {
+		for _, u := range updates {
+			u.handOver()
+		}
+		return
+	}
+
+	refs := make([]gitwrite.RefUpdate, len(updates))
+	for i, u := range updates {
+		refs[i] = u.RefUpdate
+	}
+	for i, result := range b.repository.Push(ctx, b.snapshot, stage, refs) {
+		u := updates[i]
+		switch {
+		case result.Status == gitwrite.PushRaced:
+		case result.Status == gitwrite.PushFailed:
+			u.fail(result.Err)
+		case result.Status == gitwrite.PushAccepted:
+			b.accepted(u)
+		case u.New.IsZero():
+			b.deletionRefused(u.Branch, result.Err)
+		default:
+			u.fail(b.failed("pushing to "+u.Branch, result.Err, "allow the App or user to push to this branch "+
+				"(branch protection, rulesets, hooks), or deliver by pull request"))
+		}
+	}
+}
+
+// accepted notes that a branch is where it is to be.
+func (b *gitBatch) accepted(u *branchUpdate) {
+	if len(u.drafts) == 0 {
+		b.writer.forgetLastState(b.repository, u.Branch)
+	}
+	for _, t := range u.tasks() {
+		t.pending = false
+		t.outcome.Kind = Committed
+	}
+	for _, p := range b.pulls {
+		if p.head == u.Branch {
+			p.state.stale, p.state.headExists = false, len(u.drafts) > 0
+		}
+	}
+}

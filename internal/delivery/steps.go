@@ -1,0 +1,300 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/image"
+)
+
+// advance takes the steps of a pull request for as long as the next one is to be
+// taken now. An error ends it.
+func (b *gitBatch) advance(ctx context.Context, p *pullRequest, now func(step) bool) {
+	for !p.finished {
+		s := next(p.state)
+		if !now(s) {
+			return
+		}
+		if err := b.take(ctx, p, s); err != nil {
+			p.fail(err)
+		}
+	}
+}
+
+// take takes one step. stepCommit is taken by [gitBatch.commit], for all pull
+// requests at once.
+func (b *gitBatch) take(ctx context.Context, p *pullRequest, s step) error {
+	switch s {
+	case stepListOpen:
+		return b.listOpen(ctx, p)
+	case stepFindAuthors:
+		return b.findAuthors(ctx, p)
+	case stepListClosed:
+		return b.listClosed(ctx, p)
+
+	case stepRepeat:
+		b.repeat(p)
+	case stepLeaveAlone:
+		return b.leaveAlone(ctx, p)
+	case stepRespectNo:
+		b.leave(p, fmt.Sprintf("pull request %s was closed without merging; the next one comes with a newer version",
+			p.declinedBy.URL))
+	case stepWithdraw:
+		return b.withdraw(ctx, p)
+	case stepDeleteBranch:
+		b.deleteBranch(p)
+
+	case stepOpen:
+		return b.openPullRequest(ctx, p)
+	case stepEdit:
+		return b.edit(ctx, p)
+	case stepComplete:
+		p.state.open = openCurrent
+		return b.forge.Complete(ctx, *p.open, p.proposal(""))
+	case stepCloseOthers:
+		p.state.othersClosed = true
+		return b.closeOthers(ctx, p)
+	default:
+		b.done(p)
+	}
+	return nil
+}
+
+// done ends a pull request for which nothing is left to do.
+func (b *gitBatch) done(p *pullRequest) {
+	if p.state.settled {
+		b.leave(p, p.note)
+		return
+	}
+	p.finished = true
+	b.remember(p, p.open.URL, "")
+}
+
+// repeat says what was said the last time.
+func (b *gitBatch) repeat(p *pullRequest) {
+	last, _ := b.writer.lastState(b.repository, p.head)
+	for _, t := range p.tasks {
+		t.outcome.PullRequestURL = last.url
+		if last.url != "" {
+			t.outcome.Kind = Waiting
+		}
+	}
+	p.finished = true
+	if last.note != "" {
+		b.leave(p, last.note)
+	}
+}
+
+// leave ends a pull request with a note why nothing is done. Nothing will be done
+// until something changes.
+func (b *gitBatch) leave(p *pullRequest, note string) {
+	p.skip(note)
+	b.remember(p, "", note)
+}
+
+// skip ends a pull request with a note why nothing is committed.
+func (p *pullRequest) skip(note string) {
+	p.finished = true
+	for _, t := range p.tasks {
+		t.outcome.Commit = ""
+		t.skip(note)
+	}
+}
+
+// remember keeps how a pull request was left, for the next cycle.
+func (b *gitBatch) remember(p *pullRequest, url, note string) {
+	b.writer.setLastState(b.repository, p.head, lastState{b.snapshot.Head(p.head), p.key, url, note})
+}
+
+// leaveAlone leaves a branch to somebody who has pushed to it. It says so in the
+// pull request, once, where something newer is not proposed because of that.
+func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
+	if p.state.settled {
+		b.leave(p, fmt.Sprintf("branch %s is left alone: it has a commit by %s", p.head, p.otherAuthor))
+		return nil
+	}
+
+	note := fmt.Sprintf("branch %s has a commit by %s, so it is left alone; merge or close its pull request, "+
+		"or delete the branch to have it made again", p.head, p.otherAuthor)
+	if p.open != nil {
+		text := fmt.Sprintf("Somebody else has pushed to this branch, so I no longer update it.\n\n"+
+			"Newer versions: %s.\n\n"+
+			"Merge this when it is ready. To have the branch made again, delete it.\n\n%s\n",
+			versionList(p.planned()), leftAloneMarker)
+		if err := b.forge.CommentOnce(ctx, *p.open, leftAloneMarker, text); err != nil {
+			return err
+		}
+		note = p.open.URL + ": " + note
+	}
+	b.leave(p, note)
+	return nil
+}
+
+// versionList names the new versions in words.
+func versionList(changes []image.Change) string {
+	var parts []string
+	for _, c := range changes {
+		parts = append(parts, fmt.Sprintf("%s `%s`", c.Alias, c.New))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// withdraw closes a pull request whose base holds what it was for.
+func (b *gitBatch) withdraw(ctx context.Context, p *pullRequest) error {
+	if !b.owns() {
+		p.finished = true // the replica that has taken over does it
+		return nil
+	}
+	why := fmt.Sprintf("`%s` already holds what this pull request was for, so there is nothing left to merge. I close it.", p.base)
+	if err := b.closePullRequest(ctx, *p.open, why); err != nil {
+		return err
+	}
+	p.note = fmt.Sprintf("pull request %s was closed: %s holds what it was for", p.open.URL, p.base)
+	p.state.open = openNone
+	return nil
+}
+
+// closePullRequest closes a pull request with a comment that says why.
+func (b *gitBatch) closePullRequest(ctx context.Context, pr forge.PullRequest, why string) error {
+	if err := b.forge.CommentOnce(ctx, pr, closedMarker, why+"\n\n"+closedMarker+"\n"); err != nil {
+		return err
+	}
+	record, _ := recordOf(pr.Body)
+	record.Withdrawn = true
+	return b.forge.Close(ctx, pr, withRecord(pr.Body, record))
+}
+
+// deleteBranch has the next push delete a branch that nobody needs, whether its
+// pull request was merged or not.
+func (b *gitBatch) deleteBranch(p *pullRequest) {
+	b.removals = append(b.removals, p.head)
+	if p.note == "" {
+		p.note = fmt.Sprintf("branch %s is deleted: %s holds what it was for", p.head, p.base)
+	}
+	p.skip(p.note) // not remembered: where the deletion fails, the next cycle tries again
+}
+
+// deletionRefused notes that a branch stays. It is not tried again: a rule of the
+// repository refuses it.
+func (b *gitBatch) deletionRefused(branch string, why error) {
+	for _, p := range b.pulls {
+		if p.head == branch {
+			b.leave(p, fmt.Sprintf("branch %s could not be deleted, though %s holds what it was for: %v; "+
+				"delete it by hand, or allow the App or user to delete it", branch, p.base, why))
+		}
+	}
+}
+
+// propose opens or edits the pull request of tasks that were committed, now or
+// before.
+func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
+	if p.finished || p.state.stale {
+		return
+	}
+	var tasks []*task
+	for _, t := range p.tasks {
+		if t.outcome.Kind == Failed || t.outcome.Kind == Skipped || t.Settled {
+			continue
+		}
+		if len(t.outcome.Changes) == 0 {
+			t.outcome.Changes = t.Planned
+		}
+		tasks = append(tasks, t)
+		p.proposed = append(p.proposed, t.outcome.Changes...)
+	}
+	if len(p.proposed) == 0 {
+		return
+	}
+	if !b.owns() {
+		for _, t := range tasks {
+			t.handOver()
+		}
+		return
+	}
+
+	var err error
+	for !p.finished && err == nil {
+		err = b.take(ctx, p, next(p.state))
+	}
+	for _, t := range tasks {
+		t.proposed(p, err)
+	}
+}
+
+// proposed notes what became of the pull request of a task. Its commit stays, also
+// where the pull request failed.
+func (t *task) proposed(p *pullRequest, err error) {
+	if p.open != nil {
+		t.outcome.PullRequestURL, t.outcome.Opened = p.open.URL, p.opened
+	}
+	switch {
+	case err != nil:
+		t.outcome.Kind, t.outcome.Err = Failed, err
+	case p.opened || t.outcome.Commit != "":
+		t.outcome.Kind = Proposed
+	default:
+		t.outcome.Kind = Waiting
+	}
+}
+
+// openPullRequest opens a pull request.
+func (b *gitBatch) openPullRequest(ctx context.Context, p *pullRequest) error {
+	proposal := p.proposal(p.body())
+	pr, err := b.forge.Create(ctx, proposal)
+	if err != nil {
+		return err
+	}
+	p.open, p.opened, p.state.open = &pr, true, openCurrent
+	return b.forge.Complete(ctx, pr, proposal)
+}
+
+// edit gives an open pull request the text of what it proposes now.
+func (b *gitBatch) edit(ctx context.Context, p *pullRequest) error {
+	p.state.open = p.completeState()
+	return b.forge.Edit(ctx, *p.open, p.Title, p.body(), p.base)
+}
+
+// body is the text with the record of what is proposed.
+func (p *pullRequest) body() string {
+	record := proposalRecord{Key: p.key}
+	for _, c := range p.proposed {
+		record.Changes = append(record.Changes, changeID(c))
+	}
+	return withRecord(p.Body, record)
+}
+
+func (p *pullRequest) proposal(body string) forge.Proposal {
+	return forge.Proposal{
+		Title: p.Title, Body: body, Head: p.head, Base: p.base,
+		Labels: p.Labels, Reviewers: p.Reviewers, Assignees: p.Assignees, Draft: p.Draft, AutoMerge: p.AutoMerge,
+	}
+}
+
+// closeOthers closes open pull requests of other branches that propose something
+// else for the same images: a template of git-branch makes another branch for each
+// version. One that anybody else has worked on stays open.
+func (b *gitBatch) closeOthers(ctx context.Context, p *pullRequest) error {
+	for head, other := range b.open {
+		record, ok := recordOf(other.Body)
+		isWanted := slices.ContainsFunc(b.pulls, func(p *pullRequest) bool { return p.head == head })
+		if !ok || isWanted || other.Base != p.base || !record.coveredBy(p.proposed) {
+			continue
+		}
+
+		commits, err := b.forge.Commits(ctx, *other)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(commits, isForeign) {
+			continue
+		}
+		if err := b.closePullRequest(ctx, *other, "Superseded by "+p.open.URL+". I close this."); err != nil {
+			return err
+		}
+		b.removals = append(b.removals, head)
+	}
+	return nil
+}

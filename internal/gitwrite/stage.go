@@ -1,0 +1,105 @@
+package gitwrite
+
+import (
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// Hash names a commit or a tree. The zero value is no object.
+type Hash = plumbing.Hash
+
+// Stage holds files, trees and commits that are not pushed yet, on top of what
+// the repository has. A failed [Repository.Push] leaves it as it is; make a new
+// one where a branch has moved.
+type Stage struct {
+	repository *Repository
+	objects    *objects
+}
+
+// NewStage returns an empty stage.
+func (r *Repository) NewStage() *Stage {
+	return &Stage{repository: r, objects: newObjects(r.mirror)}
+}
+
+// Commit is a commit without its content.
+type Commit struct {
+	Tree              Hash
+	Parents           []Hash
+	Author, Committer Signature
+	Message           string
+}
+
+// Commit returns a commit of the stage, or one that [Repository.Read] has
+// brought along: the newest of a branch.
+func (s *Stage) Commit(hash Hash) (Commit, error) {
+	s.repository.mu.Lock()
+	defer s.repository.mu.Unlock()
+
+	commit, err := s.objects.commit(hash)
+	if err != nil {
+		return Commit{}, err
+	}
+	return Commit{
+		Tree:      commit.TreeHash,
+		Parents:   commit.ParentHashes,
+		Author:    signatureOf(commit.Author),
+		Committer: signatureOf(commit.Committer),
+		Message:   commit.Message,
+	}, nil
+}
+
+func signatureOf(s object.Signature) Signature { return Signature{Name: s.Name, Email: s.Email} }
+
+// StagedFile is a file of a tree.
+type StagedFile struct {
+	Data []byte
+	// Regular is set where the file has the mode 100644.
+	Regular bool
+}
+
+// ReadFile returns a file of a tree by its path from the root. The error wraps
+// [ErrNoFile] or [ErrSymlink].
+func (s *Stage) ReadFile(tree Hash, path string) (StagedFile, error) {
+	s.repository.mu.Lock()
+	defer s.repository.mu.Unlock()
+
+	entry, err := s.objects.find(tree, path)
+	if err != nil {
+		return StagedFile{}, err
+	}
+	data, err := s.objects.blob(entry.Hash)
+	return StagedFile{Data: data, Regular: entry.Mode == filemode.Regular}, err
+}
+
+// WriteFile sets the content of a file in a tree and returns the new tree. The
+// mode of the file stays. A file that does not exist is made, with its folders.
+func (s *Stage) WriteFile(tree Hash, path string, data []byte) (Hash, error) {
+	s.repository.mu.Lock()
+	defer s.repository.mu.Unlock()
+
+	return s.objects.file(tree, path, data)
+}
+
+// NewCommit describes a commit to be made.
+type NewCommit struct {
+	Parent, Tree Hash
+	Message      string
+	Author       Signature // the committer as well
+	Signer       *Signer   // nil: the commit is not signed
+	Time         time.Time
+}
+
+// AddCommit makes a commit and returns its hash. The error is for a commit that
+// cannot be signed.
+func (s *Stage) AddCommit(c NewCommit) (Hash, error) {
+	s.repository.mu.Lock()
+	defer s.repository.mu.Unlock()
+
+	return s.objects.addCommit(c)
+}
+
+// ParseHash reads a hash in hexadecimal form. Any other text is the zero value.
+func ParseHash(text string) Hash { return plumbing.NewHash(text) }
