@@ -217,7 +217,7 @@ func halted(t *testing.T, g *group) {
 	}
 }
 
-// leaseDeleted has somebody delete a Lease: its owner starts anew.
+// leaseDeleted has somebody delete a Lease: its owner joins again.
 func leaseDeleted(t *testing.T, g *group) {
 	a, b := g.join("a"), g.join("b")
 	g.await("both share", func() bool { n := owned(t, a, b); return n[0] > 0 && n[0]+n[1] == len(things) })
