@@ -175,11 +175,20 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 	service.Stdout, service.Stderr = &said, &said
 	name, value := f.PubSub.Environment()
 	service.Env = append(os.Environ(), name+"="+value)
+
+	return r.measureService(ctx, f, service, &said)
+}
+
+// measureService starts the updater, whose output is said, and measures its cycles.
+func (r *result) measureService(
+	ctx context.Context, f *fleet.Fleet, service *exec.Cmd, said *sandbox.Log,
+) (err error) {
 	begin := time.Now()
 	if err := service.Start(); err != nil {
 		return err
 	}
 	defer func() { _ = service.Process.Kill(); _ = service.Wait() }()
+
 	cycles := 0
 	cycle := func() (phase, error) {
 		before := f.Requests()
@@ -191,7 +200,7 @@ func (r *result) measure(ctx context.Context, updater, bin string) error {
 				return phase{}, err
 			}
 		}
-		took, err := await(ctx, &said, cycles+1)
+		took, err := await(ctx, said, cycles+1)
 		cycles++
 		return phase{took, f.Requests().Since(before)}, err
 	}

@@ -224,13 +224,19 @@ func (s *story) install(ctx context.Context) (stop func() error, _ error) {
 
 	s.tell("$ kubectl -n argocd create secret generic image-writeback-github --from-file=privateKey=app.pem")
 	s.tell("$ helm install image-writeback charts/image-writeback -n argocd --set %s", three)
+
+	return s.start(ctx, key)
+}
+
+// start runs the updater with the chart's configuration, and the App's key of a file.
+func (s *story) start(ctx context.Context, key string) (stop func() error, _ error) {
 	config, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o",
 		"jsonpath={.data.config\\.yaml}")
 	if err != nil {
 		return nil, err
 	}
 
-	file = filepath.Join(s.dir, "updater.yaml")
+	file := filepath.Join(s.dir, "updater.yaml")
 	if err := os.WriteFile(file, []byte(strings.Replace(config, "/etc/image-writeback/github/privateKey", key, 1)),
 		0o600); err != nil {
 		return nil, err

@@ -164,6 +164,18 @@ spec:
 `, "REPOSITORY", repoURL)
 }
 
+const service = `apiVersion: v1
+kind: Service
+metadata:
+  name: server
+spec:
+  selector: {app: server}
+  ports:
+  - port: 80
+    targetPort: 8080
+`
+
+// exampleFiles are the manifests of the example.
 func exampleFiles() map[string]string {
 	return map[string]string{
 		"README.md": "# cloud-provisioning\n\nWhat runs, and where. Argo CD applies it.\n",
@@ -190,16 +202,7 @@ spec:
         ports:
         - containerPort: 8080
 `,
-		"k8s/namespaces/backend/base/service.yaml": `apiVersion: v1
-kind: Service
-metadata:
-  name: server
-spec:
-  selector: {app: server}
-  ports:
-  - port: 80
-    targetPort: 8080
-`,
+		"k8s/namespaces/backend/base/service.yaml": service,
 		DevFile: `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: backend
