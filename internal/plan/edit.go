@@ -77,7 +77,11 @@ func newDraft(d *Decision, s Settings, failed map[*Image]error) *draft {
 		return nil
 	}
 	if len(due) == 0 {
-		return &draft{work: settled(d, s)}
+		if w := settled(d, s); w != nil {
+			return &draft{work: w}
+		}
+
+		return nil
 	}
 
 	return &draft{work: d.work(e, s), diffs: []FileDiff{d.diff(due[0].Branch, e.content)}}

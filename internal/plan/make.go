@@ -27,8 +27,11 @@ func Make(cases []*Case, s Settings) *Plan {
 		Files:        []FileDiff{},
 		Decisions:    make([]*Decision, len(cases)),
 	}
+	all := make([]Decision, len(cases))
 	for i, c := range cases {
-		p.Decisions[i] = decide(c, &p.Applications[i], s)
+		all[i] = Decision{Case: c, Application: &p.Applications[i]}
+		all[i].begin(s)
+		p.Decisions[i] = &all[i]
 	}
 
 	passGates(p.Decisions, s)
@@ -90,10 +93,11 @@ func branchChanges(app Application) []image.Change {
 	return changes
 }
 
-// decide begins the decision about one case: what the images are to be, and
-// how a change would be delivered.
-func decide(c *Case, app *Application, s Settings) *Decision {
-	d := &Decision{Case: c, Application: app, delivery: s.delivery(c)}
+// begin notes what the images of a case are to be, and how a change would be
+// delivered.
+func (d *Decision) begin(s Settings) {
+	c, app := d.Case, d.Application
+	d.delivery = s.delivery(c)
 	d.file, d.fileErr = c.Place.current(d.delivery)
 
 	*app = Application{
@@ -111,8 +115,6 @@ func decide(c *Case, app *Application, s Settings) *Decision {
 		app.Images[i] = d.compare(candidate)
 		d.route(&app.Images[i])
 	}
-
-	return d
 }
 
 // route notes how and by which branch a change of an image reaches the base.

@@ -290,9 +290,9 @@ func best(s Strategy, tags []image.Tag, less func(a, b image.Tag) bool, loses st
 	}
 
 	choice := Choice{Found: true, Tag: tags[winner]}
+	why := loses + " " + choice.Tag.Name // once: there may be thousands of tags
 	for i, tag := range tags {
 		if i != winner {
-			why := loses + " " + choice.Tag.Name
 			choice.Dropped = append(choice.Dropped, Dropped{tag, string(s), why})
 		}
 	}
