@@ -17,12 +17,12 @@ const (
 	newD = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 )
 
-func ref(t *testing.T, s string) image.Ref {
-	t.Helper()
+func ref(s string) image.Ref {
 	r, err := image.Parse(s)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
+
 	return r
 }
 
@@ -37,8 +37,8 @@ type scene struct {
 	problem   string
 }
 
-func newScene(t *testing.T, base, winner string) scene {
-	return scene{candidate: chosen(ref(t, app), "app", winner), base: base, pulls: true}
+func newScene(base, winner string) scene {
+	return scene{candidate: chosen(ref(app), "app", winner), base: base, pulls: true}
 }
 
 // chosen is an image under the strategy semver for which a tag was chosen.
@@ -83,97 +83,105 @@ func (s scene) decide() (Image, *Work, []FileDiff) {
 
 func entry(name, rest string) string { return "images:\n- name: " + name + "\n" + rest }
 
+func tag(v string) string { return entry(app, "  newTag: "+v+"\n") }
+
+// decision is one image as it is, and what is decided about it.
+type decision struct {
+	name               string
+	change             func(s *scene)
+	base, winner       string
+	action             Action
+	current, candidate string
+	reason, after      string
+}
+
+var decisions = []decision{
+	{name: "a newer tag", base: tag("v1"), winner: "v2", action: ActionUpdate, current: "v1", candidate: "v2",
+		reason: "highest", after: tag("v2")},
+	{name: "in place", base: tag("v2"), winner: "v2", action: ActionUpToDate, current: "v2", candidate: "v2"},
+	{name: "above the winner: brought down", base: tag("v3"), winner: "v2", action: ActionUpdate, current: "v3",
+		candidate: "v2", after: tag("v2")},
+	{name: "an entry without a tag is always due", base: entry(app, ""), winner: "v2", action: ActionUpdate,
+		candidate: "v2", after: tag("v2")},
+	{name: "no entry, and nobody knows what runs", base: "resources: [a]\n", winner: "v2", action: ActionUpdate,
+		candidate: "v2", after: "resources: [a]\n" + tag("v2")},
+	{name: "no entry, and an older one runs", base: "resources: [a]\n", winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.Live = ref(app + ":v1") }, action: ActionUpdate, current: "v1",
+		candidate: "v2", after: "resources: [a]\n" + tag("v2")},
+	{name: "no entry, and it runs already", base: "resources: [a]\n", winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.Live = ref(app + ":v2") }, action: ActionUpToDate,
+		current: "v2", candidate: "v2"},
+	{name: "git counts, not what runs", base: tag("v2"), winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.Live = ref(app + ":v1") }, action: ActionUpToDate,
+		current: "v2", candidate: "v2"},
+	{name: "another name in the kustomization", base: entry("short", "  newName: "+app+"\n  newTag: v1\n"),
+		winner: "v2", change: func(s *scene) { s.candidate.Spec.KustomizeName = "short" },
+		action: ActionUpdate, current: "v1", candidate: "v2",
+		after: entry("short", "  newName: "+app+"\n  newTag: v2\n")},
+	{name: "a new entry under another name", base: "resources: [a]\n", winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.KustomizeName = "short" },
+		action: ActionUpdate, candidate: "v2",
+		after: "resources: [a]\n" + entry("short", "  newName: "+app+"\n  newTag: v2\n")},
+	{name: "a digest that moved", base: entry(app, "  newTag: latest\n  digest: "+oldD+"\n"), winner: "latest",
+		change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
+		action: ActionUpdate, current: "latest@" + oldD, candidate: "latest@" + newD,
+		after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
+	{name: "a digest in place", base: entry(app, "  newTag: latest\n  digest: "+newD+"\n"), winner: "latest",
+		change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
+		action: ActionUpToDate, current: "latest@" + newD, candidate: "latest@" + newD},
+	{name: "a tag is pinned for the first time", base: tag("latest"), winner: "latest",
+		change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
+		action: ActionUpdate, current: "latest", candidate: "latest@" + newD,
+		after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
+	{name: "a digest gives way to a tag", base: entry(app, "  newTag: v1\n  digest: "+oldD+"\n"), winner: "v2",
+		action: ActionUpdate, current: "v1@" + oldD, candidate: "v2", after: tag("v2")},
+	{name: "no winner", base: tag("v1"),
+		change: func(s *scene) { s.candidate.Choice = policy.Choice{Reason: "none of 3 tags is left"} },
+		action: ActionSkip, current: "v1", reason: "no tag was chosen: none of 3 tags is left"},
+	{name: "a registry that failed", base: tag("v1"),
+		change: func(s *scene) { s.candidate.Err = errors.New("ghcr.io answered 500") }, action: ActionError,
+		current: "v1", reason: "ghcr.io answered 500"},
+	{name: "an image that does not run", base: tag("v1"), winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.NotLive = "it does not run" }, action: ActionSkip,
+		current: "v1", reason: "it does not run"},
+	{name: "a broken Application", base: tag("v1"), winner: "v2",
+		change: func(s *scene) { s.problem = "no source" }, action: ActionError, reason: "no source"},
+	{name: "a broken image", base: tag("v1"), winner: "v2",
+		change: func(s *scene) { s.candidate.Spec.Problems = []spec.Problem{{Expected: "no such strategy"}} },
+		action: ActionError, reason: "no such strategy"},
+	{name: "no kustomization", winner: "v2", action: ActionError, reason: "no such file; create it"},
+	{name: "a file that cannot be read", base: "images: [\n", winner: "v2", action: ActionError,
+		reason: "overlays/prod/kustomization.yaml on main: the file cannot be read as YAML"},
+	{name: "a file that cannot be edited", base: entry(app, "  newTag: >-\n    v1\n"), winner: "v2",
+		action: ActionError, current: "v1", candidate: "v2", reason: "write it on one line"},
+}
+
 func TestDecide(t *testing.T) {
-	tag := func(v string) string { return entry(app, "  newTag: "+v+"\n") }
-	for _, c := range []struct {
-		name               string
-		change             func(s *scene)
-		base, winner       string
-		action             Action
-		current, candidate string
-		reason, after      string
-	}{
-		{name: "a newer tag", base: tag("v1"), winner: "v2", action: ActionUpdate, current: "v1", candidate: "v2",
-			reason: "highest", after: tag("v2")},
-		{name: "in place", base: tag("v2"), winner: "v2", action: ActionUpToDate, current: "v2", candidate: "v2"},
-		{name: "above the winner: brought down", base: tag("v3"), winner: "v2", action: ActionUpdate, current: "v3",
-			candidate: "v2", after: tag("v2")},
-		{name: "an entry without a tag is always due", base: entry(app, ""), winner: "v2", action: ActionUpdate,
-			candidate: "v2", after: tag("v2")},
-		{name: "no entry, and nobody knows what runs", base: "resources: [a]\n", winner: "v2", action: ActionUpdate,
-			candidate: "v2", after: "resources: [a]\n" + tag("v2")},
-		{name: "no entry, and an older one runs", base: "resources: [a]\n", winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.Live = ref(t, app+":v1") }, action: ActionUpdate, current: "v1",
-			candidate: "v2", after: "resources: [a]\n" + tag("v2")},
-		{name: "no entry, and it runs already", base: "resources: [a]\n", winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.Live = ref(t, app+":v2") }, action: ActionUpToDate,
-			current: "v2", candidate: "v2"},
-		{name: "git counts, not what runs", base: tag("v2"), winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.Live = ref(t, app+":v1") }, action: ActionUpToDate,
-			current: "v2", candidate: "v2"},
-		{name: "another name in the kustomization", base: entry("short", "  newName: "+app+"\n  newTag: v1\n"),
-			winner: "v2", change: func(s *scene) { s.candidate.Spec.KustomizeName = "short" },
-			action: ActionUpdate, current: "v1", candidate: "v2",
-			after: entry("short", "  newName: "+app+"\n  newTag: v2\n")},
-		{name: "a new entry under another name", base: "resources: [a]\n", winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.KustomizeName = "short" },
-			action: ActionUpdate, candidate: "v2",
-			after: "resources: [a]\n" + entry("short", "  newName: "+app+"\n  newTag: v2\n")},
-		{name: "a digest that moved", base: entry(app, "  newTag: latest\n  digest: "+oldD+"\n"), winner: "latest",
-			change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
-			action: ActionUpdate, current: "latest@" + oldD, candidate: "latest@" + newD,
-			after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
-		{name: "a digest in place", base: entry(app, "  newTag: latest\n  digest: "+newD+"\n"), winner: "latest",
-			change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
-			action: ActionUpToDate, current: "latest@" + newD, candidate: "latest@" + newD},
-		{name: "a tag is pinned for the first time", base: tag("latest"), winner: "latest",
-			change: func(s *scene) { s.candidate.Spec.Policy.Strategy = policy.Digest },
-			action: ActionUpdate, current: "latest", candidate: "latest@" + newD,
-			after: entry(app, "  newTag: latest\n  digest: "+newD+"\n")},
-		{name: "a digest gives way to a tag", base: entry(app, "  newTag: v1\n  digest: "+oldD+"\n"), winner: "v2",
-			action: ActionUpdate, current: "v1@" + oldD, candidate: "v2", after: tag("v2")},
-		{name: "no winner", base: tag("v1"),
-			change: func(s *scene) { s.candidate.Choice = policy.Choice{Reason: "none of 3 tags is left"} },
-			action: ActionSkip, current: "v1", reason: "no tag was chosen: none of 3 tags is left"},
-		{name: "a registry that failed", base: tag("v1"),
-			change: func(s *scene) { s.candidate.Err = errors.New("ghcr.io answered 500") }, action: ActionError,
-			current: "v1", reason: "ghcr.io answered 500"},
-		{name: "an image that does not run", base: tag("v1"), winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.NotLive = "it does not run" }, action: ActionSkip,
-			current: "v1", reason: "it does not run"},
-		{name: "a broken Application", base: tag("v1"), winner: "v2",
-			change: func(s *scene) { s.problem = "no source" }, action: ActionError, reason: "no source"},
-		{name: "a broken image", base: tag("v1"), winner: "v2",
-			change: func(s *scene) { s.candidate.Spec.Problems = []spec.Problem{{Expected: "no such strategy"}} },
-			action: ActionError, reason: "no such strategy"},
-		{name: "no kustomization", winner: "v2", action: ActionError, reason: "no such file; create it"},
-		{name: "a file that cannot be read", base: "images: [\n", winner: "v2", action: ActionError,
-			reason: "overlays/prod/kustomization.yaml on main: the file cannot be read as YAML"},
-		{name: "a file that cannot be edited", base: entry(app, "  newTag: >-\n    v1\n"), winner: "v2",
-			action: ActionError, current: "v1", candidate: "v2", reason: "write it on one line"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, c.base, c.winner)
-			if c.change != nil {
-				c.change(&s)
-			}
-			img, work, diffs := s.decide()
-			if img.Action != c.action || img.Current != c.current || img.Candidate != c.candidate ||
-				!strings.Contains(img.Reason, c.reason) || img.Reason == "" {
-				t.Errorf("%s %q → %q: %s", img.Action, img.Current, img.Candidate, img.Reason)
-			}
-			if (work != nil) != (c.action == ActionUpdate) || len(diffs) != btoi(work != nil) {
-				t.Fatalf("work %+v, diffs %v", work, diffs)
-			}
-			if work == nil {
-				return
-			}
-			got, changes, err := work.Edit([]byte(c.base))
-			if err != nil || string(got) != c.after || len(changes) != 1 ||
-				changes[0].Old.String() != c.current || changes[0].New.String() != c.candidate {
-				t.Errorf("edited to %q, %+v, %v", got, changes, err)
-			}
-		})
+	for _, c := range decisions {
+		t.Run(c.name, c.check)
+	}
+}
+
+func (c decision) check(t *testing.T) {
+	s := newScene(c.base, c.winner)
+	if c.change != nil {
+		c.change(&s)
+	}
+	img, work, diffs := s.decide()
+	if img.Action != c.action || img.Current != c.current || img.Candidate != c.candidate ||
+		!strings.Contains(img.Reason, c.reason) || img.Reason == "" {
+		t.Errorf("%s %q → %q: %s", img.Action, img.Current, img.Candidate, img.Reason)
+	}
+	if (work != nil) != (c.action == ActionUpdate) || len(diffs) != btoi(work != nil) {
+		t.Fatalf("work %+v, diffs %v", work, diffs)
+	}
+	if work == nil {
+		return
+	}
+	got, changes, err := work.Edit([]byte(c.base))
+	if err != nil || string(got) != c.after || len(changes) != 1 ||
+		changes[0].Old.String() != c.current || changes[0].New.String() != c.candidate {
+		t.Errorf("edited to %q, %+v, %v", got, changes, err)
 	}
 }
 
@@ -192,77 +200,84 @@ func everyField(team string) DeliveryRule {
 	}
 }
 
+// route is how a change is delivered.
+type route struct {
+	name                   string
+	change                 func(s *scene)
+	delivery, branch, head string
+	action                 Action
+	work                   string // the branch that is pushed to; empty: none
+	proposed               bool
+	reason                 string
+}
+
+var prod = []DeliveryRule{{Path: "**/overlays/prod*/**", Use: "pull-request"}, {Use: "commit"}}
+
+var routes = []route{
+	{name: "the default", change: func(*scene) {}, delivery: "commit", branch: "main", action: ActionUpdate,
+		work: "main"},
+	{name: "a rule by path", change: func(s *scene) { s.rules = prod }, delivery: "pull-request", branch: "main",
+		head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
+	{name: "the annotation beats the rules",
+		change: func(s *scene) { s.rules, s.target.Delivery = prod, "commit" }, delivery: "commit",
+		branch: "main", action: ActionUpdate, work: "main"},
+	{name: "the first rule wins", change: func(s *scene) {
+		s.rules = []DeliveryRule{{Application: "back*", Use: "commit"}, prod[0]}
+	}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+	{name: "all fields must match", change: func(s *scene) {
+		s.rules = []DeliveryRule{everyField("y")}
+	}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+	{name: "and here they do", change: func(s *scene) {
+		s.rules = []DeliveryRule{everyField("x*")}
+	}, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate,
+		work: "image-writeback/argocd/backend"},
+	{name: "a write branch", change: func(s *scene) { s.target.WriteBranch = "staging" }, delivery: "commit",
+		branch: "staging", action: ActionUpdate, work: "staging"},
+	{name: "a write branch that has it",
+		change: func(s *scene) { s.target.WriteBranch, s.head = "staging", tag("v2") }, delivery: "commit",
+		branch: "staging", action: ActionUpToDate},
+	{name: "a write branch is the head of a pull request",
+		change: func(s *scene) { s.target.WriteBranch, s.rules = "release", prod }, delivery: "pull-request",
+		branch: "main", head: "release", action: ActionUpdate, work: "release"},
+	{name: "a pull request that waits", change: func(s *scene) { s.rules, s.head = prod, tag("v2") },
+		delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend",
+		action: ActionSkip, work: "image-writeback/argocd/backend", proposed: true,
+		reason: "v2 waits on branch image-writeback/argocd/backend for its pull request to be merged"},
+	{name: "a pull request for an older one", change: func(s *scene) { s.rules, s.head = prod, tag("v1.5") },
+		delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate,
+		work: "image-writeback/argocd/backend"},
+	{name: "a left-over head does not matter to a commit", change: func(s *scene) { s.head = tag("v2") },
+		delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
+	{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false },
+		delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError,
+		reason: "set github.app, github.tokenFile or gitlab.tokenFile"},
+}
+
 func TestDelivery(t *testing.T) {
-	tag := func(v string) string { return entry(app, "  newTag: "+v+"\n") }
-	prod := []DeliveryRule{{Path: "**/overlays/prod*/**", Use: "pull-request"}, {Use: "commit"}}
-	for _, c := range []struct {
-		name                   string
-		change                 func(s *scene)
-		delivery, branch, head string
-		action                 Action
-		work                   string // the branch that is pushed to; empty: none
-		proposed               bool
-		reason                 string
-	}{
-		{name: "the default", change: func(*scene) {}, delivery: "commit", branch: "main", action: ActionUpdate,
-			work: "main"},
-		{name: "a rule by path", change: func(s *scene) { s.rules = prod }, delivery: "pull-request", branch: "main",
-			head: "image-writeback/argocd/backend", action: ActionUpdate, work: "image-writeback/argocd/backend"},
-		{name: "the annotation beats the rules",
-			change: func(s *scene) { s.rules, s.target.Delivery = prod, "commit" }, delivery: "commit",
-			branch: "main", action: ActionUpdate, work: "main"},
-		{name: "the first rule wins", change: func(s *scene) {
-			s.rules = []DeliveryRule{{Application: "back*", Use: "commit"}, prod[0]}
-		}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
-		{name: "all fields must match", change: func(s *scene) {
-			s.rules = []DeliveryRule{everyField("y")}
-		}, delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
-		{name: "and here they do", change: func(s *scene) {
-			s.rules = []DeliveryRule{everyField("x*")}
-		}, delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate,
-			work: "image-writeback/argocd/backend"},
-		{name: "a write branch", change: func(s *scene) { s.target.WriteBranch = "staging" }, delivery: "commit",
-			branch: "staging", action: ActionUpdate, work: "staging"},
-		{name: "a write branch that has it",
-			change: func(s *scene) { s.target.WriteBranch, s.head = "staging", tag("v2") }, delivery: "commit",
-			branch: "staging", action: ActionUpToDate},
-		{name: "a write branch is the head of a pull request",
-			change: func(s *scene) { s.target.WriteBranch, s.rules = "release", prod }, delivery: "pull-request",
-			branch: "main", head: "release", action: ActionUpdate, work: "release"},
-		{name: "a pull request that waits", change: func(s *scene) { s.rules, s.head = prod, tag("v2") },
-			delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend",
-			action: ActionSkip, work: "image-writeback/argocd/backend", proposed: true,
-			reason: "v2 waits on branch image-writeback/argocd/backend for its pull request to be merged"},
-		{name: "a pull request for an older one", change: func(s *scene) { s.rules, s.head = prod, tag("v1.5") },
-			delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionUpdate,
-			work: "image-writeback/argocd/backend"},
-		{name: "a left-over head does not matter to a commit", change: func(s *scene) { s.head = tag("v2") },
-			delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
-		{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false },
-			delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError,
-			reason: "set github.app, github.tokenFile or gitlab.tokenFile"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, tag("v1"), "v2")
-			c.change(&s)
-			img, work, _ := s.decide()
-			if img.Delivery != c.delivery || img.Branch != c.branch || img.HeadBranch != c.head ||
-				img.Action != c.action || !strings.Contains(img.Reason, c.reason) {
-				t.Errorf("%+v", img)
-			}
-			pushed := ""
-			if work != nil {
-				if pushed = work.Write; pushed == "" {
-					pushed = work.Base
-				}
-				if work.Proposed != c.proposed || (work.PullRequest != nil) != (c.delivery == "pull-request") {
-					t.Errorf("work %+v", work)
-				}
-			}
-			if pushed != c.work {
-				t.Errorf("pushes to %q, want %q", pushed, c.work)
-			}
-		})
+	for _, c := range routes {
+		t.Run(c.name, c.check)
+	}
+}
+
+func (c route) check(t *testing.T) {
+	s := newScene(tag("v1"), "v2")
+	c.change(&s)
+	img, work, _ := s.decide()
+	if img.Delivery != c.delivery || img.Branch != c.branch || img.HeadBranch != c.head ||
+		img.Action != c.action || !strings.Contains(img.Reason, c.reason) {
+		t.Errorf("%+v", img)
+	}
+	pushed := ""
+	if work != nil {
+		if pushed = work.Write; pushed == "" {
+			pushed = work.Base
+		}
+		if work.Proposed != c.proposed || (work.PullRequest != nil) != (c.delivery == "pull-request") {
+			t.Errorf("work %+v", work)
+		}
+	}
+	if pushed != c.work {
+		t.Errorf("pushes to %q, want %q", pushed, c.work)
 	}
 }
 
@@ -270,8 +285,8 @@ func TestDelivery(t *testing.T) {
 // others of its Application from being set, in one edit.
 func TestSeveralImages(t *testing.T) {
 	file := "images:\n- name: a\n  newTag: v1\n- name: b\n  newTag: >-\n    v1\n- name: c\n  newTag: v1 # stays\n"
-	c := newCase(file, chosen(ref(t, "a"), "a", "v2"), chosen(ref(t, "b"), "b", "v2"),
-		chosen(ref(t, "c"), "c", "v3"), chosen(ref(t, "a"), "again", "v9"))
+	c := newCase(file, chosen(ref("a"), "a", "v2"), chosen(ref("b"), "b", "v2"),
+		chosen(ref("c"), "c", "v3"), chosen(ref("a"), "again", "v9"))
 	d := Make([]*Case{c}, Settings{DefaultDelivery: "commit"}).Decisions[0]
 
 	var actions, gates []string
@@ -314,7 +329,7 @@ func newCase(file string, images ...Candidate) *Case {
 func TestConflictsAmongApplications(t *testing.T) {
 	var cases []*Case
 	add := func(name, repository, branch, version string) {
-		c := newScene(t, entry(app, "  newTag: v1\n"), version).newCase()
+		c := newScene(entry(app, "  newTag: v1\n"), version).newCase()
 		c.Application.Name = name
 		c.Place.Repository, c.Place.Base.Branch = repository, branch
 		cases = append(cases, c)
@@ -353,7 +368,7 @@ func TestConflictsAmongApplications(t *testing.T) {
 // and want the same version are set together, though neither could be alone.
 func TestImagesThatShareAValue(t *testing.T) {
 	file := "images:\n- name: a\n  newTag: &release v1\n- name: b\n  newTag: *release\n"
-	c := newCase(file, chosen(ref(t, "a"), "a", "v2"), chosen(ref(t, "b"), "b", "v2"))
+	c := newCase(file, chosen(ref("a"), "a", "v2"), chosen(ref("b"), "b", "v2"))
 	d := Make([]*Case{c}, Settings{DefaultDelivery: "commit"}).Decisions[0]
 	images := d.Application.Images
 	if d.Work == nil || images[0].Action != ActionUpdate || images[1].Action != ActionUpdate {
@@ -380,9 +395,9 @@ func TestAnErrorTakesNothingBack(t *testing.T) {
 		"something newer": {"v3", false, "images:\n- name: a\n  newTag: v3\n- name: b\n  newTag: v2\n"},
 		"nothing newer":   {"v2", true, head},
 	} {
-		failed := chosen(ref(t, "b"), "b", "")
+		failed := chosen(ref("b"), "b", "")
 		failed.Err = errors.New("the registry is down")
-		one := newCase(base, chosen(ref(t, "a"), "a", c.a), failed)
+		one := newCase(base, chosen(ref("a"), "a", c.a), failed)
 		one.Application.Target.Delivery = spec.DeliverPullRequest
 		one.Place.PullRequests, one.Place.HeadBranch, one.Place.HeadExists = true, "head", true
 		one.Place.Head = &File{Branch: "head", Path: "k.yaml", Data: []byte(head)}
@@ -411,14 +426,14 @@ func TestSharedPullRequest(t *testing.T) {
 
 		return c
 	}
-	failed := chosen(ref(t, "a"), "a", "")
+	failed := chosen(ref("a"), "a", "")
 	failed.Err = errors.New("the registry is down")
-	broken, other := add("broken", failed), add("other", chosen(ref(t, "a"), "a", "v3"))
+	broken, other := add("broken", failed), add("other", chosen(ref("a"), "a", "v3"))
 
 	p := Make([]*Case{broken, other}, Settings{})
 	img := p.Applications[1].Images[0]
 	if p.Decisions[1].Work != nil || img.Action != ActionSkip || img.Gate != "shared-pull-request" ||
-		!strings.HasPrefix(img.Reason, "v3 waits: argocd/broken has an error, and something proposed in the same pull ") {
+		!strings.HasPrefix(img.Reason, "v3 waits: argocd/broken has an error, and something proposed in the same ") {
 		t.Errorf("%+v, %+v", p.Decisions[1].Work, img)
 	}
 	if p = Make([]*Case{other}, Settings{}); p.Decisions[0].Work == nil || len(p.Proposals) != 1 {
