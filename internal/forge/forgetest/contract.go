@@ -156,11 +156,11 @@ func addresses(t *testing.T, f *Fixture) {
 	}
 }
 
-// commits are refused where the branch has moved.
+// commits are refused where the branch has moved. A forge need not make any.
 func commits(t *testing.T, f *Fixture) {
 	r, ok := f.Repository(t).(forge.Committer)
 	if !ok {
-		t.Skip("this forge does not make commits")
+		return
 	}
 	head, err := f.Git.Run(Name, "rev-parse", "main")
 	if err != nil {
