@@ -1,4 +1,3 @@
-// Package plan decides what a cycle writes.
 package plan
 
 import (
