@@ -64,6 +64,7 @@ func (b *applicationBatch) deliver(ctx context.Context, work plan.Work) Outcome 
 			"read from a file; leave --applications out, or use the method git"))
 		return outcome
 	}
+
 	if !b.job.Owns() {
 		outcome.skip("another replica has taken over the Application")
 		return outcome
@@ -84,5 +85,6 @@ func (b *applicationBatch) deliver(ctx context.Context, work plan.Work) Outcome 
 	default:
 		outcome.Kind = Updated
 	}
+
 	return outcome
 }

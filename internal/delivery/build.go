@@ -73,10 +73,12 @@ func (b *gitBatch) attempt(ctx context.Context) {
 			t.fail(err)
 		}
 	}
+
 	for _, branch := range b.removals {
 		building.updates = append(building.updates,
 			&branchUpdate{RefUpdate: gitwrite.RefUpdate{Branch: branch, Old: b.snapshot.Head(branch)}})
 	}
+
 	b.removals = nil // the next cycle tries again
 
 	if len(building.updates) > 0 {
@@ -91,15 +93,18 @@ func (b *builder) add(t *task) error {
 	if err != nil {
 		return err
 	}
+
 	tree, err := b.tree(u)
 	if err != nil {
 		return b.failed("reading branch "+u.Branch, err, "it is tried again in the next cycle")
 	}
+
 	d, err := b.draft(t, u, tree)
 	if err != nil {
 		return b.failed(fmt.Sprintf("editing %s on %s", t.File, u.Branch), err,
 			"correct the file; other files are not affected")
 	}
+
 	if d == nil {
 		t.skip(changedMeanwhile)
 		return nil
@@ -110,9 +115,11 @@ func (b *builder) add(t *task) error {
 	} else {
 		u.drafts = append(u.drafts, d)
 	}
+
 	if isNew {
 		b.updates = append(b.updates, u)
 	}
+
 	return nil
 }
 
@@ -140,6 +147,7 @@ func (b *builder) update(t *task) (u *branchUpdate, isNew bool, err error) {
 				"correct git-branch or spec.source.targetRevision")
 		}
 	}
+
 	return u, true, nil
 }
 
@@ -158,13 +166,16 @@ func (b *builder) draft(t *task, u *branchUpdate, tree gitwrite.Hash) (*draft, e
 	if t.Create && errors.Is(err, gitwrite.ErrNoFile) {
 		old, err = gitwrite.StagedFile{Regular: true}, nil
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	data, changes, err := t.Edit(old.Data)
 	if err != nil {
 		return nil, err
 	}
+
 	t.outcome.Changes = changes
 	if len(changes) == 0 || bytes.Equal(old.Data, data) {
 		t.outcome.Commit = ""
@@ -176,14 +187,17 @@ func (b *builder) draft(t *task, u *branchUpdate, tree gitwrite.Hash) (*draft, e
 		last := u.drafts[len(u.drafts)-1]
 		d.tasks, d.notRegular, d.files = slices.Clone(last.tasks), last.notRegular, maps.Clone(last.files)
 	}
+
 	d.tasks = append(d.tasks, t)
 	d.files[t.File] = data
 	if !old.Regular {
 		d.notRegular = t.File
 	}
+
 	if d.message, err = b.message(d.tasks); err != nil {
 		return nil, err
 	}
+
 	d.tree, err = b.stage.WriteFile(tree, t.File, data)
 	return d, err
 }
@@ -194,12 +208,14 @@ func (b *gitBatch) message(tasks []*task) (string, error) {
 	if b.writer.options.SignOff {
 		signOff = &b.author
 	}
+
 	var names []string
 	var changes []image.Change
 	for _, t := range tasks {
 		names = append(names, t.Name)
 		changes = append(changes, t.outcome.Changes...)
 	}
+
 	return commitMessage(b.writer.options.Message, nameList(names), changes, signOff)
 }
 
@@ -209,6 +225,7 @@ func (b *gitBatch) seal(stage *gitwrite.Stage, u *branchUpdate) error {
 	if len(u.drafts) == 0 {
 		u.New = gitwrite.Hash{} // to be deleted
 	}
+
 	for _, d := range u.drafts {
 		hash, err := stage.AddCommit(gitwrite.NewCommit{
 			Parent: u.New, Tree: d.tree, Message: d.message, Author: b.author,
@@ -222,5 +239,6 @@ func (b *gitBatch) seal(stage *gitwrite.Stage, u *branchUpdate) error {
 			t.outcome.Commit = hash.String()
 		}
 	}
+
 	return nil
 }

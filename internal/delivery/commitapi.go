@@ -55,6 +55,7 @@ func (b *gitBatch) commitByAPI(
 		}
 		return rest
 	}
+
 	var aside []apiUpdate
 	for _, u := range byAPI {
 		switch {
@@ -66,6 +67,7 @@ func (b *gitBatch) commitByAPI(
 			b.accepted(u.branchUpdate)
 		}
 	}
+
 	b.moveAfter(ctx, aside)
 	return rest
 }
@@ -89,17 +91,21 @@ func (b *gitBatch) moveBefore(ctx context.Context, refs []gitwrite.RefUpdate) er
 	if len(refs) == 0 {
 		return nil
 	}
+
 	if !b.owns() {
 		return b.failed("committing", errors.New("another replica has taken over"), "nothing is to be done")
 	}
+
 	refused, err := b.repository.MoveBranches(ctx, b.snapshot, refs)
 	if err != nil {
 		return err
 	}
+
 	for branch, why := range refused {
 		return b.failed("making branch "+branch, errors.New("the server refused: "+why),
 			"allow the App or user to make this branch; it is tried again in the next cycle")
 	}
+
 	return nil
 }
 
@@ -131,6 +137,7 @@ func (b *gitBatch) commitDrafts(ctx context.Context, committer forge.Committer, 
 			t.pending = t.PullRequest != nil // the head of a pull request is made as a whole
 		}
 	}
+
 	return true
 }
 
@@ -140,10 +147,12 @@ func (b *gitBatch) moveAfter(ctx context.Context, aside []apiUpdate) {
 	if len(aside) == 0 {
 		return
 	}
+
 	var refs []gitwrite.RefUpdate
 	for _, u := range aside {
 		refs = append(refs, u.RefUpdate, gitwrite.RefUpdate{Branch: u.on, Old: u.New})
 	}
+
 	refused, err := b.repository.MoveBranches(ctx, b.snapshot, refs)
 	for _, u := range aside {
 		switch {

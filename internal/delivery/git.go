@@ -125,6 +125,7 @@ func (w *gitWriter) Examine(ctx context.Context, job Job) Batch {
 		writer: w, repository: job.Repository, forge: w.forge(job.Repository),
 		snapshot: job.Snapshot, owns: job.Owns,
 	}
+
 	for _, work := range job.Works {
 		t := &task{Work: work, outcome: Outcome{Application: work.Application}}
 		t.pending = work.PullRequest == nil
@@ -135,6 +136,7 @@ func (w *gitWriter) Examine(ctx context.Context, job Job) Batch {
 	for _, p := range b.pulls {
 		b.advance(ctx, p, step.looksUp)
 	}
+
 	return b
 }
 
@@ -157,10 +159,12 @@ func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
 		b.advance(ctx, p, func(s step) bool { return !s.proposes() })
 		p.startCommit()
 	}
+
 	b.commit(ctx)
 	for _, p := range b.pulls {
 		b.propose(ctx, p)
 	}
+
 	if len(b.removals) > 0 {
 		b.attempt(ctx)
 	}
@@ -169,9 +173,11 @@ func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
 	for i, t := range b.tasks {
 		outcomes[i] = t.outcome
 	}
+
 	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Kind == Failed }) {
 		b.repository.Forget() // the heads may not be where they were
 	}
+
 	return outcomes
 }
 
@@ -184,8 +190,10 @@ func (b *gitBatch) commit(ctx context.Context) {
 	if b.isPending() {
 		b.author = b.signature(ctx)
 	}
+
 	for attempt := 1; b.isPending() || len(b.removals) > 0; attempt++ {
 		if err := ctx.Err(); err != nil {
+			err = fmt.Errorf("it took too long: %w", err)
 			b.failPending(b.failed("pushing", err, "it is tried again in the next cycle"))
 			return
 		}
@@ -239,15 +247,19 @@ func (b *gitBatch) signature(ctx context.Context) gitwrite.Signature {
 	if b.forge != nil {
 		found.Name, found.Email = b.forge.Author(ctx)
 	}
+
 	if found.Name == "" {
 		found = gitwrite.Signature{Name: "image-writeback", Email: "image-writeback@localhost"}
 	}
+
 	if author.Name == "" {
 		author.Name = found.Name
 	}
+
 	if author.Email == "" {
 		author.Email = found.Email
 	}
+
 	return author
 }
 
@@ -284,10 +296,12 @@ func (b *gitBatch) refresh(ctx context.Context) error {
 			wants = append(wants, t.wants()...)
 		}
 	}
+
 	snapshot, err := b.repository.Refresh(ctx, wants)
 	if err != nil {
 		return err
 	}
+
 	b.snapshot = snapshot
 
 	for _, p := range b.pulls {
@@ -296,5 +310,6 @@ func (b *gitBatch) refresh(ctx context.Context) error {
 			b.advance(ctx, p, func(s step) bool { return !s.proposes() })
 		}
 	}
+
 	return nil
 }

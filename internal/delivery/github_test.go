@@ -57,10 +57,10 @@ func propose(file, to string) plan.Work {
 	w.Planned = []image.Change{{File: file, Image: "ghcr.io/o/app", Alias: "app", Old: image.ParseVersion(from),
 		New: image.ParseVersion(to)}}
 	w.PullRequest = &plan.PullRequest{
-		Title:  fmt.Sprintf("%s: %s → %s", file, from, to),
-		Body:   "now " + to,
-		Labels: []string{"deploy"},
-		Ours:   true,
+		Title:     fmt.Sprintf("%s: %s → %s", file, from, to),
+		Body:      "now " + to,
+		Labels:    []string{"deploy"},
+		OwnBranch: true,
 	}
 	return w
 }
@@ -77,7 +77,8 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 		t.Fatalf("pull requests: %+v, outcome %+v", pulls, outcomes[0])
 	}
 	author, err := git.Run(repo, "log", "-1", "--format=%an <%ae>", pulls[0].Head)
-	if err != nil || strings.TrimSpace(author) != "image-writeback[bot] <90210+image-writeback[bot]@users.noreply.127.0.0.1>" {
+	const bot = "image-writeback[bot] <90210+image-writeback[bot]@users.noreply.127.0.0.1>"
+	if err != nil || strings.TrimSpace(author) != bot {
 		t.Errorf("author %q, %v", author, err)
 	}
 	// A newer candidate takes the same pull request, on the newest base.

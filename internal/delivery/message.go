@@ -26,10 +26,12 @@ func ParseMessage(text string) (*Message, error) {
 	if text == "" {
 		text = defaultMessage
 	}
+
 	t, err := template.New("message").Option("missingkey=error").Parse(text)
 	if err != nil {
 		return nil, err
 	}
+
 	m := &Message{t}
 	example := image.Change{Image: "image", Old: image.Version{Tag: "1"}, New: image.Version{Tag: "2"}}
 	_, err = m.render("app", []image.Change{example})
@@ -47,14 +49,17 @@ func (m *Message) render(app string, changes []image.Change) (string, error) {
 		change := messageChange{repositoryOf(c.Image), c.Old.String(), c.New.String()}
 		data.AppChanges = append(data.AppChanges, change)
 	}
+
 	var b strings.Builder
 	if err := m.template.Execute(&b, data); err != nil {
 		return "", err
 	}
+
 	text := strings.TrimSpace(b.String())
 	if text == "" {
 		return "", fmt.Errorf("the template makes an empty message")
 	}
+
 	return text, nil
 }
 
@@ -86,14 +91,17 @@ func commitMessage(m *Message, app string, changes []image.Change, signOff *gitw
 	if err != nil {
 		return "", fmt.Errorf("git.message: %w", err)
 	}
+
 	var b strings.Builder
 	b.WriteString(text + "\n\n")
 	for _, c := range changes {
 		fmt.Fprintf(&b, "%s: %s %s %s -> %s\n", TrailerKey, c.File, c.Image, c.Before(), c.New)
 	}
+
 	if signOff != nil {
 		fmt.Fprintf(&b, "Signed-off-by: %s <%s>\n", signOff.Name, signOff.Email)
 	}
+
 	return b.String(), nil
 }
 
@@ -114,5 +122,6 @@ func madeByUs(author, committer gitwrite.Signature, message string) bool {
 			return true
 		}
 	}
+
 	return false
 }

@@ -14,7 +14,8 @@ func TestMessageTemplate(t *testing.T) {
 	changes := []image.Change{{File: "app/k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("1.0"),
 		New: image.ParseVersion("1.1")}, {File: "app/k.yaml", Image: "nginx", New: image.ParseVersion("1.27")}}
 	for template, want := range map[string]string{
-		"": "build: automatic update of backend\n\nupdates image o/app tag '1.0' to '1.1'\nupdates image nginx tag '' to '1.27'\n\n" +
+		"": "build: automatic update of backend\n\n" +
+			"updates image o/app tag '1.0' to '1.1'\nupdates image nginx tag '' to '1.27'\n\n" +
 			"Image-Writeback: app/k.yaml ghcr.io/o/app 1.0 -> 1.1\nImage-Writeback: app/k.yaml nginx (none) -> 1.27\n",
 		"ci: {{ .AppName }} has {{ len .AppChanges }}\n\n\n": "ci: backend has 2\n\n" +
 			"Image-Writeback: app/k.yaml ghcr.io/o/app 1.0 -> 1.1\nImage-Writeback: app/k.yaml nginx (none) -> 1.27\n",

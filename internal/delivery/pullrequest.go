@@ -103,12 +103,13 @@ func (b *gitBatch) groupPullRequests() {
 // initialState is what is known without a request.
 func (b *gitBatch) initialState(p *pullRequest) {
 	head := b.snapshot.Head(p.head)
-	s := state{settled: true, headExists: !head.IsZero(), ownBranch: p.Ours}
+	s := state{settled: true, headExists: !head.IsZero(), ownBranch: p.OwnBranch}
 	proposed := true
 	for _, t := range p.tasks {
 		s.settled = s.settled && t.Settled
 		proposed = proposed && t.Proposed
 	}
+
 	s.stale = !s.settled && (!proposed || p.AutoMerge && b.isBehind(p))
 
 	p.key = keyOf(p, s.settled)
@@ -188,6 +189,7 @@ func (b *gitBatch) listOpen(ctx context.Context, p *pullRequest) error {
 	if b.open == nil && b.openErr == nil {
 		b.open, b.openErr = b.openPullRequests(ctx)
 	}
+
 	if b.openErr != nil {
 		return b.openErr
 	}
@@ -202,16 +204,20 @@ func (b *gitBatch) openPullRequests(ctx context.Context) (map[string]*forge.Pull
 	if b.forge == nil {
 		return nil, b.failed("opening a pull request",
 			errors.New("the repository is not at GitHub or GitLab, or config.yaml has no credentials for it"),
-			"set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, or annotate write-back-delivery: commit")
+			"set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, "+
+				"or annotate write-back-delivery: commit")
 	}
+
 	listed, err := b.forge.OpenPullRequests(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	open := map[string]*forge.PullRequest{}
 	for i := range listed {
 		open[listed[i].Head] = &listed[i]
 	}
+
 	return open, nil
 }
 
@@ -253,12 +259,15 @@ func (b *gitBatch) otherAuthor(ctx context.Context, p *pullRequest) (string, err
 	if err != nil {
 		return "", err
 	}
+
 	if !madeByUs(newest.Author, newest.Committer, newest.Message) {
 		return newest.Committer.Name, nil
 	}
-	if p.Ours || len(newest.Parents) == 1 && newest.Parents[0] == b.snapshot.Head(p.base) {
+
+	if p.OwnBranch || len(newest.Parents) == 1 && newest.Parents[0] == b.snapshot.Head(p.base) {
 		return "", nil
 	}
+
 	if p.open == nil {
 		return "somebody (without an open pull request, the commits below the newest one are not known)", nil
 	}
@@ -267,6 +276,7 @@ func (b *gitBatch) otherAuthor(ctx context.Context, p *pullRequest) (string, err
 	if i := slices.IndexFunc(commits, isForeign); i >= 0 {
 		return commits[i].CommitterName, nil
 	}
+
 	return "", err
 }
 
@@ -284,7 +294,7 @@ func (b *gitBatch) listClosed(ctx context.Context, p *pullRequest) (err error) {
 		return err
 	}
 	p.declinedBy = declinedBy(p.closed, p.planned(), p.Title)
-	p.state.closed = closedState{known: true, declined: p.declinedBy != nil}
+	p.state.closed = closedState{lookedUp: true, declined: p.declinedBy != nil}
 	b.compareMerged(p)
 	return nil
 }

@@ -74,7 +74,7 @@ func TestAHundredPullRequests(t *testing.T) {
 // pull request, which follows when one of them needs it no more.
 func TestOnePullRequestForSeveral(t *testing.T) {
 	git, hub, client := startHub(t, 3)
-	shared := &plan.PullRequest{Ours: true, Title: "3 changes", Body: "all"}
+	shared := &plan.PullRequest{OwnBranch: true, Title: "3 changes", Body: "all"}
 	works := []plan.Work{propose("f0/k.yaml", "v1"), propose("f1/k.yaml", "v1"), propose("f2/k.yaml", "v1")}
 	for i := range works {
 		works[i].Write, works[i].PullRequest = "updates", shared
@@ -115,7 +115,7 @@ func TestAnotherBranchSupersedes(t *testing.T) {
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
 	from := func(branch, file, to string) plan.Work {
 		w := propose(file, to)
-		w.Write, w.PullRequest.Ours = branch, false
+		w.Write, w.PullRequest.OwnBranch = branch, false
 		return w
 	}
 	noErrors(t, writeAll(t, r, from("v1", "f0/k.yaml", "v1"), from("other", "f1/k.yaml", "v1")))
@@ -174,7 +174,7 @@ func TestABranchOfAnotherName(t *testing.T) {
 		r := open(t, newService(t, at(client)), git.URLOf(repo))
 		named := func(to string) plan.Work {
 			w := propose("f0/k.yaml", to)
-			w.Write, w.PullRequest.Ours = "develop", false
+			w.Write, w.PullRequest.OwnBranch = "develop", false
 			return w
 		}
 		if theirs {
@@ -206,7 +206,7 @@ func TestABranchOfAnotherName(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := settledWork("f0/k.yaml")
-		w.Write, w.PullRequest.Ours = "develop", false
+		w.Write, w.PullRequest.OwnBranch = "develop", false
 		noErrors(t, writeAll(t, r, w))
 		if headOf(t, git, "develop") == "" ||
 			hub.Pulls(repo)[0].State != map[bool]string{true: "open", false: "closed"}[theirs] {

@@ -22,6 +22,7 @@ func (b *gitBatch) send(ctx context.Context, stage *gitwrite.Stage, updates []*b
 		}
 		sealed = append(sealed, u)
 	}
+
 	if len(sealed) > 0 {
 		b.push(ctx, stage, sealed)
 	}
@@ -41,6 +42,7 @@ func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*b
 	for i, u := range updates {
 		refs[i] = u.RefUpdate
 	}
+
 	for i, result := range b.repository.Push(ctx, b.snapshot, stage, refs) {
 		u := updates[i]
 		switch {
@@ -63,10 +65,12 @@ func (b *gitBatch) accepted(u *branchUpdate) {
 	if len(u.drafts) == 0 {
 		b.writer.forgetLastState(b.repository, u.Branch)
 	}
+
 	for _, t := range u.tasks() {
 		t.pending = false
 		t.outcome.Kind = Committed
 	}
+
 	for _, p := range b.pulls {
 		if p.head == u.Branch {
 			p.state.stale, p.state.headExists = false, len(u.drafts) > 0

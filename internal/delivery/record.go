@@ -54,11 +54,13 @@ func (r proposalRecord) coveredBy(changes []image.Change) bool {
 	for _, c := range changes {
 		covered[locationOf(changeID(c))] = true
 	}
+
 	for _, id := range r.Changes {
 		if !covered[locationOf(id)] {
 			return false
 		}
 	}
+
 	return len(r.Changes) > 0
 }
 
@@ -91,6 +93,7 @@ func declinedBy(closed []forge.PullRequest, changes []image.Change, title string
 			newest = pr
 		}
 	}
+
 	return newest
 }
 
@@ -108,5 +111,6 @@ func declinedChangeBy(closed []forge.PullRequest, c image.Change, title string) 
 		}
 		return &closed[i]
 	}
+
 	return nil
 }

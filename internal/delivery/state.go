@@ -43,7 +43,7 @@ const (
 
 // closedState is what is known about the closed pull requests of a head.
 type closedState struct {
-	known bool
+	lookedUp bool
 	// headMerged: the newest one was merged as the head is now.
 	headMerged bool
 	// declined: people closed all that is wanted without merging it.
@@ -97,7 +97,7 @@ func next(s state) step {
 		case s.authors == authorsUnknown:
 			return stepFindAuthors
 		case s.authors == authorsOnlyUs:
-		case s.open == openNone && !s.closed.known:
+		case s.open == openNone && !s.closed.lookedUp:
 			return stepListClosed
 		case s.open != openNone || !s.closed.headMerged: // once merged, nothing can be lost
 			return stepLeaveAlone
@@ -107,6 +107,7 @@ func next(s state) step {
 	if s.settled {
 		return nextWhenSettled(s)
 	}
+
 	return nextWhenWanted(s)
 }
 
@@ -124,7 +125,7 @@ func nextWhenSettled(s state) step {
 // nextWhenWanted has the head and the pull request as they are to be.
 func nextWhenWanted(s state) step {
 	switch {
-	case s.open == openNone && !s.closed.known:
+	case s.open == openNone && !s.closed.lookedUp:
 		return stepListClosed
 	case s.open == openNone && s.closed.declined:
 		return stepRespectNo
@@ -139,5 +140,6 @@ func nextWhenWanted(s state) step {
 	case !s.othersClosed:
 		return stepCloseOthers
 	}
+
 	return stepDone
 }

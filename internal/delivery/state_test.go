@@ -32,8 +32,8 @@ func (v stateVector) state() (s state, ok bool) {
 		"": authorsUnknown, "unknown": authorsUnknown, "only us": authorsOnlyUs, "others": authorsOthers,
 	}[v.Authors]
 	closed, okClosed := map[string]closedState{
-		"": {}, "unknown": {}, "none": {known: true},
-		"merged": {known: true, headMerged: true}, "declined": {known: true, declined: true},
+		"": {}, "unknown": {}, "none": {lookedUp: true},
+		"merged": {lookedUp: true, headMerged: true}, "declined": {lookedUp: true, declined: true},
 	}[v.Closed]
 	own, okBranch := map[string]bool{"": true, "ours": true, "theirs": false}[v.Branch]
 	exists, okHead := map[string]bool{"missing": false, "stale": true, "current": true}[v.Head]

@@ -18,15 +18,15 @@ func (b *gitBatch) advance(ctx context.Context, p *pullRequest, now func(step) b
 		if !now(s) {
 			return
 		}
-		if err := b.take(ctx, p, s); err != nil {
+		if err := b.do(ctx, p, s); err != nil {
 			p.fail(err)
 		}
 	}
 }
 
-// take takes one step. stepCommit is taken by [gitBatch.commit], for all pull
+// do takes one step. stepCommit is taken by [gitBatch.commit], for all pull
 // requests at once.
-func (b *gitBatch) take(ctx context.Context, p *pullRequest, s step) error {
+func (b *gitBatch) do(ctx context.Context, p *pullRequest, s step) error {
 	switch s {
 	case stepListOpen:
 		return b.listOpen(ctx, p)
@@ -60,6 +60,7 @@ func (b *gitBatch) take(ctx context.Context, p *pullRequest, s step) error {
 	default:
 		b.done(p)
 	}
+
 	return nil
 }
 
@@ -82,6 +83,7 @@ func (b *gitBatch) repeat(p *pullRequest) {
 			t.outcome.Kind = Waiting
 		}
 	}
+
 	p.finished = true
 	if last.note != "" {
 		b.leave(p, last.note)
@@ -129,6 +131,7 @@ func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
 		}
 		note = p.open.URL + ": " + note
 	}
+
 	b.leave(p, note)
 	return nil
 }
@@ -148,10 +151,13 @@ func (b *gitBatch) withdraw(ctx context.Context, p *pullRequest) error {
 		p.finished = true // the replica that has taken over does it
 		return nil
 	}
-	why := fmt.Sprintf("`%s` already holds what this pull request was for, so there is nothing left to merge. I close it.", p.base)
+
+	why := fmt.Sprintf("`%s` already holds what this pull request was for, so there is nothing left to merge. "+
+		"I close it.", p.base)
 	if err := b.closePullRequest(ctx, *p.open, why); err != nil {
 		return err
 	}
+
 	p.note = fmt.Sprintf("pull request %s was closed: %s holds what it was for", p.open.URL, p.base)
 	p.state.open = openNone
 	return nil
@@ -194,6 +200,7 @@ func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 	if p.finished || p.state.stale {
 		return
 	}
+
 	var tasks []*task
 	for _, t := range p.tasks {
 		if t.outcome.Kind == Failed || t.outcome.Kind == Skipped || t.Settled {
@@ -205,9 +212,11 @@ func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 		tasks = append(tasks, t)
 		p.proposed = append(p.proposed, t.outcome.Changes...)
 	}
+
 	if len(p.proposed) == 0 {
 		return
 	}
+
 	if !b.owns() {
 		for _, t := range tasks {
 			t.handOver()
@@ -217,8 +226,9 @@ func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 
 	var err error
 	for !p.finished && err == nil {
-		err = b.take(ctx, p, next(p.state))
+		err = b.do(ctx, p, next(p.state))
 	}
+
 	for _, t := range tasks {
 		t.proposed(p, err)
 	}
@@ -230,6 +240,7 @@ func (t *task) proposed(p *pullRequest, err error) {
 	if p.open != nil {
 		t.outcome.PullRequestURL, t.outcome.Opened = p.open.URL, p.opened
 	}
+
 	switch {
 	case err != nil:
 		t.outcome.Kind, t.outcome.Err = Failed, err
@@ -296,5 +307,6 @@ func (b *gitBatch) closeOthers(ctx context.Context, p *pullRequest) error {
 		}
 		b.removals = append(b.removals, head)
 	}
+
 	return nil
 }

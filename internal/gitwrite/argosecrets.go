@@ -133,6 +133,7 @@ func (a *ArgoSecrets) named(ctx context.Context, namespace, name string) (Creden
 	if err == nil && !found.present() {
 		err = errors.New("it has neither username and password, nor sshPrivateKey, nor githubAppID")
 	}
+
 	if err != nil {
 		return Credentials{}, fmt.Errorf("the Secret %s/%s: %w", namespace, name, err)
 	}
@@ -170,6 +171,7 @@ func matchSecrets(secrets []RepositorySecret, address giturl.Address, project st
 	if err != nil {
 		return found, err
 	}
+
 	inherited.Insecure = inherited.Insecure || found.Insecure
 	if found.Proxy != "" {
 		inherited.Proxy, inherited.NoProxy = found.Proxy, found.NoProxy
@@ -220,6 +222,7 @@ func readSecret(data map[string][]byte) (Credentials, error) {
 		Proxy:                f.text("proxy"),
 		NoProxy:              f.text("noProxy"),
 	}
+
 	insecure, ignoreHostKey := f.boolean("insecure"), f.boolean("insecureIgnoreHostKey")
 	c.Insecure = insecure || ignoreHostKey
 

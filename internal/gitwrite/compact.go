@@ -23,51 +23,66 @@ func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 			heads[branch] = head
 		}
 	}
+
 	shallows, err := m.store.Shallow()
 	if err != nil {
 		return m.reset()
 	}
+
 	keep := &reachable{objects: newObjects(m), has: map[plumbing.Hash]bool{}}
 	for _, head := range heads {
 		if err := keep.commit(head); err != nil {
 			return m.reset()
 		}
 	}
+
 	var pack bytes.Buffer
 	if _, err := packfile.NewEncoder(&pack, m.store, false).Encode(keep.all, 0); err != nil {
 		return m.reset()
 	}
+
 	if err := m.reset(); err != nil || len(heads) == 0 {
 		return err
 	}
+
 	if err := m.add(&pack); err != nil {
 		return m.reset()
 	}
-	ends := shallows[:0]
-	for _, hash := range shallows {
-		if keep.has[hash] {
+
+	if err := m.store.SetShallow(m.ends(shallows, heads, keep)); err != nil {
+		return err
+	}
+
+	for branch, head := range heads {
+		if err := m.setHead(branch, head); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// ends returns where the history ends that was kept.
+func (m *mirror) ends(before []plumbing.Hash, heads map[string]plumbing.Hash, kept *reachable) []plumbing.Hash {
+	var ends []plumbing.Hash
+	for _, hash := range before {
+		if kept.has[hash] {
 			ends = append(ends, hash)
 		}
 	}
+
 	// The parent of a commit that was made here may be missing: it is an end as well.
 	for _, head := range heads {
 		commit, err := newObjects(m).commit(head)
-		if err != nil || len(commit.ParentHashes) == 0 || keep.has[commit.ParentHashes[0]] {
+		if err != nil || len(commit.ParentHashes) == 0 || kept.has[commit.ParentHashes[0]] {
 			continue
 		}
 		if !slices.Contains(ends, head) {
 			ends = append(ends, head)
 		}
 	}
-	if err := m.store.SetShallow(ends); err != nil {
-		return err
-	}
-	for branch, head := range heads {
-		if err := m.setHead(branch, head); err != nil {
-			return err
-		}
-	}
-	return nil
+
+	return ends
 }
 
 // reachable collects objects.
@@ -100,10 +115,12 @@ func (r *reachable) tree(hash plumbing.Hash) error {
 	if !r.add(hash) {
 		return nil
 	}
+
 	tree, err := r.objects.tree(hash)
 	if err != nil {
 		return err
 	}
+
 	for _, entry := range tree.Entries {
 		switch entry.Mode {
 		case filemode.Dir:
@@ -117,5 +134,6 @@ func (r *reachable) tree(hash plumbing.Hash) error {
 			}
 		}
 	}
+
 	return nil
 }

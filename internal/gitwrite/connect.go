@@ -56,6 +56,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 	if login != nil {
 		address = giturl.Parse(address).HTTPS()
 	}
+
 	r := &remote{public: giturl.Parse(address).Public()}
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
@@ -64,6 +65,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 			Remedy: "write https://host/owner/name.git or git@host:owner/name.git",
 		}
 	}
+
 	switch endpoint.Protocol {
 	case "http", "https", "ssh":
 	default:
@@ -73,6 +75,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 			Remedy: "use an https or SSH URL",
 		}
 	}
+
 	if login != nil {
 		endpoint.User, endpoint.Password = "", ""
 		client := githttp.NewClient(&http.Client{Transport: httpTransport()})
@@ -125,6 +128,7 @@ func (c Credentials) connection(address string) (*connection, error) {
 	if err != nil {
 		return nil, errors.New("the URL cannot be read")
 	}
+
 	user, password := endpoint.User, endpoint.Password
 	if endpoint.Protocol == "ssh" {
 		auth, err := sshAuth(c, user)
@@ -136,10 +140,12 @@ func (c Credentials) connection(address string) (*connection, error) {
 		}
 		return &connection{gitssh.DefaultClient, endpoint, always(auth)}, nil
 	}
+
 	base, err := c.httpTransport()
 	if err != nil {
 		return nil, err
 	}
+
 	endpoint.User, endpoint.Password = "", ""
 	client := githttp.NewClient(&http.Client{Transport: base})
 	w := &connection{client, endpoint, always(httpAuth(c, user, password))}
@@ -151,6 +157,7 @@ func (c Credentials) connection(address string) (*connection, error) {
 	case len(c.GCPServiceAccountKey) > 0 && c.Password == "":
 		w.auth, err = c.google(base)
 	}
+
 	return w, err
 }
 
@@ -168,16 +175,19 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 	if api == "" {
 		api = "https://api.github.com"
 	}
+
 	apps, err := ghinstallation.NewAppsTransport(base, c.GitHubAppID, c.GitHubAppKey)
 	if err != nil {
 		// The message of the parser could quote the key.
 		return nil, errors.New("githubAppPrivateKey is not an RSA private key in PEM form")
 	}
+
 	apps.BaseURL = api
 	installation := c.GitHubInstallationID
 	if installation == 0 {
 		return nil, errors.New("it has the field githubAppID, but not githubAppInstallationID")
 	}
+
 	tokens := ghinstallation.NewFromAppsTransport(apps, installation)
 	return func(ctx context.Context) (transport.AuthMethod, error) {
 		token, err := tokens.Token(ctx)
@@ -202,12 +212,13 @@ func (c Credentials) google(base http.RoundTripper) (signIn, error) {
 	if err != nil {
 		return nil, errors.New("gcpServiceAccountKey is not the key of a service account in JSON")
 	}
+
 	client := &http.Client{Transport: base, Timeout: advertiseTimeout}
 	source := config.TokenSource(context.WithValue(context.Background(), oauth2.HTTPClient, client))
 	return func(context.Context) (transport.AuthMethod, error) {
 		token, err := source.Token()
 		if err != nil {
-			return nil, errors.New("Google did not issue a token for the service account of gcpServiceAccountKey")
+			return nil, errors.New("the service account of gcpServiceAccountKey got no token from Google")
 		}
 		return &githttp.BasicAuth{Username: config.Email, Password: token.AccessToken}, nil
 	}, nil
@@ -226,13 +237,15 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: c.Insecure, //nolint:gosec // where the Secret asks for it
 	}
+
 	if len(c.TLSClientCert) > 0 {
 		pair, err := tls.X509KeyPair(c.TLSClientCert, c.TLSClientKey)
 		if err != nil {
-			return nil, errors.New("tlsClientCertData and tlsClientCertKey are not a certificate and its key in PEM form")
+			return nil, errors.New("tlsClientCertData and tlsClientCertKey are not a certificate and its key in PEM")
 		}
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
+
 	if len(c.CA) > 0 {
 		pool, err := httpclient.CertPool(c.CA)
 		if err != nil {
@@ -240,6 +253,7 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}
+
 	if c.Proxy != "" {
 		if u, err := url.Parse(c.Proxy); err != nil || u.Host == "" {
 			return nil, errors.New("proxy is not a URL")
@@ -247,6 +261,7 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 		through := httpproxy.Config{HTTPProxy: c.Proxy, HTTPSProxy: c.Proxy, NoProxy: c.NoProxy}
 		t.Proxy = func(r *http.Request) (*url.URL, error) { return through.ProxyFunc()(r.URL) }
 	}
+
 	return t, nil
 }
 

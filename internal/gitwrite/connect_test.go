@@ -76,7 +76,7 @@ func TestClientCertificates(t *testing.T) {
 		"an authority that is not known": {Credentials{TLSClientCert: cert, TLSClientKey: key}, "certificate"},
 		"no certificate":                 {Credentials{CA: ca}, "certificate required"},
 		"a certificate that is none": {Credentials{TLSClientCert: []byte("s3cret"), TLSClientKey: key},
-			"are not a certificate and its key in PEM form"},
+			"are not a certificate and its key in PEM"},
 		"an authority that cannot be read": {Credentials{CA: []byte("s3cret")}, "argocd-tls-certs-cm"},
 		"a key that belongs to another one": {Credentials{TLSClientCert: cert, TLSClientKey: otherKey},
 			"are not a certificate and its key"},
@@ -150,7 +150,7 @@ func TestAppOfASecret(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Credentials){
 		"answered 4": func(c *Credentials) { c.GitHubAppID = 1 },
-		"githubAppPrivateKey is not an RSA private key":      func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
+		"githubAppPrivateKey is not an RSA private":          func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
 		"it has the field githubAppID, but not githubAppIns": func(c *Credentials) { c.GitHubInstallationID = 0 },
 	} {
 		bad := good

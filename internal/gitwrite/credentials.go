@@ -43,12 +43,14 @@ func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	if c.Username != "" || c.Password != "" {
 		user, password = c.Username, c.Password
 	}
+
 	switch {
 	case user == "" && password == "":
 		return nil
 	case user == "":
 		user = "x-access-token" // GitHub and GitLab accept any name with a token
 	}
+
 	return &githttp.BasicAuth{Username: user, Password: password}
 }
 
@@ -58,6 +60,7 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 	if user == "" {
 		user = gitssh.DefaultUsername
 	}
+
 	hostKeys := ssh.InsecureIgnoreHostKey() //nolint:gosec // where the Secret asks for it
 	if !c.Insecure {
 		var err error
@@ -65,6 +68,7 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 			return nil, fmt.Errorf("known hosts: %w", err)
 		}
 	}
+
 	if len(c.SSHPrivateKey) == 0 {
 		agent, err := gitssh.NewSSHAgentAuth(user)
 		if err != nil {
@@ -73,10 +77,12 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 		agent.HostKeyCallback = hostKeys
 		return agent, nil
 	}
+
 	signer, err := ssh.ParsePrivateKey(c.SSHPrivateKey)
 	if err != nil {
 		return nil, errors.New("the SSH private key cannot be read (a key with a passphrase is not supported)")
 	}
+
 	key := &gitssh.PublicKeys{User: user, Signer: signer}
 	key.HostKeyCallback = hostKeys
 	return key, nil
@@ -88,6 +94,7 @@ func knownHosts(content string) (ssh.HostKeyCallback, error) {
 	if content == "" {
 		return gitssh.NewKnownHostsCallback()
 	}
+
 	file, err := os.CreateTemp("", "known_hosts")
 	if err != nil {
 		return nil, err
@@ -96,8 +103,10 @@ func knownHosts(content string) (ssh.HostKeyCallback, error) {
 	if _, err := file.WriteString(content); err != nil {
 		return nil, err
 	}
+
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
+
 	return gitssh.NewKnownHostsCallback(file.Name())
 }

@@ -60,7 +60,7 @@ type Repository struct {
 
 	mu     sync.Mutex // guards what follows, and the heads that snapshots share with it
 	mirror *mirror
-	known  knownHeads
+	kept   keptHeads
 }
 
 // identity is the same for all spellings of the address of a repository, as long as
@@ -83,10 +83,12 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 	if address.Protocol() == "ssh" && id.user == "" {
 		id.user = gitssh.DefaultUsername
 	}
+
 	_, _, named := access.secret()
 	if named || s.options.Scoped == nil || !s.options.Scoped(ctx, access.URL) {
 		id.project = ""
 	}
+
 	return id
 }
 
@@ -102,14 +104,17 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	if r, ok := s.repos[key]; ok {
 		return r, nil
 	}
+
 	remote, err := s.connect(access)
 	if err != nil {
 		return nil, err
 	}
+
 	m, err := openMirror(s.options.CacheDir, remote.public)
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: git.cacheDir: %w", remote.public, err)
 	}
+
 	r := &Repository{remote: remote, mirror: m}
 	s.repos[key] = r
 	return r, nil
@@ -132,7 +137,7 @@ func (r *Repository) URL() string { return r.remote.public }
 var (
 	ErrNoBranch = errors.New("there is no such branch")
 	ErrNoFile   = errors.New("there is no such file")
-	ErrSymlink  = errors.New("a symbolic link is in the way")
+	ErrSymlink  = errors.New("a symbolic link is not followed")
 )
 
 // Error is an operation on a repository that failed.

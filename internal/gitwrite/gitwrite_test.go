@@ -136,9 +136,9 @@ func subjects(t *testing.T, git *git.Server, branch string) []string {
 	return s
 }
 
-func show(t *testing.T, git *git.Server, branch, file string) string {
+func show(t *testing.T, git *git.Server, file string) string {
 	t.Helper()
-	s, err := git.Show(repo, branch, file)
+	s, err := git.Show(repo, "main", file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestIdleNeedsNoFetch(t *testing.T) {
 				t.Fatal(err)
 			}
 			noError(t, writeAll(open(t, service, git.URLOf(repo)), setTag("f0/k.yaml", "v0", "v2")))
-			if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v2\n# by hand\n" {
+			if got := show(t, git, "f0/k.yaml"); got != "tag: v2\n# by hand\n" {
 				t.Errorf("file: %q", got)
 			}
 			if more := git.Count("fetch") - fetches; more > 2 {
@@ -197,7 +197,7 @@ func TestADamagedCacheIsMadeAnew(t *testing.T) {
 	}
 	noError(t, writeAll(open(t, newService(t, Options{CacheDir: dir}), git.URLOf(repo)),
 		setTag("f0/k.yaml", "v1", "v2")))
-	if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v2\n" {
+	if got := show(t, git, "f0/k.yaml"); got != "tag: v2\n" {
 		t.Errorf("file: %q", got)
 	}
 }
@@ -317,7 +317,7 @@ func TestServersThatGiveOutLess(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v3\n" {
+			if got := show(t, git, "f0/k.yaml"); got != "tag: v3\n" {
 				t.Errorf("file: %q", got)
 			}
 			t.Logf("%d fetches for three cycles", git.Count("fetch"))

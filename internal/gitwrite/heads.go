@@ -11,8 +11,8 @@ import (
 // reported: a report may have been lost.
 const headsLife = 10 * time.Minute
 
-// knownHeads is what is kept of the heads of a repository between cycles.
-type knownHeads struct {
+// keptHeads is what is kept of the heads of a repository between cycles.
+type keptHeads struct {
 	heads *heads // nil: nothing
 	since time.Time
 	// pushesReported: pushes are reported, so that without a report there was none.
@@ -23,7 +23,7 @@ type knownHeads struct {
 
 // noteRead notes which branches matter: those that were wanted, whether they exist
 // or not.
-func (k *knownHeads) noteRead(branches []string, wants []Want) {
+func (k *keptHeads) noteRead(branches []string, wants []Want) {
 	if k.branches == nil {
 		k.branches = map[string]bool{}
 	}
@@ -43,21 +43,23 @@ func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	r.known.pushesReported = true
-	if r.known.heads == nil {
+	r.kept.pushesReported = true
+	if r.kept.heads == nil {
 		return true
 	}
 
 	outdated := false
 	for branch, head := range heads {
-		if r.known.heads.branches[branch] != plumbing.NewHash(head) {
+		if r.kept.heads.branches[branch] != plumbing.NewHash(head) {
 			outdated = true
-			moved = moved || r.known.branches[branch]
+			moved = moved || r.kept.branches[branch]
 		}
 	}
+
 	if outdated {
-		r.known.heads = nil
+		r.kept.heads = nil
 	}
+
 	return moved
 }
 
@@ -66,13 +68,13 @@ func (r *Repository) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	r.known.heads = nil
+	r.kept.heads = nil
 }
 
 // currentHeads returns the heads that are kept, where they may be used, and else
 // asks the remote. fresh is set where it did.
 func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, err error) {
-	if k := r.known; k.pushesReported && k.heads != nil && time.Since(k.since) < headsLife {
+	if k := r.kept; k.pushesReported && k.heads != nil && time.Since(k.since) < headsLife {
 		return k.heads, false, nil
 	}
 	h, err = r.advertise(ctx)
@@ -81,10 +83,10 @@ func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, er
 
 // advertise asks the remote for its heads, and keeps them.
 func (r *Repository) advertise(ctx context.Context) (*heads, error) {
-	r.known.heads = nil
+	r.kept.heads = nil
 	h, err := r.remote.advertise(ctx)
 	if err == nil {
-		r.known.heads, r.known.since = h, time.Now()
+		r.kept.heads, r.kept.since = h, time.Now()
 	}
 	return h, err
 }

@@ -39,24 +39,29 @@ func openMirror(cacheDir, address string) (*mirror, error) {
 		m.store = memory.NewStorage()
 		return m, nil
 	}
+
 	sum := sha256.Sum256([]byte(address))
 	m.dir = filepath.Join(cacheDir, hex.EncodeToString(sum[:8])+".git")
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, err
 	}
+
 	m.lock = flock.New(m.dir + ".lock")
 	locked, err := m.lock.TryLock()
 	if err != nil {
 		return nil, err
 	}
+
 	if !locked {
 		return &mirror{store: memory.NewStorage()}, nil
 	}
+
 	packs, _ := filepath.Glob(filepath.Join(m.dir, "objects", "pack", "*.pack"))
 	m.packs = len(packs)
 	if err := m.open(); err != nil {
 		return nil, err
 	}
+
 	return m, nil
 }
 
@@ -67,6 +72,7 @@ func (m *mirror) open() error {
 			return err
 		}
 	}
+
 	for name, content := range map[string]string{
 		"HEAD":   "ref: refs/heads/main\n",
 		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
@@ -75,6 +81,7 @@ func (m *mirror) open() error {
 			return err
 		}
 	}
+
 	m.store = filesystem.NewStorage(osfs.New(m.dir), cache.NewObjectLRUDefault())
 	return nil
 }
@@ -131,11 +138,13 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 			return err
 		}
 	}
+
 	// All trees are here only of a commit that is the head of a branch.
 	asked := map[plumbing.Hash]bool{}
 	for _, head := range m.heads() {
 		asked[head] = m.has(head)
 	}
+
 	var request fetchRequest
 	for _, branch := range branches {
 		if head := h.branches[branch]; !asked[head] {
@@ -143,11 +152,13 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 			request.wants = append(request.wants, head)
 		}
 	}
+
 	if len(request.wants) > 0 {
 		if err := m.fetchCommits(ctx, r, h, request); err != nil {
 			return err
 		}
 	}
+
 	for _, branch := range branches {
 		if m.head(branch) != h.branches[branch] {
 			if err := m.setHead(branch, h.branches[branch]); err != nil {
@@ -155,6 +166,7 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -166,6 +178,7 @@ func (m *mirror) heads() []plumbing.Hash {
 	if err != nil {
 		return nil
 	}
+
 	_ = refs.ForEach(func(ref *plumbing.Reference) error {
 		if ref.Type() == plumbing.HashReference && !listed[ref.Hash()] {
 			listed[ref.Hash()] = true
@@ -181,19 +194,23 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 	if err != nil {
 		return err
 	}
+
 	request.haves, request.shallows, request.noBlobs = m.heads(), shallows, h.filter
 	if h.shallow {
 		request.depth = 1
 	}
+
 	update, err := r.fetch(ctx, request, m.add)
 	if err != nil {
 		return err
 	}
+
 	for _, hash := range update.Shallows {
 		if !slices.Contains(shallows, hash) {
 			shallows = append(shallows, hash)
 		}
 	}
+
 	shallows = slices.DeleteFunc(shallows, func(hash plumbing.Hash) bool {
 		return slices.Contains(update.Unshallows, hash)
 	})
@@ -213,9 +230,11 @@ func (m *mirror) fetchBlobs(
 			request.wants = append(request.wants, blob)
 		}
 	}
+
 	if len(request.wants) == 0 {
 		return nil
 	}
+
 	if h.filter {
 		_, err := r.fetch(ctx, request, m.add)
 		if err == nil || ctx.Err() != nil {
@@ -223,9 +242,11 @@ func (m *mirror) fetchBlobs(
 		}
 		r.noBlobWants, h.filter = true, false
 	}
+
 	if err := m.reset(); err != nil {
 		return err
 	}
+
 	return m.bringForward(ctx, r, h, branches)
 }
 

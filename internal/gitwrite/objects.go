@@ -40,10 +40,12 @@ func (s *objects) content(hash plumbing.Hash) ([]byte, error) {
 	case o.content != nil:
 		return o.content, nil
 	}
+
 	base, err := s.content(o.base)
 	if err != nil {
 		return nil, err
 	}
+
 	return packfile.PatchDelta(base, o.delta)
 }
 
@@ -51,10 +53,12 @@ func (s *objects) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing
 	if s.made[hash] == nil {
 		return s.mirror.object(kind, hash)
 	}
+
 	data, err := s.content(hash)
 	if err != nil {
 		return nil, err
 	}
+
 	o := &plumbing.MemoryObject{}
 	o.SetType(kind)
 	_, err = o.Write(data)
@@ -82,14 +86,17 @@ func (s *objects) tree(hash plumbing.Hash) (*object.Tree, error) {
 	if t, ok := s.trees[hash]; ok {
 		return t, nil
 	}
+
 	o, err := s.object(plumbing.TreeObject, hash)
 	if err != nil {
 		return nil, err
 	}
+
 	t, err := object.DecodeTree(nil, o)
 	if err == nil {
 		s.trees[hash] = t
 	}
+
 	return t, err
 }
 
@@ -111,6 +118,7 @@ func (s *objects) find(root plumbing.Hash, file string) (object.TreeEntry, error
 	if file == "." {
 		return entry, nil
 	}
+
 	for name := range strings.SplitSeq(file, "/") {
 		if entry.Mode != filemode.Dir {
 			return entry, fmt.Errorf("%w: %s is not a folder", ErrNoFile, walked)
@@ -132,6 +140,7 @@ func (s *objects) find(root plumbing.Hash, file string) (object.TreeEntry, error
 			return entry, fmt.Errorf("%w: %s is a submodule; annotate git-repository with its own", ErrNoFile, walked)
 		}
 	}
+
 	return entry, nil
 }
 
@@ -154,6 +163,7 @@ func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (
 			return root, err
 		}
 	}
+
 	name, rest, deeper := strings.Cut(file, "/")
 	changed := &object.Tree{Entries: append([]object.TreeEntry(nil), tree.Entries...)}
 	i := position(changed, name)
@@ -165,6 +175,7 @@ func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (
 		}
 		changed.Entries = append(changed.Entries, object.TreeEntry{Name: name, Mode: mode})
 	}
+
 	if deeper != (changed.Entries[i].Mode == filemode.Dir) {
 		kind := "folder"
 		if deeper {
@@ -172,27 +183,32 @@ func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (
 		}
 		return root, fmt.Errorf("%w: it cannot be made, because %s is a %s", ErrNoFile, name, kind)
 	}
+
 	if deeper {
 		var err error
 		if blob, err = s.replace(changed.Entries[i].Hash, rest, blob); err != nil {
 			return root, err
 		}
 	}
+
 	changed.Entries[i].Hash = blob
 	if i < len(tree.Entries) {
 		if hash, ok := s.follow(root, tree, changed, i); ok {
 			return hash, nil
 		}
 	}
+
 	sort.Sort(object.TreeEntrySorter(changed.Entries))
 	o := &plumbing.MemoryObject{}
 	if err := changed.Encode(o); err != nil {
 		return root, err
 	}
+
 	data, err := content(o)
 	if err != nil {
 		return root, err
 	}
+
 	hash := s.put(o.Hash(), &made{kind: plumbing.TreeObject, content: data})
 	s.trees[hash] = changed
 	return hash, nil
@@ -207,6 +223,7 @@ func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int
 	if err != nil {
 		return hash, false
 	}
+
 	at := 0
 	for n, e := range changed.Entries[:i+1] {
 		at += len(strconv.FormatUint(uint64(e.Mode), 8)) + len(" ") + len(e.Name) + len("\x00")
@@ -214,10 +231,12 @@ func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int
 			at += len(e.Hash)
 		}
 	}
+
 	old, now := before.Entries[i].Hash, changed.Entries[i].Hash
 	if len(data) < at+len(old) || !bytes.Equal(data[at:at+len(old)], old[:]) {
 		return hash, false
 	}
+
 	data = slices.Clone(data)
 	copy(data[at:], now[:])
 	hash = plumbing.ComputeHash(plumbing.TreeObject, data)
@@ -230,12 +249,14 @@ func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int
 			o.depth = last.depth + 1
 		}
 	}
+
 	s.put(hash, o)
 	s.trees[hash] = changed
 	if last != nil && last.delta != nil && hash != root {
 		last.content = nil
 		delete(s.trees, root)
 	}
+
 	return hash, true
 }
 
@@ -252,10 +273,12 @@ func (s *objects) addCommit(c NewCommit) (plumbing.Hash, error) {
 		Author: author, Committer: author, Message: c.Message,
 		TreeHash: c.Tree, ParentHashes: []plumbing.Hash{c.Parent},
 	}
+
 	o, err := c.Signer.encode(commit)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
+
 	data, err := content(o)
 	return s.put(o.Hash(), &made{kind: plumbing.CommitObject, content: data}), err
 }

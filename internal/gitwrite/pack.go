@@ -63,6 +63,7 @@ func appendCopy(d []byte, offset, length int) []byte {
 		}
 		offset, length = offset+n, length-n
 	}
+
 	return d
 }
 
@@ -88,17 +89,20 @@ func (s *objects) kept(heads []plumbing.Hash) ([]byte, error) {
 			}
 		}
 	}
+
 	for _, head := range heads {
 		if commit, err := s.commit(head); err == nil {
 			walk(commit.TreeHash)
 		}
 	}
+
 	var objects []plumbing.Hash
 	for _, hash := range s.order {
 		if s.made[hash].kind != plumbing.TreeObject || needed[hash] {
 			objects = append(objects, hash)
 		}
 	}
+
 	return s.encode(objects, false)
 }
 
@@ -107,6 +111,7 @@ func (s *objects) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
 	if len(hashes) == 0 {
 		return nil, nil
 	}
+
 	var b bytes.Buffer
 	b.WriteString("PACK")
 	_ = binary.Write(&b, binary.BigEndian, []uint32{2, uint32(len(hashes))}) //nolint:gosec // a number of objects
@@ -134,6 +139,7 @@ func (s *objects) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
 			return nil, err
 		}
 	}
+
 	sum := sha1.Sum(b.Bytes()) //nolint:gosec // git's
 	b.Write(sum[:])
 	return b.Bytes(), nil

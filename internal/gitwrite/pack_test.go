@@ -55,7 +55,7 @@ func TestThousandsSideBySide(t *testing.T) {
 		if round > 0 && git.Count("fetch") != fetches {
 			t.Errorf("round %d: %d fetches", round, git.Count("fetch")-fetches)
 		}
-		if got := show(t, git, "main", "apps/a7/k.yaml"); got != "tag: "+versions[1]+"\n" {
+		if got := show(t, git, "apps/a7/k.yaml"); got != "tag: "+versions[1]+"\n" {
 			t.Errorf("round %d: %q", round, got)
 		}
 	}

@@ -113,6 +113,7 @@ func (r *Repository) examinePush(
 			results[i] = PushResult{PushRefused, errors.New("the server refused: " + refused[u.Branch])}
 		}
 	}
+
 	return results
 }
 
@@ -125,6 +126,7 @@ func (r *Repository) notePushed(snapshot *Snapshot, stage *Stage, updates []RefU
 			heads = append(heads, u.New)
 		}
 	}
+
 	if len(heads) == 0 {
 		return
 	}
@@ -133,6 +135,7 @@ func (r *Repository) notePushed(snapshot *Snapshot, stage *Stage, updates []RefU
 	if err != nil || len(pack) > 0 && r.mirror.add(bytes.NewReader(pack)) != nil {
 		return // the next cycle fetches it
 	}
+
 	for _, u := range updates {
 		if !u.New.IsZero() {
 			_ = r.mirror.setHead(u.Branch, u.New) // without it the next cycle fetches
@@ -157,11 +160,13 @@ func (r *Repository) MoveBranches(
 	if err != nil {
 		return nil, err
 	}
+
 	for _, u := range updates {
 		if _, ok := refused[u.Branch]; !ok {
 			snapshot.heads.set(u.Branch, u.New)
 		}
 	}
+
 	return refused, nil
 }
 

@@ -63,17 +63,20 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 	if err != nil {
 		return nil, r.failed("reading its branches", err)
 	}
+
 	h := &heads{branches: map[string]plumbing.Hash{}}
 	for name, hash := range refs.References {
 		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok {
 			h.branches[branch] = hash
 		}
 	}
+
 	for _, target := range refs.Capabilities.Get(capability.SymRef) {
 		if branch, ok := strings.CutPrefix(target, "HEAD:refs/heads/"); ok {
 			h.defaultBranch = branch
 		}
 	}
+
 	h.shallow = refs.Capabilities.Supports(capability.Shallow)
 	h.filter = !r.noBlobWants && refs.Capabilities.Supports(capability.Filter) &&
 		refs.Capabilities.Supports(capability.AllowReachableSHA1InWant)
@@ -140,15 +143,18 @@ func (r *remote) fetch(
 		pack.Depth, pack.Shallows = packp.DepthCommits(request.depth), request.shallows
 		capabilities = append(capabilities, capability.Shallow)
 	}
+
 	if request.noBlobs {
 		pack.Filter = packp.FilterBlobNone()
 		capabilities = append(capabilities, capability.Filter)
 	}
+
 	for _, c := range capabilities {
 		if err := pack.Capabilities.Set(c); err != nil {
 			return nil, r.failed("fetching", err)
 		}
 	}
+
 	response, err := session.UploadPack(ctx, pack)
 	if err != nil {
 		return nil, r.failed("fetching", err)
@@ -157,6 +163,7 @@ func (r *remote) fetch(
 	if err := store(sideband.NewDemuxer(sideband.Sideband64k, response)); err != nil {
 		return nil, r.failed("fetching", err)
 	}
+
 	return &response.ShallowUpdate, nil
 }
 
@@ -180,18 +187,22 @@ func (r *remote) push(
 	if slices.ContainsFunc(updates, func(u RefUpdate) bool { return u.New.IsZero() }) {
 		capabilities = append(capabilities, capability.DeleteRefs)
 	}
+
 	for _, c := range capabilities {
 		if err := request.Capabilities.Set(c); err != nil {
 			return nil, r.failed("pushing", err)
 		}
 	}
+
 	for _, u := range updates {
 		name := plumbing.NewBranchReferenceName(u.Branch)
 		request.Commands = append(request.Commands, &packp.Command{Name: name, Old: u.Old, New: u.New})
 	}
+
 	if len(pack) > 0 {
 		request.Packfile = io.NopCloser(bytes.NewReader(pack))
 	}
+
 	var messages bytes.Buffer
 	request.Progress = &messages
 	report, err := session.ReceivePack(ctx, request)
@@ -201,9 +212,11 @@ func (r *remote) push(
 		}
 		return nil, r.failed("pushing", err)
 	}
+
 	if report.UnpackStatus != "ok" {
 		return nil, r.failed("pushing", fmt.Errorf("%w: %s", errNotUnpacked, report.UnpackStatus))
 	}
+
 	refused = map[string]string{}
 	for _, status := range report.CommandStatuses {
 		if status.Status != "ok" {
@@ -211,6 +224,7 @@ func (r *remote) push(
 			refused[status.ReferenceName.Short()] = strings.TrimSpace(said)
 		}
 	}
+
 	return refused, nil
 }
 
@@ -254,5 +268,6 @@ func (r *remote) failed(doing string, err error) error {
 	default:
 		e.Remedy = "it is tried again in the next cycle"
 	}
+
 	return e
 }

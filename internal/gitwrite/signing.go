@@ -46,6 +46,7 @@ func NewSigner(method, key string) (*Signer, error) {
 	case method == SignSSH:
 		return bySSH(data)
 	}
+
 	return byOpenPGP(data)
 }
 
@@ -54,6 +55,7 @@ func bySSH(key []byte) (*Signer, error) {
 	if err != nil {
 		return nil, errors.New("the key is not an SSH private key (a passphrase is not supported)")
 	}
+
 	return &Signer{func(commit []byte) (string, error) {
 		signature, err := sshsig.Sign(bytes.NewReader(commit), signer, sshsig.HashSHA512, "git")
 		if err != nil {
@@ -69,10 +71,12 @@ func byOpenPGP(key []byte) (*Signer, error) {
 		return nil, errors.New("the file does not contain an armored OpenPGP private key; " +
 			"write one with gpg --armor --export-secret-keys")
 	}
+
 	entity := ring[0]
 	if entity.PrivateKey.Encrypted {
 		return nil, errors.New("the OpenPGP key has a passphrase, which is not supported; export a key without one")
 	}
+
 	return &Signer{func(commit []byte) (string, error) {
 		var b bytes.Buffer
 		err := openpgp.ArmoredDetachSign(&b, entity, bytes.NewReader(commit), nil)
@@ -89,6 +93,7 @@ func byProgram(key string) (*Signer, error) {
 		return nil, fmt.Errorf("there is no file %s, and no program gpg that could have a key of this name; "+
 			"name the file of an armored private key", key)
 	}
+
 	return &Signer{func(commit []byte) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), signTime)
 		defer cancel()
@@ -111,16 +116,20 @@ func (s *Signer) encode(commit *object.Commit) (plumbing.EncodedObject, error) {
 	if s == nil {
 		return o, commit.Encode(o)
 	}
+
 	bare := &plumbing.MemoryObject{}
 	if err := commit.EncodeWithoutSignature(bare); err != nil {
 		return nil, err
 	}
+
 	data, err := content(bare)
 	if err != nil {
 		return nil, err
 	}
+
 	if commit.PGPSignature, err = s.sign(data); err != nil {
 		return nil, fmt.Errorf("signing the commit: %w", err)
 	}
+
 	return o, commit.Encode(o)
 }

@@ -108,7 +108,7 @@ func TestOpenPGPSignature(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "gpg does not sign with the key nobody@example.com") {
 		t.Errorf("a key that gpg does not have: %v", err)
 	}
-	if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v0\n" {
+	if got := show(t, git, "f0/k.yaml"); got != "tag: v0\n" {
 		t.Errorf("it was written without a signature: %q", got)
 	}
 }

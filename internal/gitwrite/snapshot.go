@@ -85,6 +85,7 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 	if err != nil {
 		return nil, err
 	}
+
 	snapshot, err := r.read(ctx, h, wants)
 	if err != nil && !fresh && ctx.Err() == nil {
 		if h, err = r.advertise(ctx); err != nil { // a push may not have been reported
@@ -92,6 +93,7 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 		}
 		snapshot, err = r.read(ctx, h, wants)
 	}
+
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		// The mirror is damaged. It is only a cache.
 		if err := r.mirror.reset(); err != nil {
@@ -99,9 +101,11 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 		}
 		snapshot, err = r.read(ctx, h, wants)
 	}
+
 	if err != nil {
 		return nil, r.remote.failed("reading files", err)
 	}
+
 	return snapshot, nil
 }
 
@@ -115,10 +119,12 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 			branches = append(branches, branch)
 		}
 	}
+
 	if err := r.mirror.bringForward(ctx, r.remote, h, branches); err != nil {
 		return nil, err
 	}
-	r.known.noteRead(branches, wants)
+
+	r.kept.noteRead(branches, wants)
 	trees := newObjects(r.mirror)
 	found := map[Want]object.TreeEntry{}
 	var blobs []plumbing.Hash
@@ -133,9 +139,11 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 			blobs = append(blobs, entry.Hash)
 		}
 	}
+
 	if err := r.mirror.fetchBlobs(ctx, r.remote, h, branches, blobs); err != nil {
 		return nil, err
 	}
+
 	for w, entry := range found {
 		data, err := trees.blob(entry.Hash)
 		if err != nil {
@@ -145,6 +153,7 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 		file.Data = data
 		s.files[w] = file
 	}
+
 	return s, nil
 }
 
@@ -155,17 +164,21 @@ func (s *Snapshot) locate(trees *objects, w Want) (File, object.TreeEntry, error
 	if !ok {
 		return file, object.TreeEntry{}, fmt.Errorf("%w: %s", ErrNoBranch, branch)
 	}
+
 	commit, err := trees.commit(s.heads.branches[branch])
 	if err != nil {
 		return file, object.TreeEntry{}, err
 	}
+
 	folder, err := trees.find(commit.TreeHash, w.Folder)
 	if err != nil {
 		return file, object.TreeEntry{}, err
 	}
+
 	if folder.Mode != filemode.Dir {
 		return file, object.TreeEntry{}, fmt.Errorf("%w: %s is not a folder", ErrNoFile, w.Folder)
 	}
+
 	for name := range strings.SplitSeq(w.Names, "/") {
 		file.Path = path.Join(w.Folder, name)
 		entry, err := trees.find(commit.TreeHash, file.Path)
@@ -176,11 +189,13 @@ func (s *Snapshot) locate(trees *objects, w Want) (File, object.TreeEntry, error
 			return file, entry, err
 		}
 	}
+
 	if tree, err := trees.tree(folder.Hash); err == nil {
 		for _, e := range tree.Entries {
 			file.Others = append(file.Others, e.Name)
 		}
 	}
+
 	file.Path = ""
 	first, _, _ := strings.Cut(w.Names, "/")
 	return file, object.TreeEntry{}, fmt.Errorf("%w: %s", ErrNoFile, path.Join(w.Folder, first))

@@ -38,12 +38,14 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const otherHost = "example.com ssh-ed25519 " +
+		"AAAAC3NzaC1lZDI1NTE5AAAAIAkSCtxhbLrF5XTaXa2M9ZuF0zNnuGZbHIjx1aI4QwX6\n"
 	for name, c := range map[string]struct {
 		credentials Credentials
 		want        string
 	}{
 		"a host that is not known": {Credentials{SSHPrivateKey: server.PrivateKey,
-			KnownHosts: "example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAkSCtxhbLrF5XTaXa2M9ZuF0zNnuGZbHIjx1aI4QwX6\n"}, "knownhosts"},
+			KnownHosts: otherHost}, "knownhosts"},
 		"a key that is refused": {Credentials{SSHPrivateKey: pem.EncodeToMemory(other),
 			KnownHosts: server.KnownHosts}, "unable to authenticate"},
 		"a key that is none": {Credentials{SSHPrivateKey: []byte("s3cret"), KnownHosts: server.KnownHosts},
@@ -57,7 +59,7 @@ func TestSSHWithKnownHosts(t *testing.T) {
 	if err := write(Credentials{SSHPrivateKey: server.PrivateKey, KnownHosts: server.KnownHosts}); err != nil {
 		t.Fatal(err)
 	}
-	if got := show(t, git, "main", "f0/k.yaml"); got != "tag: v1\n" {
+	if got := show(t, git, "f0/k.yaml"); got != "tag: v1\n" {
 		t.Errorf("file: %q", got)
 	}
 }

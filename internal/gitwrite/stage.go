@@ -42,6 +42,7 @@ func (s *Stage) Commit(hash Hash) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
+
 	return Commit{
 		Tree:      commit.TreeHash,
 		Parents:   commit.ParentHashes,

@@ -48,7 +48,7 @@ func (p PullRequests) request(app spec.Application) *PullRequest {
 		Assignees: p.Assignees,
 		Draft:     p.Draft,
 		AutoMerge: p.AutoMerge,
-		Ours:      app.Target.WriteBranch == "",
+		OwnBranch: app.Target.WriteBranch == "",
 	}
 }
 

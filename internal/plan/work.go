@@ -46,6 +46,7 @@ type PullRequest struct {
 	Assignees []string
 	Draft     bool
 	AutoMerge bool // the head is rebuilt whenever the base has moved, so that it can be merged
-	// Ours reports that we named the head branch: only this pull request needs it.
-	Ours bool
+	// OwnBranch is set where this program named the head branch: only this pull
+	// request needs it.
+	OwnBranch bool
 }
