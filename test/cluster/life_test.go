@@ -95,10 +95,10 @@ func TestClusterErrors(t *testing.T) {
 	w := harness.NewWorld(t)
 	dir := t.TempDir()
 	for what, c := range map[string]struct{ content, want string }{
-		"no kubeconfig": {"", "kubeconfig: no such file or directory; give --kubeconfig, or --applications " +
+		"no kubeconfig": {"", "kubeconfig: no such file or directory; set --kubeconfig, or set --applications " +
 			"to read Applications from files"},
-		"a broken one":      {"clusters: [", "give --kubeconfig"},
-		"one of no cluster": {"apiVersion: v1\nkind: Config\n", "give --kubeconfig"},
+		"a broken one":      {"clusters: [", "set --kubeconfig"},
+		"one of no cluster": {"apiVersion: v1\nkind: Config\n", "set --kubeconfig"},
 	} {
 		file := filepath.Join(dir, "kubeconfig")
 		_ = os.Remove(file)
