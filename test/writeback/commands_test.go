@@ -248,7 +248,7 @@ func TestPlanOfApplicationsThemselves(t *testing.T) {
 	}
 
 	if got := harness.Run(t, with("run", "--once")...).MustEnd(t, 1); !strings.Contains(got.Stderr,
-		"it was read from a file; leave --applications out") {
+		"this one was read from a file; leave --applications out") {
 		t.Errorf("log:\n%s", got.Stderr)
 	}
 }
