@@ -97,6 +97,7 @@ func (f forges) compare(ctx context.Context, source, from, to string) forge.Comp
 func pullRequests(c config.PullRequest) (plan.PullRequests, error) {
 	p := plan.PullRequests{
 		Labels: c.Labels, Reviewers: c.Reviewers, Assignees: c.Assignees, Draft: c.Draft, AutoMerge: c.AutoMerge,
+		Remedy: "set github.app, github.tokenFile or gitlab.tokenFile in config.yaml",
 	}
 
 	var err error

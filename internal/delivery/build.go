@@ -232,7 +232,7 @@ func (b *gitBatch) seal(stage *gitwrite.Stage, u *branchUpdate) error {
 			Signer: b.writer.options.Signer, Time: b.writer.options.Now(),
 		})
 		if err != nil {
-			return b.failed("committing to "+u.Branch, err, "see git.signing in config.yaml")
+			return b.failed("committing to "+u.Branch, err, "check the signing key that is configured")
 		}
 		u.New = hash
 		for _, t := range d.tasks {

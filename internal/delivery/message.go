@@ -89,7 +89,7 @@ const TrailerKey = "Image-Writeback"
 func commitMessage(m *Message, app string, changes []image.Change, signOff *gitwrite.Signature) (string, error) {
 	text, err := m.render(app, changes)
 	if err != nil {
-		return "", fmt.Errorf("git.message: %w", err)
+		return "", fmt.Errorf("making the commit message from its template: %w", err)
 	}
 
 	var b strings.Builder

@@ -89,7 +89,7 @@ func (b *gitBatch) groupPullRequests() {
 			err := fmt.Errorf("another Application proposes to merge it into %s, and this one into %s",
 				p.base, t.Base)
 			t.fail(b.failed("proposing from branch "+p.head, err,
-				"give them branches of their own, by github.pullRequest.branch or the annotation git-branch"))
+				"give each its own branch, with the template for branches or the annotation git-branch"))
 			continue
 		}
 		p.tasks = append(p.tasks, t)
@@ -203,9 +203,8 @@ func (b *gitBatch) listOpen(ctx context.Context, p *pullRequest) error {
 func (b *gitBatch) openPullRequests(ctx context.Context) (map[string]*forge.PullRequest, error) {
 	if b.forge == nil {
 		return nil, b.failed("opening a pull request",
-			errors.New("the repository is not at GitHub or GitLab, or config.yaml has no credentials for it"),
-			"set github.app, github.tokenFile or gitlab.tokenFile in config.yaml, "+
-				"or annotate write-back-delivery: commit")
+			errors.New("the repository is not on GitHub or GitLab, or no credentials for it are configured"),
+			"configure credentials, or annotate write-back-delivery: commit")
 	}
 
 	listed, err := b.forge.OpenPullRequests(ctx)

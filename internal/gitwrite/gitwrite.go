@@ -112,7 +112,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 
 	m, err := openMirror(s.options.CacheDir, remote.public)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: git.cacheDir: %w", remote.public, err)
+		return nil, fmt.Errorf("repository %s: opening its mirror in the cache directory: %w", remote.public, err)
 	}
 
 	r := &Repository{remote: remote, mirror: m}

@@ -250,7 +250,7 @@ func (r *remote) failed(doing string, err error) error {
 		return login.error
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		e.Err = errors.New("the server asks for credentials, or does not accept those that it got")
-		e.Remedy = "configure a GitHub App or a token under github: in config.yaml, " +
+		e.Remedy = "configure a GitHub App or a token for it, " +
 			"or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"
 	case errors.Is(err, transport.ErrAuthorizationFailed):
 		e.Err = errors.New("the server denies access")

@@ -97,7 +97,7 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		// The mirror is damaged. It is only a cache.
 		if err := r.mirror.reset(); err != nil {
-			return nil, r.remote.failed("resetting git.cacheDir", err)
+			return nil, r.remote.failed("creating its mirror again", err)
 		}
 		snapshot, err = r.read(ctx, h, wants)
 	}

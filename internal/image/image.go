@@ -61,11 +61,11 @@ var (
 func Parse(s string) (Ref, error) {
 	name, digest, hasDigest := strings.Cut(s, "@")
 	if hasDigest && !digestPattern.MatchString(digest) {
-		return Ref{}, fmt.Errorf("%w %q: %q is no digest (sha256:… is expected)", ErrInvalid, s, digest)
+		return Ref{}, fmt.Errorf("%w %q: %q is not a digest (expected sha256:…)", ErrInvalid, s, digest)
 	}
 	name, tag, hasTag := CutTag(name)
 	if hasTag && !tagPattern.MatchString(tag) {
-		return Ref{}, fmt.Errorf("%w %q: %q is no tag", ErrInvalid, s, tag)
+		return Ref{}, fmt.Errorf("%w %q: %q is not a valid tag", ErrInvalid, s, tag)
 	}
 	ref, err := ParseName(name)
 	if err != nil {
@@ -91,7 +91,7 @@ func ParseRunning(s string) (Ref, error) {
 	return Ref{}, err
 }
 
-// ValidTag tells whether registries serve a tag of this name.
+// ValidTag reports whether registries serve a tag of this name.
 func ValidTag(s string) bool { return tagPattern.MatchString(s) }
 
 // ParseName reads a reference that carries neither tag nor digest. The error
@@ -108,7 +108,7 @@ func ParseName(name string) (Ref, error) {
 		ref.Repository = "library/" + ref.Repository
 	}
 	if !host.MatchString(ref.Registry) {
-		return Ref{}, fmt.Errorf("%w %q: %q is no registry host", ErrInvalid, name, ref.Registry)
+		return Ref{}, fmt.Errorf("%w %q: %q is not a registry host", ErrInvalid, name, ref.Registry)
 	}
 	for component := range strings.SplitSeq(ref.Repository, "/") {
 		if !pathComponent.MatchString(component) {
@@ -124,7 +124,7 @@ func isHost(s string) bool {
 }
 
 // CutTag splits what stands behind the first colon after the last slash from
-// s; a port before a slash is no tag.
+// s; a port before a slash is not a tag.
 func CutTag(s string) (name, tag string, found bool) {
 	slash := strings.LastIndex(s, "/") + 1
 	if i := strings.Index(s[slash:], ":"); i >= 0 {

@@ -250,7 +250,7 @@ var routes = []route{
 		delivery: "commit", branch: "main", action: ActionUpdate, work: "main"},
 	{name: "no pull requests there", change: func(s *scene) { s.rules, s.pulls = prod, false },
 		delivery: "pull-request", branch: "main", head: "image-writeback/argocd/backend", action: ActionError,
-		reason: "set github.app, github.tokenFile or gitlab.tokenFile"},
+		reason: "o/r is not on GitHub or GitLab, or no credentials for it are configured"},
 }
 
 func TestDelivery(t *testing.T) {
@@ -457,7 +457,7 @@ func TestBranchTemplate(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"a b": `git does not allow "a b"`, "{{.Nope}}": "can't evaluate field Nope", "{{": "unclosed action",
+		"a b": `"a b", which git does not allow`, "{{.Nope}}": "can't evaluate field Nope", "{{": "unclosed action",
 	} {
 		if _, err := ParseBranchTemplate(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

@@ -18,6 +18,10 @@ type PullRequests struct {
 	Assignees []string
 	Draft     bool
 	AutoMerge bool
+
+	// Remedy is what the operator can configure if no pull request can be opened
+	// in a repository.
+	Remedy string
 }
 
 // headPrefix begins the heads of our pull requests. Open pull requests are
@@ -93,10 +97,10 @@ func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 
 	var b strings.Builder
 	if err := t.template.Execute(&b, data); err != nil {
-		return "", fmt.Errorf("github.pullRequest.branch: %w", err)
+		return "", fmt.Errorf("the template for branches fails: %w", err)
 	}
 	if !spec.ValidBranch(b.String()) {
-		return "", fmt.Errorf("github.pullRequest.branch: git does not allow %q as the name of a branch", b.String())
+		return "", fmt.Errorf("the template for branches makes %q, which git does not allow as the name of a branch", b.String())
 	}
 
 	return b.String(), nil
