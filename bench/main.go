@@ -391,8 +391,8 @@ func write(document, figures string) error {
 		return errors.New(document + " has no markers for the figures")
 	}
 
-	return os.WriteFile(document, []byte(head+markBegin+
-		figures+markEnd+tail), 0o600) //nolint:gosec // the file that the caller names
+	text := head + markBegin + figures + markEnd + tail
+	return os.WriteFile(document, []byte(text), 0o600) //nolint:gosec // the file that the caller names
 }
 
 func figures(results []result) string {

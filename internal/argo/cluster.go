@@ -78,8 +78,9 @@ func (c *Cluster) imageUpdaters(ctx context.Context) ([]*ImageUpdater, []spec.Pr
 		u, err := imageUpdaterFrom(one.Object)
 		if err != nil {
 			problems = append(problems, spec.Problem{
-				Expected: "ImageUpdater " + one.GetNamespace() + "/" + one.GetName() + " cannot be read: " + err.Error(),
-				Remedy:   "correct it; it is ignored until then",
+				Expected: "ImageUpdater " + one.GetNamespace() + "/" + one.GetName() +
+					" cannot be read: " + err.Error(),
+				Remedy: "correct it; it is ignored until then",
 			})
 			continue
 		}

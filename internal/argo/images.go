@@ -120,7 +120,8 @@ func (i *imageReader) readCredentials() {
 	var name string
 	i.image.Credentials, name = i.value(pullSecret)
 	if source := i.image.Credentials; source != "" && !image.ValidCredentials(source) {
-		i.problem(name, "the value does not name credentials", "use one of "+strings.Join(image.CredentialForms(), ", "))
+		i.problem(name, "the value does not name credentials",
+			"use one of "+strings.Join(image.CredentialForms(), ", "))
 	}
 }
 

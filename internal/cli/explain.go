@@ -37,7 +37,7 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 				return verdict(cmd.Context(), err, true)
 			}
 			if len(plan.Applications) == 0 {
-				return &exitError{exitFailed, fmt.Errorf("Application %q not found; if it exists, "+
+				return &exitError{exitFailed, fmt.Errorf("found no Application %q; if it exists, "+
 					"it has no annotation %simage-list, or config.yaml excludes it", args[0], spec.Prefix)}
 			}
 			for _, app := range plan.Applications {

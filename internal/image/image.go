@@ -112,7 +112,8 @@ func ParseName(name string) (Ref, error) {
 	}
 	for component := range strings.SplitSeq(ref.Repository, "/") {
 		if !pathComponent.MatchString(component) {
-			return Ref{}, fmt.Errorf("%w %q: %q may hold lower-case letters, digits, '.', '_' and '-' only", ErrInvalid, name, component)
+			return Ref{}, fmt.Errorf("%w %q: %q may hold lower-case letters, digits, '.', '_' and '-' only",
+				ErrInvalid, name, component)
 		}
 	}
 	return ref, nil

@@ -36,7 +36,8 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefusesWhatIsNoReference(t *testing.T) {
-	for _, in := range []string{"", "Nginx", "a//b", "ghcr.io/", "app:", "app:v 1", "app@sha256:12", "app@", "-a.b/c", "a b", "../x", "ghcr.io/a/../b"} {
+	for _, in := range []string{"", "Nginx", "a//b", "ghcr.io/", "app:", "app:v 1", "app@sha256:12", "app@",
+		"-a.b/c", "a b", "../x", "ghcr.io/a/../b"} {
 		if ref, err := Parse(in); !errors.Is(err, ErrInvalid) {
 			t.Errorf("Parse(%q) = %+v, %v; want ErrInvalid", in, ref, err)
 		}

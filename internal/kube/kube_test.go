@@ -34,7 +34,8 @@ func TestCluster(t *testing.T) {
 	}
 	t.Cleanup(k.Close)
 	another := strings.ReplaceAll(applicationAnnotated, "name: a", "name: quiet-b")
-	if err := k.Create(ctx, "argocd", strings.Join([]string{applicationAnnotated, another, secrets}, "\n---\n")); err != nil {
+	objects := strings.Join([]string{applicationAnnotated, another, secrets}, "\n---\n")
+	if err := k.Create(ctx, "argocd", objects); err != nil {
 		t.Fatal(err)
 	}
 	cluster, source := selecting(t, k, "a*")
