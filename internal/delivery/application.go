@@ -60,7 +60,7 @@ func (b *applicationBatch) Deliver(ctx context.Context) []Outcome {
 func (b *applicationBatch) deliver(ctx context.Context, work plan.Work) Outcome {
 	outcome := Outcome{Application: work.Application}
 	if b.writer.cluster == nil {
-		outcome.fail(errors.New("write-back-method argocd changes the Application in its cluster, but this one was " +
+		outcome.fail(errors.New("write-back-method argocd changes the Application in its cluster, but it was " +
 			"read from a file; leave --applications out, or use the method git"))
 		return outcome
 	}

@@ -149,8 +149,8 @@ func TestAppOfASecret(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*Credentials){
-		"answered 4": func(c *Credentials) { c.GitHubAppID = 1 },
-		"githubAppPrivateKey is not an RSA private":          func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
+		"answered 4":                        func(c *Credentials) { c.GitHubAppID = 1 },
+		"githubAppPrivateKey is not an RSA": func(c *Credentials) { c.GitHubAppKey = []byte("s3cret") },
 		"it has the field githubAppID, but not githubAppIns": func(c *Credentials) { c.GitHubInstallationID = 0 },
 	} {
 		bad := good

@@ -25,7 +25,15 @@ func TestEvents(t *testing.T) {
 		}
 		return p
 	}
-	written := delivery.Outcome{Application: "argocd/a", Kind: delivery.Committed, Commit: "c", Changes: []image.Change{{Image: "ghcr.io/o/app", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}}}
+	change := image.Change{Image: "ghcr.io/o/app", Old: image.ParseVersion("1"), New: image.ParseVersion("2")}
+	written := delivery.Outcome{
+		Application: "argocd/a", Kind: delivery.Committed, Commit: "c", Changes: []image.Change{change},
+	}
+	failed := delivery.Outcome{Application: "argocd/a", Kind: delivery.Failed, Err: errors.New("no push")}
+	skipped := delivery.Outcome{Application: "argocd/a", Kind: delivery.Skipped, Note: "nothing"}
+	after := func(o delivery.Outcome) Cycle {
+		return Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{o}}
+	}
 	opened := written
 	opened.Kind = delivery.Proposed
 	opened.PullRequestURL, opened.Opened = "https://example.com/pull/1", true
@@ -36,14 +44,16 @@ func TestEvents(t *testing.T) {
 	}{
 		{Cycle{All: true, Plan: planned("broken", "")}, "ImageUpdateFailed argocd/a i0: broken"},
 		{Cycle{All: true, Plan: planned("broken", "")}, ""},
-		{Cycle{All: true, Plan: planned("other", "broken")}, "ImageUpdateFailed argocd/a i0: other, ImageUpdateFailed argocd/a i1: broken"},
+		{Cycle{All: true, Plan: planned("other", "broken")},
+			"ImageUpdateFailed argocd/a i0: other, ImageUpdateFailed argocd/a i1: broken"},
 		{Cycle{All: true, Plan: planned("", "")}, ""},
 		{Cycle{All: true, Plan: planned("", "broken")}, "ImageUpdateFailed argocd/a i1: broken"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{written}}, "ImagesUpdated argocd/a Successfully updated application 'a'"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{opened}}, "ImagesUpdated argocd/a Successfully updated application 'a', PullRequestOpened argocd/a A pull request waits to be merged: https://example.com/pull/1"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Failed, Err: errors.New("no push")}}}, "WriteFailed argocd/a no push"},
-		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Failed, Err: errors.New("no push")}}}, ""},
-		{Cycle{All: true, Plan: planned(), Outcomes: []delivery.Outcome{{Application: "argocd/a", Kind: delivery.Skipped, Note: "nothing"}}}, ""},
+		{after(written), "ImagesUpdated argocd/a Successfully updated application 'a'"},
+		{after(opened), "ImagesUpdated argocd/a Successfully updated application 'a', " +
+			"PullRequestOpened argocd/a A pull request waits to be merged: https://example.com/pull/1"},
+		{after(failed), "WriteFailed argocd/a no push"},
+		{after(failed), ""},
+		{after(skipped), ""},
 	} {
 		var all []kube.Event
 		all, before = eventsOf(&cycle.result, before)
@@ -59,7 +69,8 @@ func TestEvents(t *testing.T) {
 	for i := range many {
 		many[i] = "broken"
 	}
-	if all, failures := eventsOf(&Cycle{All: true, Plan: planned(many...)}, nil); len(all) != maxFailures || len(failures["argocd/a"]) != len(many) {
+	all, failures := eventsOf(&Cycle{All: true, Plan: planned(many...)}, nil)
+	if len(all) != maxFailures || len(failures["argocd/a"]) != len(many) {
 		t.Errorf("%d events of %d failures", len(all), len(failures))
 	}
 }
