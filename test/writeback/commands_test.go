@@ -128,7 +128,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	if got := harness.Run(t, harness.In(w, "explain", "other/backend-dev")...).MustEnd(t, 1); !strings.Contains(
-		got.Stderr, `Application "other/backend-dev" not found`) {
+		got.Stderr, `found no Application "other/backend-dev"`) {
 		t.Errorf("an Application that is not there: %s", got.Stderr)
 	}
 }
