@@ -103,7 +103,7 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 	other.Write, other.Base = "updates", "stage"
 	outcomes = writeAll(t, r, works[2], other)
 	if outcomes[0].Err != nil || outcomes[1].Err == nil ||
-		!strings.Contains(outcomes[1].Err.Error(), "branches of their own") {
+		!strings.Contains(outcomes[1].Err.Error(), "give each its own branch") {
 		t.Errorf("%+v", outcomes)
 	}
 }
