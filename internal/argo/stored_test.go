@@ -14,49 +14,48 @@ import (
 // kustomized makes a source one of Kustomize.
 func kustomized() *StoredKustomize { return &StoredKustomize{} }
 
+// storedSources are sources of an Application in JSON, by what they are.
+var storedSources = map[string]string{
+	"kustomize": `{"repoURL": "https://example.com/r.git", "path": "a/b", "targetRevision": "main",
+		"kustomize": {"namePrefix": "x-", "images": ["nginx:1", "a=b:2"], "version": "v5"}}`,
+	"helm": `{"repoURL": "https://charts.example.com", "chart": "c", "targetRevision": "1.*",
+		"helm": {"valueFiles": ["v.yaml"], "valuesObject": {"a": 1},
+			"parameters": [{"name": "image.tag", "value": "1", "forceString": true}, {"name": "x"}]}}`,
+	"directory": `{"repoURL": "https://example.com/r.git", "path": ".",
+		"directory": {"recurse": true, "jsonnet": {}}}`,
+	"plugin": `{"repoURL": "https://example.com/r.git", "path": ".",
+		"plugin": {"name": "p", "env": [{"name": "A", "value": "b"}]}}`,
+	"a reference": `{"repoURL": "https://example.com/r.git", "ref": "values"}`,
+	"two types":   `{"repoURL": "https://example.com/r.git", "kustomize": {}, "helm": {}}`,
+	"nothing":     `{}`,
+}
+
+// wrongApplications are Applications that cannot be read, in JSON.
+var wrongApplications = []string{
+	`{"spec": {"source": {"kustomize": {"images": "nginx"}}}}`,
+	`{"spec": {"source": {"helm": {"parameters": {}}}}}`,
+	`{"spec": {"sources": {}}}`,
+	`{"spec": {"source": {"repoURL": 1}}}`,
+	`{"metadata": {"annotations": {"a": 1}}}`,
+}
+
 // TestStoredIsAsArgoCDHasIt reads Applications by Argo CD's own types and by
 // ours: what is read of them is the same.
 func TestStoredIsAsArgoCDHasIt(t *testing.T) {
-	for name, source := range map[string]string{
-		"kustomize": `{"repoURL": "https://example.com/r.git", "path": "a/b", "targetRevision": "main",
-			"kustomize": {"namePrefix": "x-", "images": ["nginx:1", "a=b:2"], "version": "v5"}}`,
-		"helm": `{"repoURL": "https://charts.example.com", "chart": "c", "targetRevision": "1.*",
-			"helm": {"valueFiles": ["v.yaml"], "valuesObject": {"a": 1},
-				"parameters": [{"name": "image.tag", "value": "1", "forceString": true}, {"name": "x"}]}}`,
-		"directory": `{"repoURL": "https://example.com/r.git", "path": ".",
-			"directory": {"recurse": true, "jsonnet": {}}}`,
-		"plugin": `{"repoURL": "https://example.com/r.git", "path": ".",
-			"plugin": {"name": "p", "env": [{"name": "A", "value": "b"}]}}`,
-		"a reference": `{"repoURL": "https://example.com/r.git", "ref": "values"}`,
-		"two types":   `{"repoURL": "https://example.com/r.git", "kustomize": {}, "helm": {}}`,
-		"nothing":     `{}`,
-	} {
-		data := `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-  "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
-  "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `]},
-  "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "summary": {"images": ["nginx:1"]},
-    "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}}}`
+	for name, source := range storedSources {
 		var theirs v1alpha1.Application
 		var ours Stored
 		for _, into := range []any{&theirs, &ours} {
-			if err := json.Unmarshal([]byte(data), into); err != nil {
+			if err := json.Unmarshal([]byte(applicationOf(source)), into); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		// By way of JSON, theirs has what ours lacks, and nothing else.
-		again := func(app any) (s Stored) {
-			data, err := json.Marshal(app)
-			if err == nil {
-				err = json.Unmarshal(data, &s)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		}
-		if diff := cmp.Diff(again(&theirs), again(&ours)); diff != "" {
+		if diff := cmp.Diff(byJSON(t, &theirs), byJSON(t, &ours)); diff != "" {
 			t.Errorf("%s: Argo CD's (-) and ours (+):\n%s", name, diff)
 		}
+
 		explicit, err := theirs.Spec.Source.ExplicitType()
 		want := spec.SourceType("")
 		if err == nil && explicit != nil {
@@ -66,13 +65,8 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 			t.Errorf("%s: type %q, Argo CD says %q", name, got, want)
 		}
 	}
-	for _, wrong := range []string{
-		`{"spec": {"source": {"kustomize": {"images": "nginx"}}}}`,
-		`{"spec": {"source": {"helm": {"parameters": {}}}}}`,
-		`{"spec": {"sources": {}}}`,
-		`{"spec": {"source": {"repoURL": 1}}}`,
-		`{"metadata": {"annotations": {"a": 1}}}`,
-	} {
+
+	for _, wrong := range wrongApplications {
 		var theirs v1alpha1.Application
 		var ours Stored
 		a, b := json.Unmarshal([]byte(wrong), &theirs), json.Unmarshal([]byte(wrong), &ours)
@@ -80,4 +74,28 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 			t.Errorf("%s: Argo CD says %v, we %v", wrong, a, b)
 		}
 	}
+}
+
+// applicationOf is an Application in JSON that has a source alone and in a list.
+func applicationOf(source string) string {
+	return `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+  "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
+  "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `]},
+  "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "summary": {"images": ["nginx:1"]},
+    "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}}}`
+}
+
+// byJSON writes an Application as JSON and reads it by our types.
+func byJSON(t *testing.T, app any) (s Stored) {
+	t.Helper()
+	data, err := json.Marshal(app)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return s
 }

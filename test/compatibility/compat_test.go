@@ -153,43 +153,14 @@ func TestWatchedCases(t *testing.T) {
 	c := newCompat(t, "defaults: {writeBackMethod: argocd, writeBackTarget: argocd-source}\n")
 	differences := readDifferences(t)
 	for _, w := range cases {
-		files := map[string]string{w.Path + "/README.md": "# " + w.Name + "\n"}
-		for file, content := range w.Before {
-			data, err := yaml.Marshal(content)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files[file] = string(data)
-		}
-		if err := c.git.Create(w.Name, true, files); err != nil {
-			t.Fatal(err)
-		}
-		for image, tags := range w.Tags {
-			for _, tag := range tags {
-				c.registry.Announce(strings.TrimPrefix(image, watchedRegistry+"/"), tag.Name, tag.Digest,
-					time.Unix(tag.Created, 0))
-			}
-		}
-		c.application("argocd", w.Name, w.Annotations,
-			map[string]any{"source": map[string]any{"repoURL": c.git.URLOf(w.Name), "path": w.Path,
-				"targetRevision": "main"}},
-			map[string]any{"sourceType": w.SourceType, "summary": map[string]any{"images": w.LiveImages}})
+		c.stageWatched(w)
 	}
 
 	c.updater("run", "--once")
 	same, explained := 0, 0
 	for _, w := range cases {
 		t.Run(w.Name, func(t *testing.T) {
-			after := map[string]map[string]any{}
-			for file := range merged(w.Before, w.After, c.written(w)) {
-				var content map[string]any
-				if text, err := c.git.Show(w.Name, "main", file); err == nil {
-					if err := yaml.Unmarshal([]byte(text), &content); err != nil {
-						t.Fatal(err)
-					}
-					after[file] = content
-				}
-			}
+			after := c.filesAfter(t, w)
 			difference, known := differences[w.Name]
 			switch equal := reflect.DeepEqual(values(after), values(w.After)); {
 			case equal && !known:
@@ -208,6 +179,53 @@ func TestWatchedCases(t *testing.T) {
 	if again := c.updater("run", "--once"); strings.Contains(again.Stderr, "msg=committed") {
 		t.Errorf("a second cycle commits:\n%s", again.Stderr)
 	}
+}
+
+// stageWatched creates the repository, the tags and the Application of a case.
+func (c *compat) stageWatched(w watched) {
+	c.t.Helper()
+	files := map[string]string{w.Path + "/README.md": "# " + w.Name + "\n"}
+	for file, content := range w.Before {
+		data, err := yaml.Marshal(content)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		files[file] = string(data)
+	}
+
+	if err := c.git.Create(w.Name, true, files); err != nil {
+		c.t.Fatal(err)
+	}
+
+	for image, tags := range w.Tags {
+		for _, tag := range tags {
+			c.registry.Announce(strings.TrimPrefix(image, watchedRegistry+"/"), tag.Name, tag.Digest,
+				time.Unix(tag.Created, 0))
+		}
+	}
+
+	c.application("argocd", w.Name, w.Annotations,
+		map[string]any{"source": map[string]any{"repoURL": c.git.URLOf(w.Name), "path": w.Path,
+			"targetRevision": "main"}},
+		map[string]any{"sourceType": w.SourceType, "summary": map[string]any{"images": w.LiveImages}})
+}
+
+// filesAfter reads the files of a case that are in git now: those that it had, those
+// that are expected, and those that nobody expects.
+func (c *compat) filesAfter(t *testing.T, w watched) map[string]map[string]any {
+	t.Helper()
+	after := map[string]map[string]any{}
+	for file := range merged(w.Before, w.After, c.written(w)) {
+		var content map[string]any
+		if text, err := c.git.Show(w.Name, "main", file); err == nil {
+			if err := yaml.Unmarshal([]byte(text), &content); err != nil {
+				t.Fatal(err)
+			}
+			after[file] = content
+		}
+	}
+
+	return after
 }
 
 // written are the files that a case's repository has now, for those that

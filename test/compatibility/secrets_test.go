@@ -41,6 +41,36 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	c.createSecrets()
 	t.Setenv("REGISTRY_LOGIN", "ada:"+password)
 	t.Setenv("REGISTRY_BROKEN", token)
+	c.stageLogins()
+
+	var said strings.Builder
+	for _, args := range [][]string{{"plan"}, {"plan", "-o", "json"}, {"plan", "-o", "yaml"},
+		{"explain", "pull-wrong"}, {"explain", "git-wrong"}, {"run", "--once", "--dry-run", "--log-level", "debug"},
+		{"run", "--once", "--log-level", "debug", "--log-format", "json"}} {
+		got := c.updater(args...)
+		if got.Status != 1 {
+			t.Errorf("%v ended with status %d\n%s", args, got.Status, got.Stderr)
+		}
+		said.WriteString(got.Stdout + got.Stderr)
+	}
+
+	said.WriteString(c.serviceOutput())
+	for _, name := range []string{"pull-secret", "pull-docker", "pull-env", "git-good", "git-template"} {
+		history, err := c.git.Run(name, "log", "-p", "main")
+		if err != nil || !strings.Contains(history, "+  newTag: 1.1.0") {
+			t.Errorf("%s was not written: %v\n%s", name, err, history)
+		}
+		said.WriteString(history)
+	}
+
+	findNoSecret(t, said.String())
+}
+
+// stageLogins creates Applications that use the Secrets, and the environment and a
+// program, for the registry and for git.
+func (c *compat) stageLogins() {
+	t := c.t
+	t.Helper()
 	script := harness.Write(t, filepath.Join(t.TempDir(), "login"), "#!/bin/sh\necho "+token+"; echo "+key+
 		" >&2; exit 1\n")
 	pulls := map[string]string{"secret": "secret:argocd/good#creds", "wrong": "secret:argocd/wrong#creds",
@@ -65,38 +95,22 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 
 	c.stageWith("url-right", "secret:argocd/good#creds", "git", "ada:"+url.QueryEscape(token))
 	c.stageWith("url-wrong", "secret:argocd/good#creds", "git:secret:argocd/tls", "ada:"+url.QueryEscape(token))
+}
 
-	var said strings.Builder
-	for _, args := range [][]string{{"plan"}, {"plan", "-o", "json"}, {"plan", "-o", "yaml"},
-		{"explain", "pull-wrong"}, {"explain", "git-wrong"}, {"run", "--once", "--dry-run", "--log-level", "debug"},
-		{"run", "--once", "--log-level", "debug", "--log-format", "json"}} {
-		got := c.updater(args...)
-		if got.Status != 1 {
-			t.Errorf("%v ended with status %d\n%s", args, got.Status, got.Stderr)
-		}
-		said.WriteString(got.Stdout + got.Stderr)
-	}
-
-	said.WriteString(c.serviceOutput())
-	for _, name := range []string{"pull-secret", "pull-docker", "pull-env", "git-good", "git-template"} {
-		history, err := c.git.Run(name, "log", "-p", "main")
-		if err != nil || !strings.Contains(history, "+  newTag: 1.1.0") {
-			t.Errorf("%s was not written: %v\n%s", name, err, history)
-		}
-		said.WriteString(history)
-	}
-
+// findNoSecret searches for the secrets, in all forms and in parts.
+func findNoSecret(t *testing.T, output string) {
+	t.Helper()
 	for _, secret := range []string{password, token, key} {
 		for _, form := range leaked(secret) {
-			if i := strings.Index(said.String(), form); i >= 0 {
-				t.Errorf("%q is in the output: …%s…", form, said.String()[max(0, i-300):min(said.Len(), i+100)])
+			if i := strings.Index(output, form); i >= 0 {
+				t.Errorf("%q is in the output: …%s…", form, output[max(0, i-300):min(len(output), i+100)])
 			}
 		}
 	}
 
-	if strings.Contains(said.String(), "s3cret") {
-		i := strings.Index(said.String(), "s3cret")
-		t.Errorf("a part of a secret is in the output: …%s…", said.String()[max(0, i-300):min(said.Len(), i+100)])
+	if strings.Contains(output, "s3cret") {
+		i := strings.Index(output, "s3cret")
+		t.Errorf("a part of a secret is in the output: …%s…", output[max(0, i-300):min(len(output), i+100)])
 	}
 }
 

@@ -185,6 +185,21 @@ func TestHelm(t *testing.T) {
 	}
 
 	before := objects(t, k)
+	first := installsEverything(t, k, before)
+	upgradesWhatChanged(t, k, first)
+
+	helm(t, k, "uninstall", "image-writeback")
+	after := objects(t, k)
+	maps.DeleteFunc(after, func(name, said string) bool { return before[name] == said })
+	if len(after) > 0 {
+		t.Errorf("left behind are %v", slices.Sorted(maps.Keys(after)))
+	}
+}
+
+// installsEverything installs the chart with everything turned on, checks which
+// objects it makes, and returns all objects that are there now.
+func installsEverything(t *testing.T, k *kube.Cluster, before map[string]string) map[string]string {
+	t.Helper()
 	w := harness.NewWorld(t)
 	install(t, k, forWorld(w, loginSecret, "  web: {metricsListen: \":9090\"}\n  applications: {namespaces: "+
 		"[argocd, team]}\n"+everything))
@@ -209,6 +224,13 @@ func TestHelm(t *testing.T) {
 		t.Errorf("installed are\n%s\nwant\n%s", strings.Join(made, "\n"), strings.Join(installedObjects, "\n"))
 	}
 
+	return first
+}
+
+// upgradesWhatChanged upgrades to another interval: only the configuration changes,
+// and the Deployment, which is rolled out.
+func upgradesWhatChanged(t *testing.T, k *kube.Cluster, first map[string]string) {
+	t.Helper()
 	helm(t, k, "upgrade", "image-writeback", chart, "--reuse-values", "--set", "config.interval=5m")
 	var changed []string
 	for name, said := range objects(t, k) {
@@ -223,13 +245,6 @@ func TestHelm(t *testing.T) {
 	slices.Sort(changed)
 	if !slices.Equal(changed, []string{"ConfigMap argocd/image-writeback", "Deployment argocd/image-writeback"}) {
 		t.Errorf("an upgrade with another interval changed %q", changed)
-	}
-
-	helm(t, k, "uninstall", "image-writeback")
-	after := objects(t, k)
-	maps.DeleteFunc(after, func(name, said string) bool { return before[name] == said })
-	if len(after) > 0 {
-		t.Errorf("left behind are %v", slices.Sorted(maps.Keys(after)))
 	}
 }
 

@@ -18,6 +18,14 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
+// running is the service with what the chart grants and configures.
+type running struct {
+	t   *testing.T
+	k   *kube.Cluster
+	w   *world.World
+	log sandbox.Log
+}
+
 // TestInACluster installs the chart into a real API server and runs the service
 // with what it grants and configures: Applications that appear or change become
 // commits at once, long before the interval ends.
@@ -34,68 +42,89 @@ func TestInACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	applications := k.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1",
-		Resource: "applications"}).Namespace("argocd")
-	patch := func(name, body string) {
-		t.Helper()
-		if _, err := applications.Patch(ctx, name, types.MergePatchType, []byte(body),
-			metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
+	r := &running{t: t, k: k, w: w}
+	service, stop := context.WithCancel(ctx)
+	ended := harness.Go(service, &r.log, "run", "--config", config, "--kubeconfig", kubeconfig)
+	harness.Await(t, "the first, empty cycle", func() bool { return strings.Contains(r.log.String(), "cycle done") })
+
+	r.updatesWhatRuns(ctx)
+	r.updatesAtOnce(ctx)
+	showsWork(t, k, w, health, metrics)
+	r.reportsAFailureOnce(ctx)
+
+	stop()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d\n%s", status, r.log.String())
 	}
 
-	var log sandbox.Log
-	service, stop := context.WithCancel(ctx)
-	ended := harness.Go(service, &log, "run", "--config", config, "--kubeconfig", kubeconfig)
-	harness.Await(t, "the first, empty cycle", func() bool { return strings.Contains(log.String(), "cycle done") })
+	if n := strings.Count(r.log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d errors were logged, one is asked for:\n%s", n, r.log.String())
+	}
+}
 
-	if _, err := k.Run("kubectl", "apply", "-f", w.Applications); err != nil {
+// patch changes an Application.
+func (r *running) patch(ctx context.Context, name, body string) {
+	r.t.Helper()
+	applications := r.k.Dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1",
+		Resource: "applications"}).Namespace("argocd")
+	if _, err := applications.Patch(ctx, name, types.MergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// updatesWhatRuns applies the Applications, and waits for the commit and the pull
+// request, which come only once the images run.
+func (r *running) updatesWhatRuns(ctx context.Context) {
+	t := r.t
+	t.Helper()
+	if _, err := r.k.Run("kubectl", "apply", "-f", r.w.Applications); err != nil {
 		t.Fatal(err)
 	}
 
 	harness.Await(t, "the image to be found not running",
-		func() bool { return strings.Contains(log.String(), "is not among the running images") })
-	if w.Git.Count("push") != 0 {
+		func() bool { return strings.Contains(r.log.String(), "is not among the running images") })
+	if r.w.Git.Count("push") != 0 {
 		t.Error("an image that does not run was updated")
 	}
 
 	for _, name := range []string{"backend-dev", "backend-prod"} {
-		patch(name, `{"status":{"sourceType":"Kustomize","summary":{"images":["`+world.Image+`:v1.2.3"]}}}`)
+		r.patch(ctx, name, `{"status":{"sourceType":"Kustomize","summary":{"images":["`+world.Image+`:v1.2.3"]}}}`)
 	}
 
 	harness.Await(t, "the commit and the pull request", func() bool {
-		return len(harness.Commits(t, w.Git, world.Repository)) == 2 && len(w.GitHub.Pulls(world.Repository)) == 1
+		return len(harness.Commits(t, r.w.Git, world.Repository)) == 2 &&
+			len(r.w.GitHub.Pulls(world.Repository)) == 1
 	})
+}
 
-	build := w.Build()
-	patch("backend-dev",
+// updatesAtOnce changes an annotation, and waits for the commit of a newer build.
+func (r *running) updatesAtOnce(ctx context.Context) {
+	t := r.t
+	t.Helper()
+	build := r.w.Build()
+	r.patch(ctx, "backend-dev",
 		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"latest"}}}`)
 	harness.Await(t, "the commit after a changed annotation", func() bool {
-		return strings.Contains(harness.Show(t, w.Git, world.Repository, world.DevFile), build)
+		return strings.Contains(harness.Show(t, r.w.Git, world.Repository, world.DevFile), build)
 	})
+}
 
-	showsWork(t, k, w, health, metrics)
-
-	// A failure is reported once, in whatever number of cycles it occurs.
-	patch("backend-dev",
+// reportsAFailureOnce breaks an annotation: the failure is reported once, in whatever
+// number of cycles it occurs.
+func (r *running) reportsAFailureOnce(ctx context.Context) {
+	t := r.t
+	t.Helper()
+	r.patch(ctx, "backend-dev",
 		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.allow-tags":"regexp:(["}}}`)
-	warnings := func() int { return len(events(t, k, "ImageUpdateFailed")) }
+	warnings := func() int { return len(events(t, r.k, "ImageUpdateFailed")) }
 	harness.Await(t, "the Event of a failure", func() bool { return warnings() == 1 })
-	cycles := strings.Count(log.String(), "cycle done")
-	patch("backend-prod",
+
+	cycles := strings.Count(r.log.String(), "cycle done")
+	r.patch(ctx, "backend-prod",
 		`{"metadata":{"annotations":{"argocd-image-updater.argoproj.io/server.ignore-tags":"nothing"}}}`)
-	harness.Await(t, "another cycle", func() bool { return strings.Count(log.String(), "cycle done") > cycles })
+	harness.Await(t, "another cycle", func() bool { return strings.Count(r.log.String(), "cycle done") > cycles })
 	if n := warnings(); n != 1 {
 		t.Errorf("the failure was reported %d times", n)
-	}
-
-	stop()
-	if status := <-ended; status != 0 {
-		t.Errorf("status %d\n%s", status, log.String())
-	}
-
-	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
-		t.Errorf("%d errors were logged, one is asked for:\n%s", n, log.String())
 	}
 }
 

@@ -21,6 +21,34 @@ func TestExamplesAreValid(t *testing.T) {
 		t.Error(got.Stderr)
 	}
 
+	validateGuides(t)
+
+	for name, args := range map[string][]string{
+		"values.yaml": append([]string{"--values", "../../examples/values.yaml"}, threeValues...),
+		"argocd-application.yaml": {"--values", harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"),
+			valuesOfApplication(t))},
+	} {
+		out, err := exec.Command("../../bin/helm",
+			append([]string{"template", "image-writeback", chart, "--kube-version", "1.31.0", "--show-only",
+				"templates/configmap.yaml"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+			continue
+		}
+
+		var object struct{ Data map[string]string }
+		if err := yaml.Unmarshal(out, &object); err != nil || !strings.Contains(object.Data["config.yaml"],
+			"credentials: google") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"),
+			object.Data["config.yaml"])).MustEnd(t, 0)
+	}
+}
+
+// validateGuides validates the configurations in docs/install.md and docs/events.md.
+func validateGuides(t *testing.T) {
+	t.Helper()
 	_, rest, found := strings.Cut(harness.ReadFile(t, "../../docs/install.md"), "cat > my-config.yaml <<EOF\n")
 	block, _, ended := strings.Cut(strings.ReplaceAll(rest, "$APP_ID", "12345"), "    EOF\n")
 	if !found || !ended {
@@ -39,7 +67,11 @@ func TestExamplesAreValid(t *testing.T) {
 	if len(blocks) < 4 {
 		t.Errorf("docs/events.md has %d configurations", len(blocks))
 	}
+}
 
+// valuesOfApplication are the values of the chart in the Application that installs it.
+func valuesOfApplication(t *testing.T) string {
+	t.Helper()
 	var application struct {
 		Spec struct {
 			Source struct {
@@ -58,26 +90,7 @@ func TestExamplesAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for name, args := range map[string][]string{
-		"values.yaml": append([]string{"--values", "../../examples/values.yaml"}, threeValues...),
-		"argocd-application.yaml": {"--values", harness.Write(t, filepath.Join(t.TempDir(), "values.yaml"),
-			string(values))},
-	} {
-		out, err := exec.Command("../../bin/helm",
-			append([]string{"template", "image-writeback", chart, "--kube-version", "1.31.0", "--show-only",
-				"templates/configmap.yaml"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
-			continue
-		}
-		var object struct{ Data map[string]string }
-		if err := yaml.Unmarshal(out, &object); err != nil || !strings.Contains(object.Data["config.yaml"],
-			"credentials: google") {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-		harness.Run(t, "validate", harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"),
-			object.Data["config.yaml"])).MustEnd(t, 0)
-	}
+	return string(values)
 }
 
 // TestGuideNamesWhatIsThere checks that the targets of the links in the guides exist.

@@ -28,25 +28,7 @@ import (
 // made here, since the real one cannot be fetched everywhere: for both
 // platforms, with an SBOM, without root, and with a program that runs.
 func TestImage(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
-	pushBase(t, host+"/base")
-	command := exec.Command("make", "-s", "image", "IMAGE="+host+"/updater", "VERSION=v9.8.7", "COMMIT=c0ffee")
-	command.Dir = "../.."
-	command.Env = append(os.Environ(), "KO_DEFAULTBASEIMAGE="+host+"/base")
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-
-	ref, err := name.NewDigest(strings.TrimSpace(string(out)))
-	if err != nil || ref.Context().RepositoryStr() != "updater" {
-		t.Fatalf("it does not print the image alone: %q, %v", out, err)
-	}
-
+	ref := buildImage(t)
 	index, err := remote.Index(ref)
 	if err != nil {
 		t.Fatal(err)
@@ -64,23 +46,8 @@ func TestImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config, err := image.ConfigFile()
-		if err != nil {
-			t.Fatal(err)
-		}
-		labels := config.Config.Labels
-		if !slices.ContainsFunc(config.Config.Env, func(e string) bool {
-			return strings.HasPrefix(e, "PATH=") &&
-				strings.Contains(e, "/ko-app")
-		}) {
-			t.Errorf("kubectl exec would not find the program: %q", config.Config.Env)
-		}
-		if config.Config.User != "65532" || !slices.Equal(config.Config.Entrypoint, []string{"/ko-app/updater"}) ||
-			labels["org.opencontainers.image.source"] != "https://github.com/liverty-music/image-writeback" ||
-			labels["org.opencontainers.image.revision"] != "c0ffee" {
-			t.Errorf("%s: user %q, entrypoint %q, labels %v", m.Platform, config.Config.User,
-				config.Config.Entrypoint, labels)
-		}
+
+		isConfigured(t, m.Platform, image)
 		holdsSBOM(t, ref.Context(), m.Digest)
 		if m.Platform.Architecture == runtime.GOARCH {
 			runs(t, image)
@@ -95,6 +62,56 @@ func TestImage(t *testing.T) {
 		if found, err := remote.Head(ref.Context().Tag(tag)); err != nil || found.Digest.String() != ref.DigestStr() {
 			t.Errorf("tag %s: %v, %v", tag, found, err)
 		}
+	}
+}
+
+// buildImage builds the image with make, into a registry of its own, and returns what
+// make prints: the image by its digest.
+func buildImage(t *testing.T) name.Digest {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	pushBase(t, host+"/base")
+
+	command := exec.Command("make", "-s", "image", "IMAGE="+host+"/updater", "VERSION=v9.8.7", "COMMIT=c0ffee")
+	command.Dir = "../.."
+	command.Env = append(os.Environ(), "KO_DEFAULTBASEIMAGE="+host+"/base")
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+
+	ref, err := name.NewDigest(strings.TrimSpace(string(out)))
+	if err != nil || ref.Context().RepositoryStr() != "updater" {
+		t.Fatalf("it does not print the image alone: %q, %v", out, err)
+	}
+
+	return ref
+}
+
+// isConfigured checks the PATH, the user, the entrypoint and the labels of an image.
+func isConfigured(t *testing.T, platform *v1.Platform, image v1.Image) {
+	t.Helper()
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if !slices.ContainsFunc(config.Config.Env, func(e string) bool {
+		return strings.HasPrefix(e, "PATH=") && strings.Contains(e, "/ko-app")
+	}) {
+		t.Errorf("kubectl exec would not find the program: %q", config.Config.Env)
+	}
+
+	labels := config.Config.Labels
+	if config.Config.User != "65532" || !slices.Equal(config.Config.Entrypoint, []string{"/ko-app/updater"}) ||
+		labels["org.opencontainers.image.source"] != "https://github.com/liverty-music/image-writeback" ||
+		labels["org.opencontainers.image.revision"] != "c0ffee" {
+		t.Errorf("%s: user %q, entrypoint %q, labels %v", platform, config.Config.User,
+			config.Config.Entrypoint, labels)
 	}
 }
 

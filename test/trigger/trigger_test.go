@@ -118,67 +118,36 @@ func (s *listening) landed(build string) {
 	})
 }
 
+// sequence is a service that receives one webhook after another.
+type sequence struct {
+	*listening
+	cycles int    // that have run
+	build  string // the newest image
+}
+
 // TestEvents sends a service webhooks about images and about pushes: each leads to
 // exactly the requests that it needs.
 func TestEvents(t *testing.T) {
 	w := harness.NewWorld(t)
-	s := listen(t, w, harness.ReadFile(t, w.Config))
-	cycles := 1
-	step := func(what string, do func(), want requests) {
-		t.Helper()
-		before := s.requests()
-		do()
-		cycles++
-		s.Says("cycle done", cycles)
-		if got := s.requests().since(before); got != want {
-			t.Errorf("%s: %+v, want %+v", what, got, want)
-		}
-	}
-
-	head := func() string {
-		t.Helper()
-		hash, err := w.Git.Head(world.Repository, "main")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return hash
-	}
-
-	var build string
-	pushed := func() {
-		t.Helper()
-		build = w.Build()
-		if status := s.image(world.Image, build, webhookSecret); status != http.StatusOK {
-			t.Fatalf("status %d", status)
-		}
-		s.landed(build)
-	}
-
-	step("an image, before the first webhook about a push", pushed, requests{list: 1, advertise: 1, push: 1})
+	s := &sequence{listening: listen(t, w, harness.ReadFile(t, w.Config)), cycles: 1}
+	s.step("an image, before the first webhook about a push", s.pushImage, requests{list: 1, advertise: 1, push: 1})
 
 	// A webhook about the updater's own push leads to no request.
 	before := s.requests()
-	s.pushed(head())
-	step("an image, after the first webhook about a push", pushed, requests{list: 1, push: 1})
+	s.pushed(s.head())
+	s.step("an image, after the first webhook about a push", s.pushImage, requests{list: 1, push: 1})
 	if got := s.requests().since(before); got.advertise != 0 {
 		t.Errorf("the updater's own push led to %+v", got)
 	}
 
 	// A push by somebody else is fetched, without a request to the registry.
-	if err := w.Git.Commit(world.Repository, "main", "Say more",
-		map[string]string{"README.md": "More.\n"}); err != nil {
-		t.Fatal(err)
-	}
-
-	step("a push by somebody else", func() { s.pushed(head()) }, requests{advertise: 1, fetch: 1})
+	s.commit("Say more", "README.md", "More.\n")
+	s.step("a push by somebody else", func() { s.pushed(s.head()) }, requests{advertise: 1, fetch: 1})
 
 	// Somebody sets an older tag: the last choice is used, without a request to the registry.
-	old := strings.Replace(harness.Show(t, w.Git, world.Repository, world.DevFile), build, "latest", 1)
-	if err := w.Git.Commit(world.Repository, "main", "Go back", map[string]string{world.DevFile: old}); err != nil {
-		t.Fatal(err)
-	}
-
-	step("a tag that was changed by hand", func() { s.pushed(head()); s.landed(build) },
+	old := strings.Replace(harness.Show(t, w.Git, world.Repository, world.DevFile), s.build, "latest", 1)
+	s.commit("Go back", world.DevFile, old)
+	s.step("a tag that was changed by hand", func() { s.pushed(s.head()); s.landed(s.build) },
 		requests{advertise: 1, fetch: 1, push: 1})
 
 	// An image that no Application uses and a forged webhook lead to no request. The
@@ -190,12 +159,54 @@ func TestEvents(t *testing.T) {
 	}
 
 	s.post("harbor", "{", http.Header{"Authorization": {webhookSecret}})
-	step("an image, after webhooks that no Application needs", pushed, requests{list: 1, push: 1})
+	s.step("an image, after webhooks that no Application needs", s.pushImage, requests{list: 1, push: 1})
 	if got := s.requests().since(before); got != (requests{list: 1, push: 1}) {
 		t.Errorf("webhooks that no Application needs led to %+v", got)
 	}
 
 	s.reports()
+}
+
+// step does something, waits for its cycle, and compares the requests.
+func (s *sequence) step(what string, do func(), want requests) {
+	s.T.Helper()
+	before := s.requests()
+	do()
+	s.cycles++
+	s.Says("cycle done", s.cycles)
+	if got := s.requests().since(before); got != want {
+		s.T.Errorf("%s: %+v, want %+v", what, got, want)
+	}
+}
+
+// head is the newest commit of main.
+func (s *sequence) head() string {
+	s.T.Helper()
+	hash, err := s.world.Git.Head(world.Repository, "main")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+
+	return hash
+}
+
+// commit commits a file to main.
+func (s *sequence) commit(message, file, content string) {
+	s.T.Helper()
+	if err := s.world.Git.Commit(world.Repository, "main", message, map[string]string{file: content}); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// pushImage pushes an image, sends its webhook, and waits for the commit.
+func (s *sequence) pushImage() {
+	s.T.Helper()
+	s.build = s.world.Build()
+	if status := s.image(world.Image, s.build, webhookSecret); status != http.StatusOK {
+		s.T.Fatalf("status %d", status)
+	}
+
+	s.landed(s.build)
 }
 
 // reports checks the metrics and the log at the end of TestEvents.

@@ -22,6 +22,18 @@ var registryFaults = map[string]http.HandlerFunc{
 	"never":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 }
 
+// failByRepository answers requests for the tags of a repository that has a fault.
+func failByRepository(w http.ResponseWriter, r *http.Request) bool {
+	for name, fault := range registryFaults {
+		if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
+			fault(w, r)
+			return true
+		}
+	}
+
+	return false
+}
+
 // badFiles are the folders of Applications.
 func badFiles(host string) map[string]string {
 	kustomization := "images:\n- name: " + host + "/p/app\n  newTag: v1.0.0\n"
@@ -74,16 +86,7 @@ func TestBadInput(t *testing.T) {
 	git := harness.NewGit(t)
 	registry := harness.NewRegistry(t)
 	registry.Push("p/app", sandboxregistry.Build{Created: time.Now()}, "v1.1.0")
-	registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		for name, fault := range registryFaults {
-			if strings.HasPrefix(r.URL.Path, "/v2/p/"+name+"/tags") {
-				fault(w, r)
-				return true
-			}
-		}
-		return false
-	}
-
+	registry.Fault = failByRepository
 	files := badFiles(registry.Host())
 	if err := git.Create("o/r", true, files); err != nil {
 		t.Fatal(err)
@@ -112,13 +115,7 @@ func TestBadInput(t *testing.T) {
 	t.Logf("the cycle took %s", time.Since(begin).Round(time.Second))
 	lines := strings.Split(got.Stderr, "\n")
 	for name, r := range rows {
-		var own []string
-		for _, line := range lines {
-			if strings.Contains(line, "application=argocd/bad-"+strings.ToLower(name)+" ") &&
-				strings.Contains(line, "level=ERROR") {
-				own = append(own, line)
-			}
-		}
+		own := errorsOf("argocd/bad-"+strings.ToLower(name), lines)
 		if len(own) != 1 || !strings.Contains(strings.ReplaceAll(own[0], `\"`, `"`), r.want) {
 			t.Errorf("%s: %d messages, want one with %q:\n%s", name, len(own), r.want, strings.Join(own, "\n"))
 		}
@@ -132,6 +129,17 @@ func TestBadInput(t *testing.T) {
 		subjects[0] != "build: automatic update of right" {
 		t.Errorf("commits %q", subjects)
 	}
+}
+
+// errorsOf are the lines of a log that are errors of an Application.
+func errorsOf(application string, lines []string) (own []string) {
+	for _, line := range lines {
+		if strings.Contains(line, "application="+application+" ") && strings.Contains(line, "level=ERROR") {
+			own = append(own, line)
+		}
+	}
+
+	return own
 }
 
 // TestADyingRegistryHoldsNobodyUp has forty repositories at a registry that

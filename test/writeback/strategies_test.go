@@ -10,11 +10,25 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
-// TestEveryStrategyAtAPlainRegistry runs each strategy with a registry that lists
-// only names: manifests and configs are read for the tags that the rules leave.
-func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
-	registry := harness.NewRegistry(t)
-	registry.Plain, registry.PageSize = true, 3
+// strategyRow is an Application with a strategy, and what its file holds afterwards.
+type strategyRow struct{ constraint, annotations, want string }
+
+// strategyRows are Applications by name. latest is the digest of the tag latest.
+func strategyRows(latest string) map[string]strategyRow {
+	return map[string]strategyRow{
+		"semver": {":^1", "", "newTag: v1.10.0 # held"},
+		"newest": {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: " +
+			"linux/amd64", "newTag: main-8 # held"},
+		"arm": {"", "app.update-strategy: newest-build\napp.platforms: linux/arm64",
+			"newTag: v2.0.0 # held"},
+		"alphabetical": {"", "app.update-strategy: alphabetical\napp.ignore-tags: v*", "newTag: main-9 # held"},
+		"digest":       {":latest", "app.update-strategy: digest", "newTag: latest # held\n  digest: " + latest},
+	}
+}
+
+// pushForStrategies pushes images of several hours and platforms, and returns the
+// digest of the tag latest.
+func pushForStrategies(registry *sandboxregistry.Server) (latest string) {
 	begin := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	push := func(hours int, platforms []string, tags ...string) string {
 		return registry.Push("p/app", sandboxregistry.Build{Created: begin.Add(time.Duration(hours) * time.Hour),
@@ -26,20 +40,19 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	push(2, amd, "v1.10.0", "main-7")
 	push(3, []string{"linux/amd64", "linux/arm64"}, "v2.0.0", "main-8")
 	push(9, []string{"windows/amd64"}, "main-9")
-	latest := push(5, amd, "latest")
+
+	return push(5, amd, "latest")
+}
+
+// TestEveryStrategyAtAPlainRegistry runs each strategy with a registry that lists
+// only names: manifests and configs are read for the tags that the rules leave.
+func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
+	registry := harness.NewRegistry(t)
+	registry.Plain, registry.PageSize = true, 3
+	rows := strategyRows(pushForStrategies(registry))
 	image := registry.Host() + "/p/app"
 
 	git := harness.NewGit(t)
-	rows := map[string]struct{ constraint, annotations, want string }{
-		"semver": {":^1", "", "newTag: v1.10.0 # held"},
-		"newest": {"", "app.update-strategy: newest-build\napp.allow-tags: regexp:^main-\napp.platforms: " +
-			"linux/amd64", "newTag: main-8 # held"},
-		"arm": {"", "app.update-strategy: newest-build\napp.platforms: linux/arm64",
-			"newTag: v2.0.0 # held"},
-		"alphabetical": {"", "app.update-strategy: alphabetical\napp.ignore-tags: v*", "newTag: main-9 # held"},
-		"digest":       {":latest", "app.update-strategy: digest", "newTag: latest # held\n  digest: " + latest},
-	}
-
 	files := map[string]string{}
 	var apps strings.Builder
 	for name, row := range rows {
