@@ -100,7 +100,8 @@ func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 		return "", fmt.Errorf("the template for branches fails: %w", err)
 	}
 	if !spec.ValidBranch(b.String()) {
-		return "", fmt.Errorf("the template for branches makes %q, which git does not allow as the name of a branch", b.String())
+		return "", fmt.Errorf("the template for branches makes %q, which git does not allow as the name of a branch",
+			b.String())
 	}
 
 	return b.String(), nil

@@ -90,7 +90,8 @@ pre span{display:block;padding:0 1rem}
 </style></head><body>
 <h1>{{.Pull.Title}} <small>#{{.Pull.Number}}</small></h1>
 <p class="meta">
-<span class="state {{.Pull.State}}">{{if .Pull.Merged}}Merged{{else if eq .Pull.State "open"}}Open{{else}}Closed{{end}}</span>
+<span class="state {{.Pull.State}}">{{if .Pull.Merged}}Merged{{else if eq .Pull.State "open"}}Open
+{{- else}}Closed{{end}}</span>
 from <code>{{.Pull.Head}}</code> into <code>{{.Pull.Base}}</code> of {{.Pull.Repository}}</p>
 <div class="body">{{.Body}}</div>
 {{range .Comments}}<div class="body">{{.}}</div>
