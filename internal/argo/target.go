@@ -20,7 +20,7 @@ func (r *reader) readTarget() {
 	if source == nil {
 		return
 	}
-	if t.Method == spec.MethodArgoCD {
+	if !t.InGit() {
 		if t.Type == "" {
 			r.applicationProblem("neither its status nor its fields say whether its source is Kustomize or Helm",
 				"wait until Argo CD has processed it, or set write-back-method: git")
@@ -48,8 +48,8 @@ func (r *reader) readMethod(t *spec.Target) {
 
 	t.Method = spec.MethodGit
 	switch {
-	case method == spec.MethodArgoCD:
-		t.Method = spec.MethodArgoCD
+	case method != spec.MethodGit && slices.Contains(spec.Methods(), method):
+		t.Method = method
 	case kind == spec.MethodGit && (credentials == "" || credentials == "repocreds"):
 		t.Credentials = credentials
 	case kind == spec.MethodGit && strings.HasPrefix(credentials, "secret:"):

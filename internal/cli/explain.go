@@ -82,7 +82,7 @@ func explain(w io.Writer, app plan.Application) {
 		}
 		_, _ = fmt.Fprintf(facts, "  strategy\t%s\n", strategy)
 		switch {
-		case img.Method == spec.MethodArgoCD && img.File != "":
+		case img.Repository == "" && img.File != "":
 			_, _ = fmt.Fprintf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
 		case img.File != "":
 			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n",
@@ -99,7 +99,7 @@ func explain(w io.Writer, app plan.Application) {
 func next(img plan.Image) string {
 	switch img.Action {
 	case plan.ActionUpdate:
-		if img.Method == spec.MethodArgoCD {
+		if img.Repository == "" {
 			return "a change of " + img.File
 		}
 		if img.Delivery == spec.DeliverPullRequest {

@@ -132,7 +132,7 @@ func planTable(w io.Writer, p *plan.Plan) error {
 // deliveryName returns how an update is delivered.
 func deliveryName(img plan.Image) string {
 	switch {
-	case img.Action == plan.ActionUpdate && img.Method == spec.MethodArgoCD:
+	case img.Action == plan.ActionUpdate && img.Repository == "":
 		return "change of " + img.File
 	case img.Action != plan.ActionUpdate && img.Action != plan.ActionSkip || img.Branch == "":
 		return "-"

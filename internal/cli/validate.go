@@ -110,6 +110,10 @@ func (v *validation) config(path string) {
 		problems = append(problems, config.Problem{File: path, Message: err.Error()})
 	}
 
+	if _, err := templates(c.GitHub.PullRequest); err != nil {
+		problems = append(problems, config.Problem{File: path, Message: err.Error()})
+	}
+
 	a := c.Applications
 	if _, err := argo.NewSelection(a.Namespaces, a.Selector, a.Names); err != nil {
 		problems = append(problems, config.Problem{File: path, Message: "applications: " + err.Error()})

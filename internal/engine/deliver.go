@@ -47,15 +47,13 @@ func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
 // forges, so it is made only where the pull request will be opened or edited.
 func (c *cycle) carryOut(ctx context.Context, job delivery.Job) []delivery.Outcome {
 	batch := c.Delivery.Examine(ctx, job)
-	for _, request := range batch.Texts() {
-		request.Body = c.body(ctx, request)
-	}
+	c.writeTexts(ctx, batch.Texts())
 
 	return batch.Deliver(ctx)
 }
 
-// applicationJobs are the works for Applications themselves: write-back-method
-// argocd.
+// applicationJobs are the works of methods that do not write to git, one job for
+// each Application.
 func (c *cycle) applicationJobs() []delivery.Job {
 	var jobs []delivery.Job
 	for _, d := range c.plan.Decisions {
@@ -64,7 +62,7 @@ func (c *cycle) applicationJobs() []delivery.Job {
 		}
 		app := d.Case.Application
 		jobs = append(jobs, delivery.Job{
-			Method: spec.MethodArgoCD,
+			Method: app.Target.Method,
 			Works:  []plan.Work{*d.Work},
 			Owns:   func() bool { return c.Replicas.owns(app.Shard()) },
 			Source: app.Target.Source,

@@ -19,6 +19,7 @@ import (
 type reading struct {
 	cases      []*plan.Case
 	repository *gitwrite.Repository
+	remote     int // plan.Place.Remote
 	snapshot   *gitwrite.Snapshot
 	// pullRequests: pull requests can be opened there.
 	pullRequests bool
@@ -32,7 +33,7 @@ func (c *cycle) locate(ctx context.Context) {
 		switch {
 		case len(app.Broken()) > 0:
 			continue
-		case app.Target.Method == spec.MethodArgoCD:
+		case !app.Target.InGit():
 			one.Place = inApplication(app)
 			continue
 		}
@@ -48,7 +49,9 @@ func (c *cycle) locate(ctx context.Context) {
 
 		r := byRepository[repository]
 		if r == nil {
-			r = &reading{repository: repository, pullRequests: c.Delivery.TakesPullRequests(repository)}
+			r = &reading{
+				repository: repository, remote: len(c.readings), pullRequests: c.Delivery.TakesPullRequests(repository),
+			}
 			byRepository[repository] = r
 			c.readings = append(c.readings, r)
 		}
@@ -105,6 +108,7 @@ func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Plac
 	target := app.Target
 	at := plan.Place{
 		Repository:   r.repository.URL(),
+		Remote:       r.remote,
 		Named:        target.WriteBranch != "",
 		PullRequests: r.pullRequests,
 	}

@@ -87,7 +87,7 @@ func (e *Engine) selected(scope *Scope, apps []spec.Application) []spec.Applicat
 // Application.
 func (e *Engine) concerns(scope *Scope, app spec.Application) bool {
 	_, moved := scope.pushes[app.Shard()]
-	if moved && app.Target.Method != spec.MethodArgoCD {
+	if moved && app.Target.InGit() {
 		return true
 	}
 
@@ -98,7 +98,7 @@ func (e *Engine) concerns(scope *Scope, app spec.Application) bool {
 // may share with others.
 func (e *Engine) shares(app spec.Application) []string {
 	target := app.Target
-	if target.Method == spec.MethodArgoCD || len(app.Broken()) > 0 {
+	if !target.InGit() || len(app.Broken()) > 0 {
 		return nil
 	}
 

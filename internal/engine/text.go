@@ -10,8 +10,13 @@ import (
 	"github.com/liverty-music/image-writeback/internal/report"
 )
 
-// factsTimeout bounds how long a pull request waits for the facts of one image.
-const factsTimeout = 30 * time.Second
+// How long delivery waits for the facts that pull requests show: for those of one
+// image, and for all of one repository. A registry or a source repository that
+// hangs must not use up the time for the commits.
+const (
+	factsTimeout = 30 * time.Second
+	textsTimeout = 2 * time.Minute
+)
 
 // title makes the titles of pull requests. Their bodies are made by [cycle.body],
 // where they are needed.
@@ -27,6 +32,16 @@ func (c *cycle) title(proposals []*plan.Proposal) {
 		c.texts[p.Request] = text
 		p.Request.Key = text.Key()
 		p.Request.Title = text.Title(p.Changes)
+	}
+}
+
+// writeTexts makes the bodies of pull requests.
+func (c *cycle) writeTexts(ctx context.Context, requests []*plan.PullRequest) {
+	ctx, cancel := context.WithTimeout(ctx, textsTimeout)
+	defer cancel()
+
+	for _, request := range requests {
+		request.Body = c.body(ctx, request)
 	}
 }
 

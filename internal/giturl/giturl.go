@@ -23,6 +23,7 @@ type Address struct {
 	host           string
 	path           string
 	key            string // with the protocol
+	remote         string // the same, with the path in its case
 	public         string
 	https          string
 }
@@ -46,7 +47,7 @@ func Parse(text string) Address {
 	u, err := url.Parse(text)
 	if err != nil {
 		public := withoutCredentials(text)
-		return Address{key: public, public: public, https: text}
+		return Address{key: public, remote: public, public: public, https: text}
 	}
 
 	return fromURL(u, text)
@@ -57,8 +58,10 @@ func parseWithoutScheme(text string) Address {
 	match := shortSSH.FindStringSubmatch(text)
 	beforeColon, _, _ := strings.Cut(text, ":")
 	if match == nil || strings.Contains(beforeColon, "/") { // git takes the latter for a path, too
-		key := strings.ToLower(trimGit(text))
-		return Address{path: strings.TrimLeft(trimGit(text), "/"), key: key, public: text, https: text}
+		remote := trimGit(text)
+		return Address{
+			path: strings.TrimLeft(remote, "/"), key: strings.ToLower(remote), remote: remote, public: text, https: text,
+		}
 	}
 
 	u := &url.URL{Scheme: "ssh", Host: match[2], Path: "/" + strings.TrimPrefix(match[4], "/")}
@@ -88,14 +91,15 @@ func fromURL(u *url.URL, text string) Address {
 	}
 	a.public = public(*u, text)
 
-	canonical := &url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: u.RawQuery, Fragment: u.Fragment}
+	canonical := &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), RawQuery: u.RawQuery, Fragment: u.Fragment}
 	if port := u.Port(); port != "" && port == defaultPorts[u.Scheme] {
-		canonical.Host = strings.TrimSuffix(u.Host, ":"+port)
+		canonical.Host = strings.TrimSuffix(canonical.Host, ":"+port)
 	}
 	if a.path != "" {
 		canonical.Path = "/" + a.path
 	}
-	a.key = strings.ToLower(canonical.String())
+	a.remote = canonical.String()
+	a.key = strings.ToLower(a.remote)
 
 	if a.protocol == "ssh" {
 		host := a.host
@@ -150,6 +154,10 @@ func (a Address) Key() string {
 // ProtocolKey is the same for all spellings of one repository with the same
 // protocol: credentials for HTTPS do not help where SSH is spoken.
 func (a Address) ProtocolKey() string { return a.key }
+
+// RemoteKey is like ProtocolKey, but the path keeps its case: a server may have
+// two repositories whose names differ in nothing else.
+func (a Address) RemoteKey() string { return a.remote }
 
 // Covers reports whether a template of credentials for this address is for
 // another one: the other begins with it, as in Argo CD. An empty address covers

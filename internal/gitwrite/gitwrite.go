@@ -78,7 +78,7 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
 	}
 
-	id := identity{address: address.ProtocolKey(), from: access.From, project: access.Project}
+	id := identity{address: address.RemoteKey(), from: access.From, project: access.Project}
 	id.user, id.password = address.Login()
 	if address.Protocol() == "ssh" && id.user == "" {
 		id.user = gitssh.DefaultUsername

@@ -27,7 +27,8 @@ func TestSpellingsOfOneRepository(t *testing.T) {
 		a, b Access
 		same bool
 	}{
-		{"case, .git and slash", Access{URL: corp}, Access{URL: "https://Git.Corp/O/r.git/"}, true},
+		{"case of the host, .git and slash", Access{URL: corp}, Access{URL: "https://Git.Corp/o/r.git/"}, true},
+		{"case of the path", Access{URL: corp}, Access{URL: "https://git.corp/O/r"}, false},
 		{"forms of SSH", Access{URL: "git@git.corp:o/r"}, Access{URL: "ssh://git@git.corp:22/o/r.git"}, true},
 		{"protocols, each with credentials", Access{URL: corp}, Access{URL: "git@git.corp:o/r"}, false},
 		{"protocols at the forge", Access{URL: hub}, Access{URL: "git@github.com:O/R.git"}, true},

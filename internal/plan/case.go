@@ -52,6 +52,7 @@ func (f File) String() string {
 // Place is where the images of an Application are set, as it is now.
 type Place struct {
 	Repository string          // the URL that may be shown; empty: the Application itself
+	Remote     int             // the same for one repository, read with the same credentials
 	Format     manifest.Format // nil if Err or BaseErr kept it from being known
 
 	Base      File
@@ -83,4 +84,4 @@ func (p *Place) current(delivery string) (File, error) {
 }
 
 // inApplication reports whether the images are set in the Application itself.
-func (c *Case) inApplication() bool { return c.Application.Target.Method == spec.MethodArgoCD }
+func (c *Case) inApplication() bool { return !c.Application.Target.InGit() }

@@ -128,8 +128,8 @@ func wants(images []*Image) []*wanted {
 	return all
 }
 
-// carried returns what the head of a pull request proposes already of images
-// that cannot be decided in this cycle. It is not taken back.
+// carried returns what the head of a pull request already proposes for images
+// that have an error or are held back in this cycle. It is not taken back.
 func carried(d *Decision) []*wanted {
 	at := &d.Case.Place
 	if d.delivery != spec.DeliverPullRequest || at.Head == nil || at.Head.Path != d.file.Path {
@@ -138,7 +138,7 @@ func carried(d *Decision) []*wanted {
 
 	var all []*wanted
 	for i := range d.Application.Images {
-		if img := &d.Application.Images[i]; img.Action == ActionError {
+		if img := &d.Application.Images[i]; img.heldBack() {
 			if w := carriedImage(d, img); w != nil {
 				all = append(all, w)
 			}

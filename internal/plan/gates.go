@@ -3,7 +3,8 @@ package plan
 import "fmt"
 
 // gates are the rules between "there is a newer version" and "it is written",
-// in the order in which they are asked.
+// in the order in which they are asked. A new one comes before "edit": from
+// there on, gates look at the file as the images that passed leave it.
 var gates = []gate{
 	{name: "conflict", ask: conflictGate, always: true},
 	{name: "branch", ask: branchGate},

@@ -6,7 +6,10 @@ import (
 )
 
 // sharedHead is the head of a pull request that Applications may share.
-type sharedHead struct{ repository, branch string }
+type sharedHead struct {
+	remote int
+	branch string
+}
 
 // sharedGate leaves a pull request that several Applications share as it is
 // while one of them has something proposed there and cannot be decided: rebuilt
@@ -40,16 +43,16 @@ func sharedGate(decisions []*Decision, _ Settings) answer {
 }
 
 func (d *Decision) head() sharedHead {
-	return sharedHead{d.Case.Place.Repository, d.Case.Place.HeadBranch}
+	return sharedHead{d.Case.Place.Remote, d.Case.Place.HeadBranch}
 }
 
 // undecided reports whether the head proposes something for an Application that
-// has an error and nothing to write.
+// has nothing to write because an image has an error or is held back.
 func (d *Decision) undecided() bool {
 	at := &d.Case.Place
 	if d.draft.hasWork() || at.Head == nil || bytes.Equal(at.Head.Data, at.Base.Data) {
 		return false
 	}
 
-	return slices.ContainsFunc(d.Application.Images, func(i Image) bool { return i.Action == ActionError })
+	return slices.ContainsFunc(d.Application.Images, Image.heldBack)
 }

@@ -125,6 +125,9 @@ func (i *Image) Label() string {
 // Known reports whether the version that the image is to have is known.
 func (i *Image) Known() bool { return i.wanted != nil }
 
+// heldBack reports whether an error or a gate keeps the image from being written.
+func (i Image) heldBack() bool { return i.Action == ActionError || i.Gate != "" }
+
 // decided reports whether the image has its action.
 func (i *Image) decided() bool { return i.Action != "" }
 

@@ -464,3 +464,39 @@ func TestBranchTemplate(t *testing.T) {
 		}
 	}
 }
+
+// TestProposals holds which works share a pull request: those with one head and
+// one base in one repository that is read with one set of credentials.
+func TestProposals(t *testing.T) {
+	base, head := "images:\n- name: a\n  newTag: v1\n", "images:\n- name: a\n  newTag: v2\n"
+	add := func(name string, change func(*Case)) *Case {
+		c := newCase(base, chosen(ref("a"), "a", "v3"))
+		c.Application.Name, c.Application.Target.Delivery = name, spec.DeliverPullRequest
+		c.Place.Base.Path = name + "/k.yaml"
+		c.Place.PullRequests, c.Place.HeadBranch, c.Place.HeadExists = true, "head", true
+		c.Place.Head = &File{Branch: "head", Path: name + "/k.yaml", Data: []byte(head)}
+		change(c)
+
+		return c
+	}
+
+	p := Make([]*Case{
+		add("one", func(*Case) {}),
+		add("two", func(*Case) {}),
+		add("other-base", func(c *Case) { c.Place.Base.Branch = "release" }),
+		add("other-head", func(c *Case) { c.Place.HeadBranch = "another" }),
+		add("other-credentials", func(c *Case) { c.Place.Remote = 1 }),
+	}, Settings{})
+
+	var got []string
+	for _, proposal := range p.Proposals {
+		var names []string
+		for _, app := range proposal.Applications {
+			names = append(names, app.Name)
+		}
+		got = append(got, strings.Join(names, "+"))
+	}
+	if want := "one+two other-base other-head other-credentials"; strings.Join(got, " ") != want {
+		t.Errorf("proposals %q, want %q", got, want)
+	}
+}

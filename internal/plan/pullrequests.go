@@ -118,7 +118,10 @@ type Proposal struct {
 // propose gives the works their pull requests: one for each head branch of a
 // repository.
 func propose(decisions []*Decision) []*Proposal {
-	type head struct{ repository, branch string }
+	type head struct {
+		remote       int
+		base, branch string
+	}
 
 	byHead := map[head]*Proposal{}
 	var proposals []*Proposal
@@ -128,7 +131,7 @@ func propose(decisions []*Decision) []*Proposal {
 			continue
 		}
 
-		at := head{d.Case.Place.Repository, d.Work.Write}
+		at := head{d.Case.Place.Remote, d.Work.Base, d.Work.Write}
 		p := byHead[at]
 		if p == nil {
 			p = &Proposal{Request: d.Work.PullRequest}

@@ -120,7 +120,7 @@ func (w *logging) image(application string, img *plan.Image, dryRun bool) {
 func (w *logging) outcome(o delivery.Outcome) {
 	var changes []string
 	for _, c := range o.Changes {
-		changes = append(changes, c.Alias+" "+short(c.Before())+" → "+short(c.New.String()))
+		changes = append(changes, changeText(c))
 	}
 	what := strings.Join(changes, ", ")
 

@@ -47,7 +47,7 @@ func (t *Text) Title(changes []image.Change) string {
 	var parts []string
 	listed := map[string]bool{}
 	for _, c := range changes {
-		part := fmt.Sprintf("%s %s → %s", c.Alias, short(c.Before()), short(c.New.String()))
+		part := changeText(c)
 		if !listed[part] {
 			listed[part] = true
 			parts = append(parts, part)
@@ -115,22 +115,27 @@ func (t *Text) find(c image.Change) (*plan.Application, *plan.Image) {
 	return nil, nil
 }
 
+// changeText is "server v1.4.2 → v1.5.0".
+func changeText(c image.Change) string {
+	before := c.Before()
+	if !c.Old.IsZero() {
+		before = short(c.Old)
+	}
+
+	return fmt.Sprintf("%s %s → %s", c.Alias, before, short(c.New))
+}
+
 // short leaves out most of a digest and of a commit's hash.
-func short(version string) string {
-	tag, digest, ok := strings.Cut(version, "@")
-	if strings.HasPrefix(version, "sha256:") {
-		tag, digest, ok = "", version, true
+func short(v image.Version) string {
+	if v.Digest != "" {
+		digest := strings.TrimPrefix(v.Digest, "sha256:")
+		return strings.TrimPrefix(v.Tag+"@"+digest[:min(len(digest), 7)], "@")
 	}
-	if ok {
-		digest = strings.TrimPrefix(digest, "sha256:")
-		return strings.TrimPrefix(tag+"@"+digest[:min(len(digest), 7)], "@")
-	}
-
-	if len(version) == 40 && strings.Trim(version, "0123456789abcdef") == "" {
-		return version[:10]
+	if len(v.Tag) == 40 && strings.Trim(v.Tag, "0123456789abcdef") == "" {
+		return v.Tag[:10]
 	}
 
-	return version
+	return v.Tag
 }
 
 // registryLink is the page of a tag; empty if registries of its kind have no

@@ -47,6 +47,10 @@ const (
 	MethodRestart = "restart" // known, and not supported by this version
 )
 
+// InGit reports whether the method writes to a git repository. Any other method
+// writes to the Application or its workloads.
+func (t Target) InGit() bool { return t.Method == MethodGit || t.Method == "" }
+
 // Methods lists the methods of write-back that this version supports.
 func Methods() []string { return []string{MethodGit, MethodArgoCD} }
 

@@ -188,9 +188,16 @@ func TestValidate(t *testing.T) {
 		}
 	}
 
-	config := harness.Write(t, filepath.Join(dir, "c", "mine.yaml"), "git:\n  message: '{{ .Nope }}'\n")
-	if got := harness.Run(t, "validate", config).MustEnd(t, 2); !strings.Contains(got.Stdout, "git.message") {
-		t.Errorf("stdout %q", got.Stdout)
+	for key, content := range map[string]string{
+		"git.message":               "git: {message: '{{ .Nope }}'}\n",
+		"github.pullRequest.title":  "github: {pullRequest: {title: '{{ .Nope }}'}}\n",
+		"github.pullRequest.body":   "github: {pullRequest: {body: '{{'}}\n",
+		"github.pullRequest.branch": "github: {pullRequest: {branch: 'a b'}}\n",
+	} {
+		config := harness.Write(t, filepath.Join(dir, "c", "mine.yaml"), content)
+		if got := harness.Run(t, "validate", config).MustEnd(t, 2); !strings.Contains(got.Stdout, key) {
+			t.Errorf("%s: stdout %q", key, got.Stdout)
+		}
 	}
 
 	if got := harness.Run(t, "validate", filepath.Join(dir, "none")).MustEnd(t, 2); !strings.Contains(got.Stdout,
