@@ -270,7 +270,7 @@ func await(ctx context.Context, what string, there func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("waited in vain for " + what + "; the updater's log follows")
+			return errors.New("timed out waiting for " + what + "; the updater's log follows")
 		case <-ticker.C:
 		}
 	}

@@ -228,7 +228,7 @@ func (s *story) install(ctx context.Context) (stop func() error, _ error) {
 	return s.start(ctx, key)
 }
 
-// start runs the updater with the chart's configuration, and the App's key of a file.
+// start runs the updater with the chart's configuration and the App's key from a file.
 func (s *story) start(ctx context.Context, key string) (stop func() error, _ error) {
 	config, err := s.cluster.Run("kubectl", "-n", "argocd", "get", "configmap", "image-writeback", "-o",
 		"jsonpath={.data.config\\.yaml}")
@@ -412,7 +412,7 @@ func (s *story) await(ctx context.Context, what string, holds func() bool) error
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			return errors.New("waited in vain for " + what)
+			return errors.New("timed out waiting for " + what)
 		case <-ticker.C:
 		}
 	}

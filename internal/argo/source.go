@@ -63,7 +63,7 @@ func (r *reader) sourceType(source *StoredSource, reported spec.SourceType) spec
 	switch t {
 	case spec.Kustomize, spec.Helm, "":
 	default:
-		r.applicationProblem(fmt.Sprintf("its source is of type %s, in which no image can be set", t),
+		r.applicationProblem(fmt.Sprintf("its source has the type %s, which has no images to set", t),
 			"use a Kustomize or Helm source, or set "+spec.Prefix+writeBackTarget+
 				" to kustomization:FOLDER or helmvalues:FILE")
 	}

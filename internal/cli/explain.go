@@ -109,7 +109,7 @@ func next(img plan.Image) string {
 	case plan.ActionUpToDate:
 		return "nothing: the winner is in place"
 	case plan.ActionSkip:
-		return "nothing, until the reason above changes"
+		return "nothing until the condition above changes"
 	}
 
 	return "nothing, until this is fixed"

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 )
 
 // legacyFlag is a flag of Argo CD Image Updater 0.18 that has another name here or
@@ -60,7 +61,7 @@ var runFlags = []legacyFlag{
 	{name: "git-commit-signing-key", env: "GIT_COMMIT_SIGNING_KEY", apply: text(func(l *legacy, v string) {
 		l.config.Git.Signing.KeyFile = v
 		if v != "" && l.config.Git.Signing.Method == "" {
-			l.config.Git.Signing.Method = "openpgp"
+			l.config.Git.Signing.Method = gitwrite.SignOpenPGP
 		}
 	})},
 	{name: "git-commit-signing-method", env: "GIT_COMMIT_SIGNING_METHOD", apply: text(func(l *legacy, v string) {

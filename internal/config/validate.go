@@ -11,6 +11,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/spec"
 	"github.com/liverty-music/image-writeback/internal/trigger"
 )
@@ -108,7 +109,7 @@ func (r Registry) check(key string, found *findings) {
 	switch r.TagSortMode {
 	case "", "latest_first", "latest_last": // old spellings
 	default:
-		found.oneOf(key+".tagsortmode", r.TagSortMode, "latest-first", "latest-last", "none")
+		found.oneOf(key+".tagsortmode", r.TagSortMode, image.LatestFirst, image.LatestLast, "none")
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error
 	ctx := request.Context()
 	if request.Method != http.MethodGet && t.writes != nil {
 		if err := t.writes.Wait(ctx); err != nil {
-			return nil, errors.New("this cycle has no time for so many requests; the rest follow in the next one")
+			return nil, errors.New("too many requests for one cycle; the rest are sent in the next one")
 		}
 	}
 

@@ -1,6 +1,6 @@
 // Package image holds the two values that every other room speaks of: a
 // reference to an image, as people write it in manifests and annotations, and a
-// tag as a registry tells of it. It parses and compares; it never does I/O.
+// tag as a registry reports it. It parses and compares; it never does I/O.
 package image
 
 import (
@@ -31,20 +31,26 @@ type Ref struct {
 	Version    // zero: none given
 }
 
-// Tag is one tag of a repository as its registry tells of it.
+// Tag is one tag of a repository as its registry reports it.
 type Tag struct {
 	Name   string
-	Digest string // empty where the registry was not asked for it
-	// Created is when the image was built, from its config. Zero where it is
-	// unknown: an index has none of its own.
+	Digest string // empty if the registry was not asked for it
+	// Created is when the image was built, from its config. Zero if unknown: an
+	// index has no such time.
 	Created time.Time
 	// Uploaded is when the manifest reached the registry. Only Google's
-	// registries tell; zero elsewhere.
+	// registries report it; zero elsewhere.
 	Uploaded time.Time
-	// Rank is the place in a list that the registry sorts by time, oldest
-	// first and from 1; zero where nothing is known of its order.
+	// Rank is the position of the tag by age, from 1 for the oldest; zero if the
+	// order of the registry's list is unknown.
 	Rank int
 }
+
+// The orders in which a registry lists tags by age.
+const (
+	LatestFirst = "latest-first"
+	LatestLast  = "latest-last"
+)
 
 var (
 	// From the grammar of github.com/distribution/reference.
@@ -124,8 +130,8 @@ func isHost(s string) bool {
 	return strings.ContainsAny(s, ".:") || s == "localhost"
 }
 
-// CutTag splits what stands behind the first colon after the last slash from
-// s; a port before a slash is not a tag.
+// CutTag splits s at the first colon after the last slash; a port before a slash
+// is not a tag.
 func CutTag(s string) (name, tag string, found bool) {
 	slash := strings.LastIndex(s, "/") + 1
 	if i := strings.Index(s[slash:], ":"); i >= 0 {

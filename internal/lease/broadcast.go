@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// broadcastAnnotation is the annotation of a Lease with the texts that its replica
-// broadcasts.
+// broadcastAnnotation is the annotation of a Lease that contains the texts that its
+// replica broadcasts.
 const broadcastAnnotation = "image-writeback.liverty-music.github.io/passed-on"
 
-// maxTexts bounds how many texts an annotation has. If there are more, the oldest
-// are dropped, and the replicas that have not read them receive Lost.
+// maxTexts limits the texts in an annotation. If there are more, the oldest are
+// dropped, and replicas that have not read them receive Lost.
 const maxTexts = 100
 
-// Lost is received in place of texts that were dropped before they were read.
+// Lost is received instead of texts that were dropped before they were read.
 const Lost = ""
 
-// outbox has the texts of this replica that others may not have read yet, numbered
-// from First on.
+// outbox has the texts of this replica that others may not have read yet. First is the
+// number of the first text.
 type outbox struct {
 	First int      `json:"first"`
 	Texts []string `json:"texts"`
@@ -37,8 +37,8 @@ func (o *outbox) drop(n int) {
 	}
 }
 
-// annotation returns the texts as JSON, after dropping those that are older than
-// life: every live replica has read them. It is empty if there are none.
+// annotation drops the texts that are older than life, because every live replica has
+// read them, and returns the rest as JSON; empty if there are none.
 func (o *outbox) annotation(now time.Time, life time.Duration) string {
 	old := 0
 	for old < len(o.since) && now.Sub(o.since[old]) > life {
@@ -51,19 +51,19 @@ func (o *outbox) annotation(now time.Time, life time.Duration) string {
 	}
 	data, err := json.Marshal(o)
 	if err != nil {
-		return "" // does not happen: strings can be written as JSON
+		return "" // cannot happen: JSON can represent all strings
 	}
 
 	return string(data)
 }
 
-// inbox is how much this replica has read of another one's outbox.
+// inbox is the position up to which this replica has read another replica's outbox.
 type inbox struct {
-	next    int
+	next    int  // number of the next text
 	started bool // if not, the texts are older than this replica
 }
 
-// read returns the texts of an annotation that are new.
+// read returns the new texts of an annotation.
 func (i *inbox) read(annotation string) []string {
 	var o outbox
 	if annotation == "" || json.Unmarshal([]byte(annotation), &o) != nil {

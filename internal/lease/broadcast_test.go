@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestBroadcast checks what is received of what was broadcast: each text once and
-// in order, and Lost if there were too many.
+// TestBroadcast checks which texts are received after a broadcast: each text once
+// and in order, and Lost if there were too many.
 func TestBroadcast(t *testing.T) {
 	now := time.Now()
 	var o outbox

@@ -1,19 +1,19 @@
-// Package lease divides work among replicas. Each replica keeps a Lease of its own
-// and watches those of the others; each git repository belongs to one of the live
-// replicas, by rendezvous hashing, so that a replica that comes or goes changes
-// the owner only of what it takes or leaves. Use [Replica.Owns] before each piece
-// of work, and [Replica.Broadcast] for what another replica must know.
+// Package lease divides git repositories among replicas. Each replica renews its
+// own Lease and watches the others' Leases. Each repository belongs to one live
+// replica, by rendezvous hashing: when a replica starts or stops, only the
+// repositories that it gains or loses change their owner. Use [Replica.Owns] before
+// each piece of work, and [Replica.Broadcast] to inform the other replicas.
 //
-// Do not use it as a lock. A process that stops between asking Owns and writing
+// Do not use it as a lock. A process that pauses between calling Owns and writing
 // may write late: nothing is fenced, as with client-go's leader election. Leases
 // only prevent duplicate work. Correctness does not depend on them: git rejects a
 // push that is based on an outdated commit.
 //
-// The rules are those of client-go's leader election, which gives one lock to one
-// holder, while this divides many things with one small request every few seconds:
-// a new replica waits until all others must have seen its Lease; one that could
-// not renew its Lease in time owns nothing, by its own clock; and clocks of two
-// machines are never compared.
+// The rules are the same as in client-go's leader election, which gives one lock to
+// one holder, while this package divides many repositories with one small request
+// every few seconds. A new replica waits until all others must have seen its Lease.
+// A replica that could not renew its Lease in time, by its own clock, owns nothing.
+// The clocks of two machines are never compared.
 package lease
 
 import (
@@ -34,45 +34,43 @@ import (
 // GroupLabel is the label of every Lease; its value is the name of the group.
 const GroupLabel = "image-writeback.liverty-music.github.io/replicas-of"
 
-// Replica is a member of a group that divides work.
+// Replica is a member of a group of replicas.
 type Replica struct {
-	// Receive is called with what other replicas broadcast, or with Lost; nil: it
-	// is not. Set it before Join.
+	// Receive is called with each text that another replica broadcasts, or with
+	// Lost; nil: texts are dropped. Set it before Join.
 	Receive func(text string)
 
 	leases          client.LeaseInterface
 	group, identity string
 	duration        time.Duration
 	log             *slog.Logger
-	loggedError     string // the newest
+	loggedError     string // the last logged error
 
 	mu sync.Mutex
-	// renewed is when the last round began that renewed our Lease and saw the
-	// others; zero: we are not a member. The clock goes on while we are halted.
+	// renewed is the begin of the last round that renewed our Lease and listed the
+	// others; zero: we are not a member. Time passes while the process is paused.
 	renewed time.Time
-	// start is when all others must have seen our Lease, so that we may work.
+	// start is when we may work, because all others must have seen our Lease.
 	start         time.Time
 	others        map[string]*other // by identity, also those that are not live
-	loggedWorking bool              // the newest
+	loggedWorking bool              // the last logged state
 	outbox        outbox
 }
 
-// other is another replica as this one sees it. It is live as long as its Lease
-// changes.
+// other is another replica. It is live as long as its Lease keeps changing.
 type other struct {
 	version string
 	since   time.Time // when version was first seen
 	life    time.Duration
-	removed bool // its Lease was to be deleted
+	removed bool // we tried to delete its Lease
 	inbox   inbox
 }
 
 func (o *other) live(now time.Time) bool { return now.Sub(o.since) <= o.life }
 
-// New returns a replica that is not a member yet. identity is the name of its
-// Lease, which differs for each process. duration, in whole seconds, is how long
-// the others wait for a replica that does not renew its Lease before they take
-// over its work.
+// New returns a replica that is not a member yet. identity is the name of its Lease
+// and must be unique for each process. duration, in whole seconds, is the time
+// without a renewal after which the others take over the replica's repositories.
 func New(
 	leases client.LeaseInterface, group, identity string, duration time.Duration, log *slog.Logger,
 ) *Replica {
@@ -81,9 +79,9 @@ func New(
 	}
 }
 
-// Identity returns a name for the Lease of this process: the name of its host,
-// which is the pod's, and random letters. If that is not a valid name of a Lease,
-// it begins with fallback.
+// Identity returns a name for the Lease of this process: the host name, which is the
+// pod's name, and random letters. If the host name is not valid in the name of a
+// Lease, fallback replaces it.
 func Identity(fallback string) string {
 	host, err := os.Hostname()
 	if err != nil || len(validation.IsDNS1123Subdomain(host)) > 0 {
@@ -93,18 +91,18 @@ func Identity(fallback string) string {
 	return host + "-" + rand.String(5)
 }
 
-// period is how often a Lease is renewed; 2 s of 15 s, as in client-go.
+// period is the interval of renewals: 2 s of 15 s, as in client-go.
 func (r *Replica) period() time.Duration { return r.duration * 2 / 15 }
 
-// limit is how long a replica works without renewing its Lease; 10 s of 15 s, as in
+// limit is how long a replica works without renewing its Lease: 10 s of 15 s, as in
 // client-go.
 func (r *Replica) limit() time.Duration { return r.duration * 2 / 3 }
 
-// Join makes the replica a member. An error is logged, and Run tries again.
+// Join makes the replica a member. It logs errors, and Run retries.
 func (r *Replica) Join(ctx context.Context) { _ = r.turn(ctx) }
 
-// Run keeps the Lease until ctx ends, and then deletes it; all work must have ended
-// before. It calls changed when the owner of something may have changed.
+// Run renews the Lease until ctx ends, and then deletes it; all work must have ended
+// before. It calls changed when the owner of a repository may have changed.
 func (r *Replica) Run(ctx context.Context, changed func()) {
 	ticker := time.NewTicker(r.period())
 	defer ticker.Stop()
@@ -122,8 +120,8 @@ func (r *Replica) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// turn is a round with its logs. It reports whether the owner of something may have
-// changed.
+// turn runs a round and logs its results. It reports whether the owner of a repository
+// may have changed.
 func (r *Replica) turn(ctx context.Context) bool {
 	moved, err := r.round(ctx)
 
@@ -138,8 +136,8 @@ func (r *Replica) turn(ctx context.Context) bool {
 	return r.logWorking() || moved
 }
 
-// logWorking logs when this replica starts and stops to work, and reports whether
-// it did.
+// logWorking logs when this replica starts or stops working, and reports whether it
+// did.
 func (r *Replica) logWorking() (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,7 +150,8 @@ func (r *Replica) logWorking() (changed bool) {
 
 	r.loggedWorking = working
 	if working {
-		r.log.Info("this replica takes its share of the work", "lease", r.identity, "otherReplicas", len(r.live(now)))
+		r.log.Info("this replica now works on its share of the repositories",
+			"lease", r.identity, "otherReplicas", len(r.live(now)))
 	} else {
 		r.log.Warn("this replica pauses, because its Lease has expired", "lease", r.identity)
 	}
@@ -160,9 +159,9 @@ func (r *Replica) logWorking() (changed bool) {
 	return true
 }
 
-// Owns reports whether something, such as a git repository, is for this replica to
-// work on now. Nothing is while its Lease has expired, or is so new that others may
-// not have seen it.
+// Owns reports whether a thing, such as a git repository, belongs to this replica now.
+// A replica owns nothing while its Lease has expired, or is so new that others may not
+// have seen it.
 func (r *Replica) Owns(thing string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -204,7 +203,7 @@ func (r *Replica) live(now time.Time) []string {
 	return live
 }
 
-// score is the claim of a replica to a thing; the highest one owns it.
+// score is the bid of a replica for a repository; the highest bid owns it.
 func score(identity, thing string) uint64 {
 	sum := sha256.Sum256([]byte(identity + "\x00" + thing))
 

@@ -20,7 +20,7 @@ import (
 
 const duration = 2 * time.Second
 
-// group is replicas that share things, in a real API server.
+// group is a group of replicas with a real API server.
 type group struct {
 	t      *testing.T
 	leases client.LeaseInterface
@@ -58,7 +58,7 @@ func (g *group) await(what string, holds func() bool) {
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			g.t.Fatalf("waited in vain until %s; the log:\n%s", what, g.log)
+			g.t.Fatalf("timed out waiting until %s; the log:\n%s", what, g.log)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -86,7 +86,7 @@ var things = func() (all []string) {
 	return all
 }()
 
-// owned counts who owns things; nothing may have two owners.
+// owned counts the things of each replica. It fails if a thing has two owners.
 func owned(t *testing.T, members ...*member) []int {
 	t.Helper()
 	counts := make([]int, len(members))
@@ -129,7 +129,7 @@ func TestReplicas(t *testing.T) {
 	t.Run("restart", func(t *testing.T) { serverGone(t, k, in(t, "restart")) })
 }
 
-// comeAndGo has replicas join and leave, and asks all the while who owns what.
+// comeAndGo starts and stops replicas, and checks the owners continuously.
 func comeAndGo(t *testing.T, g *group) {
 	a := g.join("a")
 	if n := owned(t, a)[0]; n != len(things) {
@@ -179,8 +179,7 @@ func comeAndGo(t *testing.T, g *group) {
 	}
 }
 
-// dies has a replica vanish without a word: another takes over, and clears
-// its Lease away.
+// dies lets a replica crash: another one takes over and deletes its Lease.
 func dies(t *testing.T, g *group) {
 	dead := New(g.leases, g.name, g.name+"-dead", duration, slog.New(slog.DiscardHandler))
 	dead.Join(t.Context())
@@ -195,8 +194,8 @@ func dies(t *testing.T, g *group) {
 	g.await("its Lease is gone", func() bool { return len(g.there()) == 1 })
 }
 
-// halted has a replica go on after its Lease has expired, as after a long
-// pause of its machine.
+// halted resumes a replica after its Lease has expired, as after a long pause of its
+// machine.
 func halted(t *testing.T, g *group) {
 	a := New(g.leases, g.name, g.name+"-a", duration, slog.New(slog.NewTextHandler(g.log, nil)))
 	a.Join(t.Context())
@@ -217,7 +216,7 @@ func halted(t *testing.T, g *group) {
 	}
 }
 
-// leaseDeleted has somebody delete a Lease: its owner joins again.
+// leaseDeleted deletes a Lease: its owner joins again.
 func leaseDeleted(t *testing.T, g *group) {
 	a, b := g.join("a"), g.join("b")
 	g.await("both share", func() bool { n := owned(t, a, b); return n[0] > 0 && n[0]+n[1] == len(things) })
@@ -230,7 +229,7 @@ func leaseDeleted(t *testing.T, g *group) {
 	})
 }
 
-// notAllowed names what an account lacks.
+// notAllowed checks that the error names the missing rights of an account.
 func notAllowed(t *testing.T, k *kube.Cluster) {
 	stranger := rest.CopyConfig(k.Config)
 	stranger.Impersonate.UserName = "stranger"
@@ -250,7 +249,7 @@ func notAllowed(t *testing.T, k *kube.Cluster) {
 	}
 }
 
-// serverGone halts the API server for longer than a Lease lasts.
+// serverGone stops the API server for longer than the duration of a Lease.
 func serverGone(t *testing.T, k *kube.Cluster, g *group) {
 	a := g.join("a")
 	k.Halt()
@@ -259,7 +258,7 @@ func serverGone(t *testing.T, k *kube.Cluster, g *group) {
 	g.await("all is owned again", func() bool { return owned(t, a)[0] == len(things) })
 }
 
-// TestShares holds that work is divided about evenly.
+// TestShares checks that work is divided about evenly.
 func TestShares(t *testing.T) {
 	identities := []string{"updater-7d4b9c-x2x4z-abcde", "updater-7d4b9c-k8k2p-fghij", "updater-7d4b9c-q5r9w-klmno"}
 	counts := map[string]int{}

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// round renews our Lease, looks at those of the others, and reports whether others
-// have come or gone.
+// round renews our Lease, reads the others' Leases, and reports whether other replicas
+// have started or stopped.
 func (r *Replica) round(ctx context.Context) (moved bool, _ error) {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
@@ -31,7 +31,7 @@ func (r *Replica) round(ctx context.Context) (moved bool, _ error) {
 		return false, err
 	}
 
-	// A list after our Lease is there has everyone who came before us.
+	// A list that is made after our Lease exists contains all earlier replicas.
 	if joining {
 		if list, _, err = r.list(ctx); err != nil {
 			return false, err
@@ -46,14 +46,14 @@ func (r *Replica) round(ctx context.Context) (moved bool, _ error) {
 	}
 	for name, version := range found.dead {
 		if err := r.remove(ctx, name, &version); err != nil {
-			r.log.Warn("the Lease of a replica that is gone was not deleted", "lease", name, "error", err.Error())
+			r.log.Warn("the Lease of a stopped replica could not be deleted", "lease", name, "error", err.Error())
 		}
 	}
 
 	return found.moved, nil
 }
 
-// list returns the Leases of the group, and our own; nil if it is not there.
+// list returns the Leases of the group, and our own; nil if it does not exist.
 func (r *Replica) list(ctx context.Context) (all []coordinationv1.Lease, own *coordinationv1.Lease, _ error) {
 	list, err := r.leases.List(ctx, metav1.ListOptions{LabelSelector: GroupLabel + "=" + r.group})
 	if err != nil {
@@ -69,7 +69,7 @@ func (r *Replica) list(ctx context.Context) (all []coordinationv1.Lease, own *co
 	return list.Items, own, nil
 }
 
-// renew writes our Lease; own is nil if it is not there.
+// renew writes our Lease; own is nil if it does not exist.
 func (r *Replica) renew(ctx context.Context, own *coordinationv1.Lease, joining bool) error {
 	lease := own
 	if lease == nil {
@@ -111,20 +111,20 @@ func remedy(err error) string {
 		return "; grant list, create, update and delete on leases.coordination.k8s.io " +
 			"in this namespace to this account"
 	case apierrors.IsNotFound(err):
-		return "; check that the namespace exists in which the Leases of replicas are to be"
+		return "; check that the namespace for the replicas' Leases exists"
 	}
 
 	return ""
 }
 
-// observation is what a round found out.
+// observation is the result of reading the others' Leases.
 type observation struct {
-	moved bool              // others have come or gone
+	moved bool              // other replicas have started or stopped
 	dead  map[string]string // versions of the Leases to delete, by name
-	texts []string          // that others have broadcast
+	texts []string          // new broadcasts of others
 }
 
-// observe notes the state of the others, in a list that was made after begin.
+// observe records the state of the others from a list that was made after begin.
 func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining bool) observation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +136,7 @@ func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining 
 	for i := range list {
 		if name := list[i].Name; name != r.identity {
 			listed[name] = true
-			found.texts = append(found.texts, r.see(&list[i], now)...)
+			found.texts = append(found.texts, r.observeLease(&list[i], now)...)
 		}
 	}
 	maps.DeleteFunc(r.others, func(name string, _ *other) bool { return !listed[name] })
@@ -153,7 +153,7 @@ func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining 
 		r.start = now.Add(r.duration)
 	}
 	live := r.live(now)
-	if len(live) == 0 { // nobody else must see our Lease first
+	if len(live) == 0 { // no other replica must see our Lease first
 		r.start = now
 	}
 	found.moved = !slices.Equal(before, live)
@@ -161,17 +161,17 @@ func (r *Replica) observe(list []coordinationv1.Lease, begin time.Time, joining 
 	return found
 }
 
-// see notes the Lease of another replica, and returns the texts in it that are new.
-// r.mu is held.
-func (r *Replica) see(lease *coordinationv1.Lease, now time.Time) (texts []string) {
-	known := r.others[lease.Name]
-	if known != nil && known.version == lease.ResourceVersion {
+// observeLease records the Lease of another replica and returns its new texts. r.mu is
+// held.
+func (r *Replica) observeLease(lease *coordinationv1.Lease, now time.Time) (texts []string) {
+	before := r.others[lease.Name]
+	if before != nil && before.version == lease.ResourceVersion {
 		return nil
 	}
 
 	o := &other{version: lease.ResourceVersion, since: now, life: r.duration}
-	if known != nil {
-		o.inbox = known.inbox
+	if before != nil {
+		o.inbox = before.inbox
 	}
 	if seconds := lease.Spec.LeaseDurationSeconds; seconds != nil {
 		o.life = time.Duration(*seconds) * time.Second
@@ -181,7 +181,7 @@ func (r *Replica) see(lease *coordinationv1.Lease, now time.Time) (texts []strin
 	return o.inbox.read(lease.Annotations[broadcastAnnotation])
 }
 
-// remove deletes a Lease if it is still at a version; nil: whatever its version is.
+// remove deletes a Lease if it still has a version; nil: any version.
 func (r *Replica) remove(ctx context.Context, name string, version *string) error {
 	options := metav1.DeleteOptions{}
 	if version != nil {
@@ -190,7 +190,7 @@ func (r *Replica) remove(ctx context.Context, name string, version *string) erro
 
 	err := r.leases.Delete(ctx, name, options)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // another replica has deleted it, or its owner has renewed it
+		return nil // another replica deleted it, or its owner renewed it
 	}
 	if err != nil {
 		return fmt.Errorf("%w%s", err, remedy(err))
@@ -208,7 +208,7 @@ func (r *Replica) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), r.limit())
 	defer cancel()
 	if err := r.remove(ctx, r.identity, nil); err != nil {
-		r.log.Warn("the Lease of this replica was not deleted; the others wait until it expires",
+		r.log.Warn("the Lease of this replica could not be deleted; the others wait until it expires",
 			"lease", r.identity, "error", err.Error())
 	}
 }

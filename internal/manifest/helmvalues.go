@@ -44,8 +44,8 @@ func (HelmValues) Read(src []byte, e Entry) (Version, error) {
 	return v, nil
 }
 
-// Set sets the keys of all entries. Keys that are missing are added. A value
-// that other places use by an alias stays theirs; see [yamledit.SetKeys].
+// Set sets the keys of all entries. Keys that are missing are added.
+// Aliases elsewhere keep the old value; see [yamledit.SetKeys].
 func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
 	_, root, err := yamledit.ParseMap(src)
 	if err != nil {

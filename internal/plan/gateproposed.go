@@ -1,6 +1,6 @@
 package plan
 
-// proposedGate lets images wait that the head of a pull request sets already.
+// proposedGate makes an image wait if the head branch already has its version.
 func proposedGate([]*Decision, Settings) answer {
 	return func(d *Decision, i *Image) verdict {
 		if d.draft == nil || d.draft.work == nil || !d.draft.work.Proposed {

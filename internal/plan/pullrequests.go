@@ -97,11 +97,10 @@ func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 
 	var b strings.Builder
 	if err := t.template.Execute(&b, data); err != nil {
-		return "", fmt.Errorf("the template for branches fails: %w", err)
+		return "", fmt.Errorf("the branch template fails: %w", err)
 	}
 	if !spec.ValidBranch(b.String()) {
-		return "", fmt.Errorf("the template for branches makes %q, which git does not allow as the name of a branch",
-			b.String())
+		return "", fmt.Errorf("the branch template produces %q, which is not a valid branch name", b.String())
 	}
 
 	return b.String(), nil

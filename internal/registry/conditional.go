@@ -8,9 +8,8 @@ import (
 	"sync"
 )
 
-// listCache has lists of tags with the ETags that their registry gave them, so
-// that a list which has not changed need not be sent again (RFC 9110, 13). Most
-// registries send no ETag.
+// listCache keeps lists of tags with their ETags, so that a registry need not send
+// an unchanged list again (RFC 9110, 13). Most registries send no ETag.
 type listCache struct {
 	mu    sync.Mutex
 	lists map[string]cachedList

@@ -40,8 +40,8 @@ type Registry struct {
 	// CredentialsLife is how long credentials are used before they are read
 	// again; 0: 15 minutes.
 	CredentialsLife time.Duration
-	// Sorted is the order of the registry's list of tags: latest-first or
-	// latest-last; empty: not known.
+	// Sorted is the order of the registry's list of tags: [image.LatestFirst] or
+	// [image.LatestLast]; empty: unknown.
 	Sorted string
 	// Namespace is put before the names of images that have none.
 	Namespace string

@@ -121,9 +121,9 @@ func (r *Repository) List(ctx context.Context) (Listing, error) {
 	for i, t := range answer.Tags {
 		tags[i] = image.Tag{Name: t}
 		switch r.registry.Sorted {
-		case "latest-first":
+		case image.LatestFirst:
 			tags[i].Rank = len(tags) - i
-		case "latest-last":
+		case image.LatestLast:
 			tags[i].Rank = i + 1
 		}
 	}

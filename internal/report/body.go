@@ -180,8 +180,8 @@ func (b *body) instructions() {
 	b.printf("- **Hold** an image, or exclude one tag for good, with an annotation:\n\n"+
 		"  ```sh\n  kubectl -n %s annotate application %s \\\n    %s%s.ignore-tags='%s'\n  ```\n",
 		first.app.Namespace, first.app.Name, spec.Prefix, first.Alias, first.facts.Tag.Name)
-	b.printf("\nUnless somebody else pushes to this branch, it is kept up to date: it is rebuilt when a newer " +
-		"version appears, and when the file changes on the base branch.\n")
+	b.printf("\nImage Writeback updates this branch when a newer version appears, and when the file changes on " +
+		"the base branch, unless somebody else pushes to it.\n")
 }
 
 // escape makes a text say nothing to Markdown.

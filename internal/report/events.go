@@ -49,7 +49,7 @@ func (e *Events) Cycle(ctx context.Context, c *Cycle) {
 		}
 	})
 	if dropped > 0 {
-		e.Log.Warn("Events come faster than the API server takes them; some are left out", "events", dropped)
+		e.Log.Warn("the API server accepts Events too slowly; some were dropped", "events", dropped)
 	}
 }
 

@@ -8,30 +8,30 @@
 // and git are still asked, so a lost, repeated or late message costs time or a
 // request, and never leads to a wrong commit.
 //
-// # Who is told what
+// # Who receives what
 //
-//   - A sender is told whether its message was accepted (HTTP 200) and, once it
+//   - A sender receives whether its message was accepted (HTTP 200) and, once it
 //     is authenticated, what is wrong with the message. A sender without the
 //     secret learns only that its secret is missing or wrong; nothing of its
 //     message is interpreted.
-//   - The [Sink] is told what authenticated messages name: images, and branches
-//     with their heads. It is never told about ignored or malformed messages.
+//   - The [Sink] receives what authenticated messages name: images, and branches
+//     with their heads. It receives nothing from ignored or malformed messages.
 //   - The log and the metrics get the type and the [Result] of each message,
 //     never a secret, a signature or a token.
 //
 // # In which order
 //
-// The sink is told before the sender gets its answer, and the parts of one
-// message in the order in which they stand in it. Messages that arrive at the
-// same time are in no particular order: two pushes to one branch may be told in
-// reverse. The sink must accept calls from several goroutines.
+// The sink receives a message before the sender gets its answer, and the parts of
+// one message in the order of the message. Messages that are received at the same
+// time have no particular order: two pushes to one branch may arrive in reverse
+// order. The sink must accept calls from several goroutines.
 //
 // # What may be lost
 //
-// Nothing is written to disk. What the sink was told and has not handled is lost
-// when the process ends; the first cycle of a process looks at everything and
-// makes up for it. A message that is refused is not kept. A message that arrives
-// twice is passed on twice, and counted as [Repeated].
+// Nothing is written to disk. What the sink has received but not handled is lost
+// when the process ends; the first cycle of the next process checks everything
+// anyway. A rejected message is not kept. A message that arrives twice is passed
+// on twice, and counted as [Repeated].
 package trigger
 
 import (

@@ -114,6 +114,6 @@ func errAliased(p location) error {
 			line = n.Line
 		}
 	}
-	return fmt.Errorf("the value on line %d comes from another place by an alias; "+
-		"write it out where it must differ", line)
+	return fmt.Errorf("the value on line %d is an alias of a shared value; "+
+		"replace the alias with the value itself", line)
 }

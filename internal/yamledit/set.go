@@ -17,8 +17,8 @@ type Setting struct {
 
 // SetKeys returns a file with all keys set; src comes back as it was where
 // they have their values already. Keys that the file does not have are added.
-// A value that other places use by an alias stays theirs: the anchor moves to
-// the first of them, unless they are to get the same value.
+// Aliases elsewhere keep the old value: the anchor moves to the first of them,
+// unless they get the same value.
 //
 // The result is verified: decoded with its anchors resolved, it differs in the
 // keys that were set and in nothing else. The error wraps [ErrUnreadable] or

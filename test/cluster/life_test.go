@@ -94,7 +94,7 @@ func (l *life) outlivesTheCluster(build string) {
 		l.T.Fatal(err)
 	}
 
-	l.Says("this replica takes its share", 2)
+	l.Says("this replica now works on its share", 2)
 	l.Ready()
 	harness.Kubectl(l.T, l.k, "apply", "-f", harness.ForceUpdate(l.T, l.w))
 	l.landed(build)

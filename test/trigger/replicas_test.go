@@ -44,7 +44,7 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	}
 
 	for _, r := range replicas {
-		r.Says("this replica takes its share of the work", 1)
+		r.Says("this replica now works on its share of the repositories", 1)
 	}
 
 	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, world.Repository)) == 2 })

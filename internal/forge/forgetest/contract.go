@@ -156,7 +156,8 @@ func addresses(t *testing.T, f *Fixture) {
 	}
 }
 
-// commits are refused where the branch has moved. A forge need not make any.
+// commits checks that a [forge.Committer] makes commits, and rejects one if the
+// branch has moved. A forge that is not a Committer passes.
 func commits(t *testing.T, f *Fixture) {
 	r, ok := f.Repository(t).(forge.Committer)
 	if !ok {

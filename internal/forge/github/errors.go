@@ -39,7 +39,7 @@ func (r *repository) failed(doing, needs string, err error) error {
 	case errors.As(err, &primary):
 		return r.newError(doing, &forge.LimitedError{Until: primary.Rate.Reset.Time}, forge.LimitedRemedy)
 	case errors.As(err, &secondary):
-		return r.newError(doing, errors.New("GitHub asks to send less"), "the next cycle goes on")
+		return r.newError(doing, errors.New("GitHub limits the rate of requests"), "the next cycle continues")
 	case errors.As(err, &token) && token.Response != nil:
 		return r.tokenFailed(doing, needs, token.Response)
 	case errors.As(err, &answer) && answer.Response != nil:
