@@ -9,11 +9,11 @@ import (
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
-// Applications is the cluster, where Applications are changed.
+// Applications changes the Applications of a cluster.
 type Applications interface {
-	// SetOverrides replaces the parameters of one source of an Application by what
-	// edit makes of them. It calls edit again where the Application was changed in
-	// between, and writes nothing where the content stays the same.
+	// SetOverrides replaces the parameters of one source of an Application with the
+	// result of edit. It calls edit again if the Application changed in between, and
+	// writes nothing if the content stays the same.
 	SetOverrides(
 		ctx context.Context, namespace, name string, source int, edit func(old []byte) (content []byte, err error),
 	) error
@@ -25,7 +25,7 @@ type applicationWriter struct {
 	slots   chan struct{}
 }
 
-// applicationsAtOnce bounds how many Applications are changed at the same time.
+// applicationsAtOnce limits how many Applications are changed at the same time.
 const applicationsAtOnce = 8
 
 func newApplicationWriter(cluster Applications) *applicationWriter {

@@ -11,8 +11,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
-// BenchmarkFiveHundredCommits makes and pushes a commit for each of 500
-// Applications whose folders lie side by side.
+// BenchmarkFiveHundredCommits creates and pushes a commit for each of 500
+// Applications with adjacent folders.
 func BenchmarkFiveHundredCommits(b *testing.B) {
 	const n = 500
 	message, err := ParseMessage("")

@@ -12,21 +12,21 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// branchUpdate is one branch with the commits that are to be put on it. Without
-// drafts the branch is to be deleted.
+// branchUpdate is a branch with the commits to add to it. Without drafts, the
+// branch is deleted.
 type branchUpdate struct {
 	gitwrite.RefUpdate
-	parent gitwrite.Hash // what the first commit is built on
+	parent gitwrite.Hash // of the first commit
 	drafts []*draft
 }
 
-// draft is a commit that is not made yet.
+// draft is a commit that does not exist yet.
 type draft struct {
 	tasks   []*task
 	tree    gitwrite.Hash // of the stage
 	files   map[string][]byte
 	message string
-	// notRegular is a file whose mode is not 100644; empty: there is none.
+	// notRegular is a file whose mode is not 100644; empty: all files are regular.
 	notRegular string
 }
 
@@ -52,7 +52,7 @@ func (u *branchUpdate) handOver() {
 	}
 }
 
-// changedMeanwhile is the note where an edit finds nothing to do any more.
+// changedMeanwhile is the note if an edit finds nothing left to change.
 const changedMeanwhile = "the file changed during this cycle; retrying in the next one"
 
 // builder collects the commits of one attempt.
@@ -62,7 +62,7 @@ type builder struct {
 	updates []*branchUpdate
 }
 
-// attempt builds the commits on the heads of the snapshot, and sends them.
+// attempt builds the commits on the heads of the snapshot and sends them.
 func (b *gitBatch) attempt(ctx context.Context) {
 	building := &builder{gitBatch: b, stage: b.repository.NewStage()}
 	for _, t := range b.tasks {
@@ -86,8 +86,8 @@ func (b *gitBatch) attempt(ctx context.Context) {
 	}
 }
 
-// add edits the file of one task on its branch, in a commit of its own or, with
-// Options.Combined, in the one that the branch has already.
+// add edits the file of one task on its branch: in a separate commit or, with
+// Options.Combined, in the commit that the branch already has.
 func (b *builder) add(t *task) error {
 	u, isNew, err := b.update(t)
 	if err != nil {
@@ -128,8 +128,8 @@ func (b *builder) combines(u *branchUpdate) bool {
 	return b.writer.options.Combined && len(u.drafts) > 0
 }
 
-// update returns that of the branch of a task. A branch that does not exist, or is
-// the head of a pull request, is built on the base.
+// update returns the branchUpdate for a task's branch. A branch that does not exist,
+// or is the head of a pull request, is built on the base.
 func (b *builder) update(t *task) (u *branchUpdate, isNew bool, err error) {
 	branch := t.branch()
 	for _, u := range b.updates {
@@ -151,7 +151,7 @@ func (b *builder) update(t *task) (u *branchUpdate, isNew bool, err error) {
 	return u, true, nil
 }
 
-// tree returns what the next commit of a branch is made on.
+// tree returns the tree that the next commit of a branch changes.
 func (b *builder) tree(u *branchUpdate) (gitwrite.Hash, error) {
 	if len(u.drafts) > 0 {
 		return u.drafts[len(u.drafts)-1].tree, nil
@@ -160,7 +160,7 @@ func (b *builder) tree(u *branchUpdate) (gitwrite.Hash, error) {
 	return commit.Tree, err
 }
 
-// draft edits the file of a task. It returns nil where nothing is left to do.
+// draft edits the file of a task. It returns nil if nothing is left to do.
 func (b *builder) draft(t *task, u *branchUpdate, tree gitwrite.Hash) (*draft, error) {
 	old, err := b.stage.ReadFile(tree, t.File)
 	if t.Create && errors.Is(err, gitwrite.ErrNoFile) {
@@ -202,7 +202,7 @@ func (b *builder) draft(t *task, u *branchUpdate, tree gitwrite.Hash) (*draft, e
 	return d, err
 }
 
-// message is that of a commit for some tasks.
+// message returns the commit message for tasks.
 func (b *gitBatch) message(tasks []*task) (string, error) {
 	var signOff *gitwrite.Signature
 	if b.writer.options.SignOff {
@@ -219,11 +219,11 @@ func (b *gitBatch) message(tasks []*task) (string, error) {
 	return commitMessage(b.writer.options.Message, nameList(names), changes, signOff)
 }
 
-// seal makes the commits of a branch in the stage.
+// seal creates the commits of a branch in the stage.
 func (b *gitBatch) seal(stage *gitwrite.Stage, u *branchUpdate) error {
 	u.New = u.parent
 	if len(u.drafts) == 0 {
-		u.New = gitwrite.Hash{} // to be deleted
+		u.New = gitwrite.Hash{} // delete the branch
 	}
 
 	for _, d := range u.drafts {
@@ -232,7 +232,7 @@ func (b *gitBatch) seal(stage *gitwrite.Stage, u *branchUpdate) error {
 			Signer: b.writer.options.Signer, Time: b.writer.options.Now(),
 		})
 		if err != nil {
-			return b.failed("committing to "+u.Branch, err, "check the signing key that is configured")
+			return b.failed("committing to "+u.Branch, err, "check the configured signing key")
 		}
 		u.New = hash
 		for _, t := range d.tasks {

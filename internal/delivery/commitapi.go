@@ -10,22 +10,22 @@ import (
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 )
 
-// asideSuffix ends the name of the branch that commits are made on where the head
-// of an open pull request is made again: GitHub closes a pull request whose head is
-// put back to its base, even for a moment.
+// asideSuffix ends the name of the temporary branch on which the head of an open
+// pull request is rebuilt: GitHub closes a pull request whose head is reset to its
+// base, even for a moment.
 const asideSuffix = ".new"
 
-// apiUpdate is a branch whose commits the forge's API makes.
+// apiUpdate is a branch whose commits the forge's API creates.
 type apiUpdate struct {
 	*branchUpdate
-	// on is the branch that the commits are made on: the branch itself, or one aside.
+	// on is the branch that receives the commits: the branch itself, or a temporary one.
 	on string
 }
 
-// commitByAPI makes commits by the forge's API, one request for each. It returns
-// the branches that are left to be pushed: those to be deleted, and those with a
-// file whose mode the API cannot write. Branches that do not exist yet, or are made
-// again, are moved by a push before and after.
+// commitByAPI creates commits through the forge's API, with one request for each. It
+// returns the branches that must be pushed instead: branches to delete, and branches
+// with a file whose mode the API cannot write. A branch that is new or rebuilt is
+// moved by a push before the commits, and a rebuilt one by another push after them.
 func (b *gitBatch) commitByAPI(
 	ctx context.Context, committer forge.Committer, updates []*branchUpdate,
 ) (rest []*branchUpdate) {
@@ -42,7 +42,7 @@ func (b *gitBatch) commitByAPI(
 			before = append(before, gitwrite.RefUpdate{Branch: u.Branch, New: u.parent})
 		case u.Old != u.parent:
 			update.on = u.Branch + asideSuffix
-			if old := b.snapshot.Head(update.on); old != u.parent { // else the program ended right here before
+			if old := b.snapshot.Head(update.on); old != u.parent { // equal: an earlier run stopped here
 				before = append(before, gitwrite.RefUpdate{Branch: update.on, Old: old, New: u.parent})
 			}
 		}
@@ -72,28 +72,28 @@ func (b *gitBatch) commitByAPI(
 	return rest
 }
 
-// canCommitByAPI reports whether the API can make the commits of a branch. Where it
-// cannot because of a file, the outcomes say so.
+// canCommitByAPI reports whether the API can create the commits of a branch. If a
+// file prevents it, the outcomes say so.
 func canCommitByAPI(u *branchUpdate) bool {
 	i := slices.IndexFunc(u.drafts, func(d *draft) bool { return d.notRegular != "" })
 	if i < 0 {
 		return len(u.drafts) > 0
 	}
 	for _, t := range u.tasks() {
-		t.outcome.ByPush = fmt.Sprintf("%s has another mode than 100644, which GitHub's API cannot write, "+
-			"so the commit was pushed and GitHub has not signed it", u.drafts[i].notRegular)
+		t.outcome.ByPush = fmt.Sprintf("%s does not have the mode 100644, and GitHub's API cannot write other modes, "+
+			"so the commit was pushed and is not signed by GitHub", u.drafts[i].notRegular)
 	}
 	return false
 }
 
-// moveBefore moves branches to the commits that new ones are made on.
+// moveBefore moves branches to the parents of their new commits.
 func (b *gitBatch) moveBefore(ctx context.Context, refs []gitwrite.RefUpdate) error {
 	if len(refs) == 0 {
 		return nil
 	}
 
 	if !b.owns() {
-		return b.failed("committing", errors.New("another replica has taken over"), "nothing is to be done")
+		return b.failed("committing", errors.New("another replica has taken over"), "no action is needed")
 	}
 
 	refused, err := b.repository.MoveBranches(ctx, b.snapshot, refs)
@@ -102,15 +102,15 @@ func (b *gitBatch) moveBefore(ctx context.Context, refs []gitwrite.RefUpdate) er
 	}
 
 	for branch, why := range refused {
-		return b.failed("making branch "+branch, errors.New("the server refused: "+why),
-			"allow the App or user to make this branch; it is tried again in the next cycle")
+		return b.failed("creating branch "+branch, errors.New("the server refused: "+why),
+			"allow the App or user to create this branch; it is tried again in the next cycle")
 	}
 
 	return nil
 }
 
-// commitDrafts makes the commits of one branch, one after the other. It returns
-// false where the tasks have failed, or wait to be tried again.
+// commitDrafts creates the commits of one branch, one after the other. It returns
+// false if the tasks failed, or stay pending for another attempt.
 func (b *gitBatch) commitDrafts(ctx context.Context, committer forge.Committer, u apiUpdate) bool {
 	if !b.owns() {
 		u.handOver()
@@ -134,15 +134,15 @@ func (b *gitBatch) commitDrafts(ctx context.Context, committer forge.Committer, 
 		u.New = gitwrite.ParseHash(hash)
 		for _, t := range d.tasks {
 			t.outcome.Commit, t.outcome.Kind = hash, Committed
-			t.pending = t.PullRequest != nil // the head of a pull request is made as a whole
+			t.pending = t.PullRequest != nil // all commits of a head count, or none
 		}
 	}
 
 	return true
 }
 
-// moveAfter moves heads to what was made aside, unless somebody has pushed to them
-// in between, and deletes the branches aside.
+// moveAfter moves heads to the commits on their temporary branches, unless somebody
+// has pushed to the heads in between, and deletes the temporary branches.
 func (b *gitBatch) moveAfter(ctx context.Context, aside []apiUpdate) {
 	if len(aside) == 0 {
 		return

@@ -9,14 +9,14 @@ import (
 	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
-// viaAPI has commits made through GitHub's API.
+// viaAPI creates commits through GitHub's API.
 func viaAPI(client *github.Client) Options {
 	o := at(client)
 	o.CommitViaAPI = true
 	return o
 }
 
-// committers are those of a branch's commits, newest first.
+// committers returns the committers of a branch's commits, newest first.
 func committers(t *testing.T, git *sandboxgit.Server, branch string) string {
 	t.Helper()
 	out, err := git.Run(repo, "log", "--format=%an by %cn", "refs/heads/"+branch)
@@ -28,9 +28,9 @@ func committers(t *testing.T, git *sandboxgit.Server, branch string) string {
 
 const byBot = "image-writeback[bot] by GitHub"
 
-// TestCommitsThroughTheAPI holds the walk of both deliveries: one request for
-// each commit, no push for a branch that is there, and one before and one after
-// for all heads that are not.
+// TestCommitsThroughTheAPI checks the requests of both deliveries: one request for
+// each commit, no push for a branch that exists, and for all new or rebuilt heads
+// one push before and one after.
 func TestCommitsThroughTheAPI(t *testing.T) {
 	git, hub, client := startHub(t, 3)
 	r := open(t, newService(t, viaAPI(client)), git.URLOf(repo))
@@ -63,7 +63,7 @@ func TestCommitsThroughTheAPI(t *testing.T) {
 		headOf(t, git, head+asideSuffix) != "" || git.Count("push") != 3 {
 		t.Errorf("%s; %+v, %d pushes", got, pulls, git.Count("push"))
 	}
-	// And what GitHub committed for us is ours to clear away.
+	// GitHub's commits for us count as ours, so the branch may be deleted.
 	if err := hub.ClosePull(repo, 1, true); err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +73,8 @@ func TestCommitsThroughTheAPI(t *testing.T) {
 	}
 }
 
-// TestAPIAndPeople has a person push right before our commit: on the base it is
-// made again on theirs, and a head is theirs from then on.
+// TestAPIAndPeople lets a person push right before our commit: on a base, our commit
+// is created again on top of theirs; a head is left to them from then on.
 func TestAPIAndPeople(t *testing.T) {
 	for _, branch := range []string{"main", "image-writeback/argocd/f0"} {
 		git, hub, client := startHub(t, 1)
@@ -100,7 +100,7 @@ func TestAPIAndPeople(t *testing.T) {
 	}
 }
 
-// TestCombined makes one commit for all works on a branch, by push and by API.
+// TestCombined checks that all works on a branch get one commit, by push and by API.
 func TestCombined(t *testing.T) {
 	for _, api := range []bool{false, true} {
 		git, hub, client := startHub(t, 5)
@@ -125,7 +125,7 @@ func TestCombined(t *testing.T) {
 	}
 }
 
-// TestAnotherModeGoesByPush holds that a mode is kept, which the API cannot do.
+// TestAnotherModeGoesByPush checks that a file keeps its mode, which needs a push.
 func TestAnotherModeGoesByPush(t *testing.T) {
 	git, hub, client := startHub(t, 2)
 	blob, err := git.Run(repo, "rev-parse", "main:f1/k.yaml")
@@ -140,7 +140,7 @@ func TestAnotherModeGoesByPush(t *testing.T) {
 	noErrors(t, outcomes)
 	mode, err := git.Run(repo, "ls-tree", "main", "f1/k.yaml")
 	if err != nil || !strings.HasPrefix(mode, "100755 ") || hub.Count("POST graphql") != 0 ||
-		!strings.Contains(outcomes[0].ByPush, "f1/k.yaml has another mode than 100644") {
+		!strings.Contains(outcomes[0].ByPush, "f1/k.yaml does not have the mode 100644") {
 		t.Errorf("%s, %v, %+v", mode, err, outcomes[0])
 	}
 }

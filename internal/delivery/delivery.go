@@ -1,14 +1,14 @@
-// Package delivery carries out what package plan has decided: it writes to git
-// repositories, straight to a branch or by pull request, and to Applications.
+// Package delivery carries out the decisions of package plan: it writes to git
+// repositories, directly to a branch or by pull request, and to Applications.
 //
-// A [Service] has a writer for each write-back method. The caller gives it a [Job]
-// for each target. [Service.Examine] finds out what is to be done there and changes
-// nothing; the [Batch] names the pull requests whose text is needed, and
-// [Batch.Deliver] then does it. What became of each work is an [Outcome], which has
-// a [Kind].
+// A [Service] has a writer for each write-back method. The caller passes a [Job]
+// for each target. [Service.Examine] finds out what must be done and changes
+// nothing. The [Batch] lists the pull requests that need a text, and
+// [Batch.Deliver] writes. The result of each work is an [Outcome] with a [Kind].
 //
 // A new writer is a file of this package that implements [Writer], and a line in
-// [New]. How git works is not known here; see package gitwrite.
+// [New]. This package does not deal with git's objects and protocol; package
+// gitwrite does.
 package delivery
 
 import (
@@ -22,39 +22,38 @@ import (
 
 // Writer carries out the works of one write-back method.
 type Writer interface {
-	// Examine finds out what is to be done about the works of a job. It may read
-	// from the target, and changes nothing. What goes wrong is kept for the
-	// outcomes.
+	// Examine finds out what the works of a job need. It may read from the target,
+	// and changes nothing. The outcomes report its errors.
 	Examine(ctx context.Context, job Job) Batch
 }
 
-// Batch is a [Job] that was examined.
+// Batch is an examined [Job].
 type Batch interface {
 	// Texts returns the pull requests that will be opened or edited. Set their
 	// bodies before Deliver; no other body is used.
 	Texts() []*plan.PullRequest
 	// Deliver writes. It returns one outcome for each work of the job, in order. A
-	// work that fails does not stop the others. It is called once.
+	// failed work does not stop the others. Call it once.
 	Deliver(ctx context.Context) []Outcome
 }
 
-// Job is what is to be written to one target.
+// Job is the works for one target.
 type Job struct {
 	// Method selects the writer.
 	Method string
 	Works  []plan.Work
 	// Owns reports whether this replica may still write to the target. It is called
-	// right before whatever changes the target: the process may have been halted for
-	// a long time.
+	// right before each change of the target, because the process may have been
+	// paused for a long time.
 	Owns func() bool
 
-	// Repository is the target of the method git, and Snapshot is what the plan was
-	// made on.
+	// Repository is the target of the method git. Snapshot is the state of it that
+	// the plan is based on.
 	Repository *gitwrite.Repository
 	Snapshot   *gitwrite.Snapshot
 
-	// Source is the index of the source of the Application that is the target of the
-	// method argocd.
+	// Source is the target of the method argocd: the index of the Application's
+	// source.
 	Source int
 }
 
@@ -76,7 +75,7 @@ func New(options Options) *Service {
 	}
 }
 
-// Examine finds out what is to be done about a job. It changes nothing.
+// Examine finds out what the works of a job need. It changes nothing.
 func (s *Service) Examine(ctx context.Context, job Job) Batch {
 	writer, ok := s.writers[job.Method]
 	if !ok {

@@ -22,15 +22,15 @@ type Options struct {
 	Author  gitwrite.Signature
 	SignOff bool
 	Signer  *gitwrite.Signer // nil: commits are not signed
-	// Combined makes one commit for all works on a branch.
+	// Combined creates one commit for all works on a branch.
 	Combined bool
-	// CommitViaAPI has a forge that is a [forge.Committer] make the commits.
+	// CommitViaAPI creates commits through the forge, if it is a [forge.Committer].
 	CommitViaAPI bool
 	Message      *Message
-	// Forge returns where the pull requests of a repository are. It returns nil for a
-	// repository that is not at a forge with credentials. nil: none is.
+	// Forge returns a repository at its forge, for pull requests. It returns nil if
+	// no forge with credentials has the repository. nil: no forge is configured.
 	Forge func(address giturl.Address) forge.Repository
-	// Applications is nil where Applications are read from files.
+	// Applications is nil if Applications are read from files.
 	Applications Applications
 	Now          func() time.Time // nil: time.Now
 }
@@ -40,7 +40,7 @@ type gitWriter struct {
 	options Options
 
 	mu sync.Mutex
-	// last is how pull requests were left, by their head branch.
+	// last is the result of the previous cycle for each pull request, by head branch.
 	last map[*gitwrite.Repository]map[string]lastState
 }
 
@@ -58,11 +58,11 @@ func (w *gitWriter) forge(r *gitwrite.Repository) forge.Repository {
 	return w.options.Forge(giturl.Parse(r.URL()))
 }
 
-// task is one work under way.
+// task is one work in progress.
 type task struct {
 	plan.Work
 	outcome Outcome
-	// pending: it is still to be committed.
+	// pending: it is not committed yet.
 	pending bool
 }
 
@@ -76,13 +76,13 @@ func (t *task) skip(note string) {
 	t.outcome.skip(note)
 }
 
-// handOver notes that another replica does it.
+// handOver ends the task, because another replica now does it.
 func (t *task) handOver() {
 	t.outcome.Commit, t.outcome.Changes = "", nil
 	t.skip("another replica has taken over its repository")
 }
 
-// branch is the one to commit to.
+// branch returns the branch to commit to.
 func (t *task) branch() string {
 	if t.Write != "" {
 		return t.Write
@@ -90,7 +90,7 @@ func (t *task) branch() string {
 	return t.Base
 }
 
-// wants are the files that the task needs.
+// wants returns the files that the task needs.
 func (t *task) wants() []gitwrite.Want {
 	folder, name := path.Dir(t.File), path.Base(t.File)
 	return []gitwrite.Want{
@@ -103,23 +103,23 @@ func (t *task) wants() []gitwrite.Want {
 type gitBatch struct {
 	writer     *gitWriter
 	repository *gitwrite.Repository
-	forge      forge.Repository // nil: there are no pull requests here
+	forge      forge.Repository // nil: pull requests are not possible
 	snapshot   *gitwrite.Snapshot
 	owns       func() bool
 	author     gitwrite.Signature
 
 	tasks []*task
 	pulls []*pullRequest
-	// open are all open pull requests by their head, once they were listed.
+	// open has all open pull requests by their head; nil until they are listed.
 	open map[string]*forge.PullRequest
-	// openErr is why they could not be listed.
+	// openErr is the error of listing them.
 	openErr error
-	// removals are the branches to be deleted by the next push.
+	// removals are the branches that the next push deletes.
 	removals []string
 }
 
-// Examine asks the forge about the pull requests that something has changed for,
-// with one listing for all. It asks nothing where nothing has.
+// Examine looks up the pull requests for which something changed, with one listing
+// for all. It sends no request if nothing changed.
 func (w *gitWriter) Examine(ctx context.Context, job Job) Batch {
 	b := &gitBatch{
 		writer: w, repository: job.Repository, forge: w.forge(job.Repository),
@@ -152,7 +152,7 @@ func (b *gitBatch) Texts() []*plan.PullRequest {
 }
 
 // Deliver commits and pushes all branches at once, and then opens and edits pull
-// requests. It begins with the heads of the snapshot; where one has moved, it
+// requests. It starts from the heads of the snapshot. If a head has moved, Deliver
 // repeats the edits on the new head.
 func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
 	for _, p := range b.pulls {
@@ -175,17 +175,17 @@ func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
 	}
 
 	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Kind == Failed }) {
-		b.repository.Forget() // the heads may not be where they were
+		b.repository.Forget() // the heads may have moved
 	}
 
 	return outcomes
 }
 
-// maxAttempts bounds how often a push is repeated after lost races.
+// maxAttempts limits how often a push is repeated after lost races.
 const maxAttempts = 12
 
-// commit makes and pushes the commits of all pending tasks, and deletes the
-// branches that nobody needs.
+// commit creates and pushes the commits of all pending tasks, and deletes the
+// branches that are no longer needed.
 func (b *gitBatch) commit(ctx context.Context) {
 	if b.isPending() {
 		b.author = b.signature(ctx)
@@ -220,12 +220,12 @@ func (b *gitBatch) isPending() bool {
 	return slices.ContainsFunc(b.tasks, func(t *task) bool { return t.pending })
 }
 
-// failed is an error of the repository, with what to do about it.
+// failed returns an error of the repository with its remedy.
 func (b *gitBatch) failed(doing string, err error, remedy string) error {
 	return &gitwrite.Error{Repository: b.repository.URL(), Doing: doing, Err: err, Remedy: remedy}
 }
 
-// failPending gives up all that is not done yet. The next cycle deletes branches.
+// failPending ends all pending tasks with an error. The next cycle deletes branches.
 func (b *gitBatch) failPending(err error) {
 	for _, t := range b.tasks {
 		if t.pending {
@@ -235,8 +235,8 @@ func (b *gitBatch) failPending(err error) {
 	b.removals = nil
 }
 
-// signature is the author of commits: the configured one, else the account at the
-// forge, else image-writeback.
+// signature returns the author of commits: the configured one, else the account at
+// the forge, else image-writeback.
 func (b *gitBatch) signature(ctx context.Context) gitwrite.Signature {
 	author := b.writer.options.Author
 	if author.Name != "" && author.Email != "" {
@@ -263,7 +263,7 @@ func (b *gitBatch) signature(ctx context.Context) gitwrite.Signature {
 	return author
 }
 
-// pause lets competing writers get out of step.
+// pause waits for a random time, so that competing writers do not collide again.
 func pause(ctx context.Context, attempt int) {
 	longest := min(25*time.Millisecond<<attempt, 2*time.Second)
 	timer := time.NewTimer(rand.N(longest)) //nolint:gosec // not a secret
@@ -274,7 +274,7 @@ func pause(ctx context.Context, attempt int) {
 	}
 }
 
-// headsAreHere reports whether all heads that pending tasks build on were fetched.
+// headsAreHere reports whether all heads that pending tasks build on are fetched.
 func (b *gitBatch) headsAreHere() bool {
 	for _, t := range b.tasks {
 		for _, branch := range []string{t.Base, t.Write} {
@@ -287,8 +287,8 @@ func (b *gitBatch) headsAreHere() bool {
 	return true
 }
 
-// refresh asks for the heads again and fetches what is new, with the files to be
-// edited. It leaves alone the heads that somebody has pushed to since the plan.
+// refresh reads the heads again, and fetches new commits and the files to edit. It
+// reconsiders pull requests: somebody may have pushed to their heads since the plan.
 func (b *gitBatch) refresh(ctx context.Context) error {
 	var wants []gitwrite.Want
 	for _, t := range b.tasks {

@@ -40,7 +40,7 @@ func startGit(t *testing.T, partial bool, n int) *git.Server {
 	return git
 }
 
-// services are what writes to the repositories of a test.
+// services are the services that write to the repositories of a test.
 type services struct {
 	git      *gitwrite.Service
 	delivery *Service
@@ -58,7 +58,7 @@ func newService(t *testing.T, options Options) services {
 	return s
 }
 
-// loginBy has the forge of a repository sign in to it.
+// loginBy returns a login through the forge of a repository.
 func loginBy(find func(address giturl.Address) forge.Repository) func(address giturl.Address) gitwrite.Login {
 	return func(address giturl.Address) gitwrite.Login {
 		if find == nil {
@@ -87,7 +87,7 @@ func open(t *testing.T, s services, url string) target {
 	return target{r, s.delivery}
 }
 
-// setTag replaces one tag by another, and does nothing where neither is there.
+// setTag replaces one tag with another, and does nothing if the file has neither.
 func setTag(file, from, to string) plan.Work {
 	return plan.Work{Application: "argocd/" + file, Name: file, Base: "main", File: file,
 		Edit: func(old []byte) ([]byte, []image.Change, error) {
@@ -104,11 +104,11 @@ func wantFile(file string) gitwrite.Want {
 	return gitwrite.Want{Folder: filepath.Dir(file), Names: filepath.Base(file)}
 }
 
-// alone is for a process that has no other replicas.
+// alone is the Owns of a process without other replicas.
 func alone() bool { return true }
 
 // writeAll reads and writes works as a cycle does. A pull request gets its body
-// only where that is asked for.
+// only if the batch requests it.
 func writeAll(t *testing.T, r target, works ...plan.Work) []Outcome {
 	t.Helper()
 	var wants []gitwrite.Want
@@ -209,8 +209,8 @@ Signed-off-by: image-writeback <image-writeback@localhost>`
 	}
 }
 
-// TestRaces has two updaters and a person push to one branch at the same
-// moment: every commit of all of them must be there.
+// TestRaces lets two updaters and a person push to one branch at the same moment:
+// no commit may be lost.
 func TestRaces(t *testing.T) {
 	const rounds, each = 4, 5
 	git := startGit(t, true, 2*each+1)
@@ -257,11 +257,11 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-// pushAsPerson commits on the newest head, as often as it takes.
+// pushAsPerson commits on the newest head, and repeats it until the push succeeds.
 func pushAsPerson(git *git.Server, message, content string) error {
 	var err error
 	for range 100 {
-		// fast-import refuses to drop commits that came in between.
+		// fast-import refuses to drop commits that were pushed in between.
 		if err = git.Commit(repo, "main", message, map[string]string{"hand.yaml": content}); err == nil {
 			return nil
 		}

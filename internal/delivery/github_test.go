@@ -44,12 +44,12 @@ func startHub(t *testing.T, n int) (*sandboxgit.Server, *forge.GitHub, *github.C
 	return git, hub, client
 }
 
-// at has a Service find pull requests at a GitHub.
+// at configures a Service to find pull requests at a GitHub.
 func at(hub *github.Client) Options {
 	return Options{Forge: hub.Repository}
 }
 
-// propose is setTag, from v0 by pull request.
+// propose returns a setTag from v0, delivered by pull request.
 func propose(file, to string) plan.Work {
 	const from = "v0"
 	w := setTag(file, from, to)
@@ -81,7 +81,7 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	if err != nil || strings.TrimSpace(author) != bot {
 		t.Errorf("author %q, %v", author, err)
 	}
-	// A newer candidate takes the same pull request, on the newest base.
+	// A newer candidate updates the same pull request, on the newest base.
 	if err := git.Commit(repo, "main", "By hand", map[string]string{"other": "x"}); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestAPullRequestIsOpenedOnceAndUpdated(t *testing.T) {
 	}
 }
 
-// notOpened has GitHub open no pull requests.
+// notOpened makes GitHub refuse to open pull requests.
 func notOpened(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/pulls") {
 		return false
@@ -251,7 +251,7 @@ func TestAToken(t *testing.T) {
 	}
 }
 
-// TestAmendedIsNotOurs holds that our trailer alone does not make a commit ours.
+// TestAmendedIsNotOurs checks that our trailer alone does not make a commit ours.
 func TestAmendedIsNotOurs(t *testing.T) {
 	person := gitwrite.Signature{Name: "Ada", Email: "ada@example.com"}
 	we := gitwrite.Signature{Name: "image-writeback", Email: "x@localhost"}

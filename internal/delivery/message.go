@@ -9,7 +9,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// defaultMessage is that of Argo CD Image Updater.
+// defaultMessage is the default template of Argo CD Image Updater.
 const defaultMessage = `build: automatic update of {{ .AppName }}
 {{ range .AppChanges }}
 updates image {{ .Image }} tag '{{ .OldTag }}' to '{{ .NewTag }}'
@@ -20,8 +20,8 @@ updates image {{ .Image }} tag '{{ .OldTag }}' to '{{ .NewTag }}'
 // .AppChanges of .Image (without registry), .OldTag and .NewTag.
 type Message struct{ template *template.Template }
 
-// ParseMessage reads a template; empty is the default. The error is for a template
-// that Go's text/template cannot read, or that uses other fields.
+// ParseMessage parses a template; empty means the default. It returns an error if
+// the template is invalid or uses other fields.
 func ParseMessage(text string) (*Message, error) {
 	if text == "" {
 		text = defaultMessage
@@ -57,13 +57,13 @@ func (m *Message) render(app string, changes []image.Change) (string, error) {
 
 	text := strings.TrimSpace(b.String())
 	if text == "" {
-		return "", fmt.Errorf("the template makes an empty message")
+		return "", fmt.Errorf("the template produces an empty message")
 	}
 
 	return text, nil
 }
 
-// nameList names several Applications in a title.
+// nameList returns the names of Applications for a title.
 func nameList(names []string) string {
 	if len(names) > 3 {
 		return fmt.Sprintf("%d Applications", len(names))
@@ -80,16 +80,16 @@ func repositoryOf(name string) string {
 	return ref.Repository
 }
 
-// TrailerKey begins the line that each of our commits has for each change.
+// TrailerKey begins the line that our commits have for each change.
 const TrailerKey = "Image-Writeback"
 
-// commitMessage returns the rendered template and, in a paragraph of their own, the
-// trailers: Image-Writeback: <file> <image> <old> -> <new>. signOff is nil where
+// commitMessage returns the rendered template and, in a separate paragraph, the
+// trailers: Image-Writeback: <file> <image> <old> -> <new>. signOff is nil if
 // commits are not signed off.
 func commitMessage(m *Message, app string, changes []image.Change, signOff *gitwrite.Signature) (string, error) {
 	text, err := m.render(app, changes)
 	if err != nil {
-		return "", fmt.Errorf("making the commit message from its template: %w", err)
+		return "", fmt.Errorf("rendering the commit message from its template: %w", err)
 	}
 
 	var b strings.Builder
@@ -105,10 +105,10 @@ func commitMessage(m *Message, app string, changes []image.Change, signOff *gitw
 	return b.String(), nil
 }
 
-// madeByUs reports whether this program made a commit and nobody has changed it
+// madeByUs reports whether this program created a commit and nobody has changed it
 // since: the last paragraph has our trailer, and author and committer are the same,
-// or GitHub committed it for us by its API ("GitHub", or "GitHub Enterprise" at an
-// Enterprise Server). Whoever amends, rebases or cherry-picks a commit becomes its
+// or GitHub committed it for us through its API ("GitHub", or "GitHub Enterprise"
+// on an Enterprise Server). Amending, rebasing or cherry-picking changes the
 // committer.
 func madeByUs(author, committer gitwrite.Signature, message string) bool {
 	byGitHub := strings.HasPrefix(committer.Name, "GitHub") && strings.HasPrefix(committer.Email, "noreply@")

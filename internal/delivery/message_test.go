@@ -7,9 +7,9 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// TestMessageTemplate holds the built-in message, which is that of Argo CD
-// Image Updater, the trailers behind it, and that a template which fails is
-// found out before anything is touched.
+// TestMessageTemplate checks the default message, which is the same as in Argo CD
+// Image Updater, the trailers after it, and that an invalid template is detected
+// before anything is written.
 func TestMessageTemplate(t *testing.T) {
 	changes := []image.Change{{File: "app/k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("1.0"),
 		New: image.ParseVersion("1.1")}, {File: "app/k.yaml", Image: "nginx", New: image.ParseVersion("1.27")}}

@@ -6,12 +6,12 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// Kind says what became of a work.
+// Kind is the kind of result of a work.
 type Kind int
 
 // The kinds of outcomes.
 const (
-	// Unchanged: nothing was to be done, and there is nothing to say about it.
+	// Unchanged: no change was needed, and there is nothing to report.
 	Unchanged Kind = iota
 	// Committed: a branch has a new commit.
 	Committed
@@ -27,27 +27,25 @@ const (
 	Failed
 )
 
-// Outcome is what became of one work.
+// Outcome is the result of one work.
 type Outcome struct {
 	Application string // namespace/name
 	Kind        Kind
 	Changes     []image.Change
-	// Commit is the hash of the commit that was made; empty: none was needed.
+	// Commit is the hash of the new commit; empty: no commit was needed.
 	Commit string
-	// PullRequestURL is where people look at the pull request; Opened is set where it
-	// is new.
+	// PullRequestURL is the web page of the pull request; Opened is set if it is new.
 	PullRequestURL string
 	Opened         bool
-	// ByPush says why a commit was pushed although commits are to be made by the
-	// forge's API.
+	// ByPush says why a commit was pushed although the forge's API is configured to
+	// create commits.
 	ByPush string
-	// Note says why nothing was written, where no error is the reason.
+	// Note says why nothing was written, if the reason is not an error.
 	Note string
 	Err  error
 }
 
-// Written reports whether anything was changed: in a repository, or in the
-// Application itself.
+// Written reports whether something changed: a repository, or the Application itself.
 func (o Outcome) Written() bool {
 	switch o.Kind {
 	case Committed, Updated:
@@ -65,11 +63,11 @@ func (o Outcome) Name() string {
 	return name
 }
 
-// fail sets the reason why nothing was written.
+// fail sets the error that is the reason why nothing was written.
 func (o *Outcome) fail(err error) { o.Kind, o.Err, o.Commit = Failed, err, "" }
 
-// skip sets the reason why nothing was written without an error. Without a note
-// there is nothing to say.
+// skip sets the reason why nothing was written, if it is not an error. An empty note
+// means that there is nothing to report.
 func (o *Outcome) skip(note string) {
 	o.Note = note
 	if note != "" && o.Kind != Failed {

@@ -19,26 +19,26 @@ type pullRequest struct {
 	*plan.PullRequest
 	head, base string
 	tasks      []*task
-	// key changes whenever anything that is wanted of the pull request changes.
+	// key identifies what the pull request should contain; see [keyOf].
 	key   string
 	state state
 	// finished: there is nothing more to do in this cycle.
 	finished bool
 
-	open   *forge.PullRequest  // nil: none is, or it was not looked up
+	open   *forge.PullRequest  // nil: none is open, or it was not looked up
 	closed []forge.PullRequest // newest first
-	// otherAuthor has a commit on the head.
+	// otherAuthor is somebody else who has a commit on the head.
 	otherAuthor string
-	// declinedBy is the newest pull request by which people declined what is wanted.
+	// declinedBy is the newest pull request that was closed to decline the changes.
 	declinedBy *forge.PullRequest
-	// proposed are the changes that the pull request shows.
+	// proposed has the changes that the pull request shows.
 	proposed []image.Change
 	opened   bool
 	note     string // why nothing is committed
 }
 
-// lastState is how a pull request was left. Where its head and what is wanted of
-// it are the same again, nothing is asked.
+// lastState is the state of a pull request at the end of the previous cycle. If its
+// head and key are the same again, no request is sent.
 type lastState struct {
 	head gitwrite.Hash // zero: the branch does not exist
 	key  string
@@ -71,8 +71,8 @@ func (w *gitWriter) forgetLastState(r *gitwrite.Repository, head string) {
 	delete(w.last[r], head)
 }
 
-// groupPullRequests groups the tasks by the head of their pull request, and finds
-// out what is known without a request.
+// groupPullRequests groups the tasks by the head of their pull request, and computes
+// the state of each pull request without sending requests.
 func (b *gitBatch) groupPullRequests() {
 	byHead := map[string]*pullRequest{}
 	for _, t := range b.tasks {
@@ -86,10 +86,10 @@ func (b *gitBatch) groupPullRequests() {
 			b.pulls = append(b.pulls, p)
 		}
 		if p.base != t.Base {
-			err := fmt.Errorf("another Application proposes to merge it into %s, and this one into %s",
+			err := fmt.Errorf("another Application proposes to merge it into %s, but this one into %s",
 				p.base, t.Base)
 			t.fail(b.failed("proposing from branch "+p.head, err,
-				"give each its own branch, with the template for branches or the annotation git-branch"))
+				"give each its own branch, with the branch template or the annotation git-branch"))
 			continue
 		}
 		p.tasks = append(p.tasks, t)
@@ -100,7 +100,7 @@ func (b *gitBatch) groupPullRequests() {
 	}
 }
 
-// initialState is what is known without a request.
+// initialState computes the state without sending requests.
 func (b *gitBatch) initialState(p *pullRequest) {
 	head := b.snapshot.Head(p.head)
 	s := state{settled: true, headExists: !head.IsZero(), ownBranch: p.OwnBranch}
@@ -118,7 +118,8 @@ func (b *gitBatch) initialState(p *pullRequest) {
 	p.state = s
 }
 
-// keyOf changes whenever anything that is wanted of a pull request changes.
+// keyOf returns a key that differs whenever a pull request should contain something
+// else: another text, base or change.
 func keyOf(p *pullRequest, settled bool) string {
 	sum := sha256.New()
 	_, _ = fmt.Fprintf(sum, "%s\n%s\n%v\n", p.Key, p.base, settled)
@@ -128,7 +129,7 @@ func keyOf(p *pullRequest, settled bool) string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// planned are the changes of all tasks.
+// planned returns the changes of all tasks.
 func (p *pullRequest) planned() []image.Change {
 	var all []image.Change
 	for _, t := range p.tasks {
@@ -137,8 +138,7 @@ func (p *pullRequest) planned() []image.Change {
 	return all
 }
 
-// isBehind reports whether the head was made on another commit than the newest of
-// its base.
+// isBehind reports whether the head is not built on the newest commit of its base.
 func (b *gitBatch) isBehind(p *pullRequest) bool {
 	stage := b.repository.NewStage()
 	base := b.snapshot.Head(p.base)
@@ -162,7 +162,7 @@ func (p *pullRequest) needsText() bool {
 	return !p.finished && (next(s) == stepOpen || next(s) == stepEdit)
 }
 
-// startCommit has the tasks committed where that is the next step.
+// startCommit marks the tasks as pending if the next step is to commit.
 func (p *pullRequest) startCommit() {
 	if p.finished || next(p.state) != stepCommit {
 		return
@@ -184,7 +184,7 @@ func (p *pullRequest) fail(err error) {
 	}
 }
 
-// listOpen looks for the open pull request of a head. All are listed at once.
+// listOpen looks up the open pull request of a head. It lists all of them at once.
 func (b *gitBatch) listOpen(ctx context.Context, p *pullRequest) error {
 	if b.open == nil && b.openErr == nil {
 		b.open, b.openErr = b.openPullRequests(ctx)
@@ -199,7 +199,7 @@ func (b *gitBatch) listOpen(ctx context.Context, p *pullRequest) error {
 	return nil
 }
 
-// openPullRequests lists the open ones by their head.
+// openPullRequests returns the open pull requests by their head.
 func (b *gitBatch) openPullRequests(ctx context.Context) (map[string]*forge.PullRequest, error) {
 	if b.forge == nil {
 		return nil, b.failed("opening a pull request",
@@ -220,8 +220,8 @@ func (b *gitBatch) openPullRequests(ctx context.Context) (map[string]*forge.Pull
 	return open, nil
 }
 
-// openState is that of the open pull request. A text that was written for what is
-// wanted now stays as people have edited it.
+// openState returns the state of the open pull request. If its record has the
+// current key, people's edits of the text are kept.
 func (p *pullRequest) openState() openState {
 	if p.open == nil {
 		return openNone
@@ -233,17 +233,17 @@ func (p *pullRequest) openState() openState {
 	return p.completeState()
 }
 
-// completeState is that of an open pull request whose text is as it is to be.
+// completeState returns the state of an open pull request whose text is current.
 func (p *pullRequest) completeState() openState {
-	if p.open.Untouched { // the program may have ended right after it opened it
+	if p.open.Untouched { // the program may have stopped right after opening it
 		return openUnfinished
 	}
 	return openCurrent
 }
 
-// findAuthors finds out who else has commits on a head. Below the newest commit of
-// a branch with a name of our own there are none: it is always made again on the
-// base. Of any other branch all commits are examined.
+// findAuthors finds out who else has commits on a head. On a branch with a name that
+// this program generated, only the newest commit is checked, because the branch is
+// always rebuilt on the base. On other branches, all commits are checked.
 func (b *gitBatch) findAuthors(ctx context.Context, p *pullRequest) (err error) {
 	p.otherAuthor, err = b.otherAuthor(ctx, p)
 	p.state.authors = authorsOnlyUs
@@ -268,7 +268,7 @@ func (b *gitBatch) otherAuthor(ctx context.Context, p *pullRequest) (string, err
 	}
 
 	if p.open == nil {
-		return "somebody (without an open pull request, the commits below the newest one are not known)", nil
+		return "somebody (without an open pull request, only the newest commit can be checked)", nil
 	}
 
 	commits, err := b.forge.Commits(ctx, *p.open)
@@ -279,15 +279,15 @@ func (b *gitBatch) otherAuthor(ctx context.Context, p *pullRequest) (string, err
 	return "", err
 }
 
-// isForeign reports whether a commit is not ours.
+// isForeign reports whether somebody else made a commit.
 func isForeign(c forge.Commit) bool {
 	author := gitwrite.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	committer := gitwrite.Signature{Name: c.CommitterName, Email: c.CommitterEmail}
 	return !madeByUs(author, committer, c.Message)
 }
 
-// listClosed looks for the closed pull requests of a head, and for those by which
-// people declined what is wanted.
+// listClosed looks up the closed pull requests of a head, and finds out whether
+// people declined the changes by closing one.
 func (b *gitBatch) listClosed(ctx context.Context, p *pullRequest) (err error) {
 	if p.closed, err = b.forge.ClosedPullRequests(ctx, p.head); err != nil {
 		return err
@@ -298,15 +298,15 @@ func (b *gitBatch) listClosed(ctx context.Context, p *pullRequest) (err error) {
 	return nil
 }
 
-// compareMerged finds out whether the newest closed pull request was merged as the
-// head is now.
+// compareMerged finds out whether the newest closed pull request was merged with the
+// current head.
 func (b *gitBatch) compareMerged(p *pullRequest) {
 	p.state.closed.headMerged = len(p.closed) > 0 && p.closed[0].Merged &&
 		p.closed[0].HeadSHA == b.snapshot.Head(p.head).String()
 }
 
-// readHeadAgain is for a snapshot that is newer than the state: somebody may have
-// pushed to the head, or deleted it.
+// readHeadAgain updates the state from a newer snapshot: somebody may have pushed to
+// the head, or deleted it.
 func (b *gitBatch) readHeadAgain(p *pullRequest) {
 	p.state.headExists = !b.snapshot.Head(p.head).IsZero()
 	p.state.authors = authorsUnknown

@@ -13,7 +13,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
-// settledWork is what is left of propose once the base holds what it wants.
+// settledWork returns the work of propose after the base has its change.
 func settledWork(file string) plan.Work {
 	w := propose(file, "v1")
 	w.Settled, w.Planned = true, nil
@@ -29,8 +29,8 @@ func headOf(t *testing.T, git *git.Server, branch string) string {
 	return head
 }
 
-// TestAHundredPullRequests holds what a hundred of one repository cost: one
-// listing, one push for all branches, and what each creation needs.
+// TestAHundredPullRequests counts the requests for a hundred pull requests of one
+// repository: one listing, one push for all branches, and those of each creation.
 func TestAHundredPullRequests(t *testing.T) {
 	git, hub, client := startHub(t, 100)
 	var works []plan.Work
@@ -42,7 +42,7 @@ func TestAHundredPullRequests(t *testing.T) {
 	if len(hub.Pulls(repo)) != 100 {
 		t.Fatalf("%d pull requests", len(hub.Pulls(repo)))
 	}
-	// Of the listings 100 are for the closed ones of a head.
+	// 100 listings are for the closed pull requests of a head.
 	for kind, want := range map[string]int{"GET pulls": 1 + 100, "POST pulls": 100, "POST labels": 100,
 		"PATCH pulls": 0, "GET comments": 0} {
 		if got := hub.Count(kind); got != want {
@@ -54,7 +54,7 @@ func TestAHundredPullRequests(t *testing.T) {
 	if git.Count("push") != 1 {
 		t.Errorf("%d pushes", git.Count("push"))
 	}
-	// Nothing has changed: nothing is asked. Then one has, and all are listed once.
+	// Without a change, no request is sent. After one change, all are listed once.
 	for i := range works {
 		works[i].Proposed = true
 	}
@@ -70,8 +70,8 @@ func TestAHundredPullRequests(t *testing.T) {
 	}
 }
 
-// TestOnePullRequestForSeveral has Applications with the same head share a
-// pull request, which follows when one of them needs it no more.
+// TestOnePullRequestForSeveral checks that Applications with the same head share a
+// pull request, which is updated when one of them no longer needs it.
 func TestOnePullRequestForSeveral(t *testing.T) {
 	git, hub, client := startHub(t, 3)
 	shared := &plan.PullRequest{OwnBranch: true, Title: "3 changes", Body: "all"}
@@ -108,8 +108,8 @@ func TestOnePullRequestForSeveral(t *testing.T) {
 	}
 }
 
-// TestAnotherBranchSupersedes closes what was proposed from another branch for
-// the same places, unless a person has worked on it.
+// TestAnotherBranchSupersedes checks that a pull request from another branch for the
+// same images is closed, unless a person has commits on it.
 func TestAnotherBranchSupersedes(t *testing.T) {
 	git, hub, client := startHub(t, 2)
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
@@ -137,8 +137,8 @@ func TestAnotherBranchSupersedes(t *testing.T) {
 	}
 }
 
-// TestTheBaseIsNeverForced tries to have a person's commit lost on a base, and
-// on a head, by pushing right before us: both stay.
+// TestTheBaseIsNeverForced pushes a person's commit to a base and to a head right
+// before our push: neither commit is lost.
 func TestTheBaseIsNeverForced(t *testing.T) {
 	for _, branch := range []string{"main", "image-writeback/argocd/f0"} {
 		git, hub, client := startHub(t, 1)
@@ -166,8 +166,8 @@ func TestTheBaseIsNeverForced(t *testing.T) {
 	}
 }
 
-// TestABranchOfAnotherName may hold anything below our newest commit. It is
-// made again only where all of it is ours.
+// TestABranchOfAnotherName checks a branch that may have other people's commits below
+// our newest one. It is rebuilt only if all commits are ours.
 func TestABranchOfAnotherName(t *testing.T) {
 	for _, theirs := range []bool{false, true} {
 		git, hub, client := startHub(t, 1)
@@ -201,7 +201,7 @@ func TestABranchOfAnotherName(t *testing.T) {
 		if theirs && (got != "tag: v1\n" || show(t, git, "develop", "mine") != "x") || !theirs && got != "tag: v2\n" {
 			t.Errorf("theirs %v: %q", theirs, got)
 		}
-		// Merged or not, a branch that is not of our naming is never deleted.
+		// Merged or not, a branch whose name we did not generate is never deleted.
 		if err := git.Commit(repo, "main", "By hand", map[string]string{"f0/k.yaml": "tag: v2\n"}); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestABranchOfAnotherName(t *testing.T) {
 	}
 }
 
-// TestABranchThatMayNotBeDeletedStays holds that its deletion is tried once.
+// TestABranchThatMayNotBeDeletedStays checks that its deletion is tried only once.
 func TestABranchThatMayNotBeDeletedStays(t *testing.T) {
 	git, hub, client := startHub(t, 1)
 	if _, err := git.Run(repo, "config", "receive.denyDeletes", "true"); err != nil {
@@ -238,8 +238,8 @@ func TestABranchThatMayNotBeDeletedStays(t *testing.T) {
 	}
 }
 
-// TestADeletionThatFailsIsTriedAgain has the push fail that deletes a branch
-// which nobody needs any more.
+// TestADeletionThatFailsIsTriedAgain lets the push fail that deletes an unneeded
+// branch.
 func TestADeletionThatFailsIsTriedAgain(t *testing.T) {
 	git, hub, client := startHub(t, 1)
 	r := open(t, newService(t, at(client)), git.URLOf(repo))
@@ -263,8 +263,8 @@ func TestADeletionThatFailsIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestAutoMergeFollowsTheBase makes a head again whenever the base has moved:
-// many repositories let nothing be merged that is behind.
+// TestAutoMergeFollowsTheBase checks that a head is rebuilt whenever the base moves:
+// many repositories do not merge branches that are behind.
 func TestAutoMergeFollowsTheBase(t *testing.T) {
 	for _, auto := range []bool{false, true} {
 		git, hub, client := startHub(t, 1)
@@ -288,7 +288,7 @@ func TestAutoMergeFollowsTheBase(t *testing.T) {
 	}
 }
 
-// TestRecords holds what pull requests are recognised by; see proposalRecord.
+// TestRecords checks how pull requests are recognised; see proposalRecord.
 func TestRecords(t *testing.T) {
 	c := image.Change{File: "k.yaml", Image: "ghcr.io/o/app", Old: image.ParseVersion("v1"),
 		New: image.ParseVersion("v2")}
@@ -332,7 +332,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestAForgeThatIsDownStopsNoCommit has GitHub fail, while git works.
+// TestAForgeThatIsDownStopsNoCommit lets GitHub's API fail while git works.
 func TestAForgeThatIsDownStopsNoCommit(t *testing.T) {
 	git, hub, client := startHub(t, 2)
 	r := open(t, newService(t, at(client)), git.URLOf(repo))

@@ -7,8 +7,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 )
 
-// send puts the commits that were built on their branches: all by one push, or by
-// the forge's API where that is asked for and possible.
+// send puts the new commits on their branches: all with one push, or through the
+// forge's API if that is configured and possible.
 func (b *gitBatch) send(ctx context.Context, stage *gitwrite.Stage, updates []*branchUpdate) {
 	if committer, ok := b.forge.(forge.Committer); ok && b.writer.options.CommitViaAPI {
 		updates = b.commitByAPI(ctx, committer, updates)
@@ -28,8 +28,8 @@ func (b *gitBatch) send(ctx context.Context, stage *gitwrite.Stage, updates []*b
 	}
 }
 
-// push pushes what was built and notes what became of it. The tasks of a branch
-// that has moved stay pending.
+// push pushes the new commits and records the results. The tasks of a branch that
+// has moved stay pending.
 func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*branchUpdate) {
 	if !b.owns() {
 		for _, u := range updates {
@@ -60,7 +60,7 @@ func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*b
 	}
 }
 
-// accepted notes that a branch is where it is to be.
+// accepted records that the server accepted the update of a branch.
 func (b *gitBatch) accepted(u *branchUpdate) {
 	if len(u.drafts) == 0 {
 		b.writer.forgetLastState(b.repository, u.Branch)

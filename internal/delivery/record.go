@@ -11,38 +11,38 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// proposalRecord is what a pull request is recognised by. It is in the body, as a
-// comment that nobody sees. Nothing else is kept of a pull request. Do not change
-// its form: the pull requests of earlier versions have it, too.
+// proposalRecord identifies a pull request and what it proposes. It is a hidden
+// comment in the body, and the only state that is kept. Do not change its format:
+// pull requests of earlier versions have it, too.
 type proposalRecord struct {
-	// Key is that of the text. With another key the text is written again.
+	// Key is the [keyOf] for which the text was written. If the key differs, the
+	// text is written again.
 	Key string `json:"key"`
-	// Changes are the proposed ones; see [changeID].
+	// Changes has the [changeID] of each proposed change.
 	Changes []string `json:"changes"`
-	// Withdrawn is set where this program closed the pull request, so that nobody has
-	// declined it.
+	// Withdrawn is set if this program closed the pull request, so that it does not
+	// count as declined.
 	Withdrawn bool `json:"withdrawn,omitempty"`
 }
 
 const (
 	recordBegin = "<!-- image-writeback: "
 	recordEnd   = " -->"
-	// leftAloneMarker is in the comment that says that a branch is left alone.
+	// leftAloneMarker marks the comment that a branch is no longer updated.
 	leftAloneMarker = "<!-- image-writeback left this branch alone -->"
-	// closedMarker is in the comment that says why a pull request is closed.
+	// closedMarker marks the comment that says why a pull request is closed.
 	closedMarker = "<!-- image-writeback closed this -->"
 )
 
-// changeID is a change as the file and the image that it is in, and the new
-// version. It is short, since a body has room for 65,536 characters. It says
-// nothing about the old version.
+// changeID identifies a change by its file, its image and its new version, but not
+// by its old version. It is short, because a body is limited to 65,536 characters.
 func changeID(c image.Change) string {
 	location := sha256.Sum256([]byte(c.File + "\n" + c.Image))
 	version := sha256.Sum256([]byte(c.New.String()))
 	return hex.EncodeToString(location[:3]) + "-" + hex.EncodeToString(version[:3])
 }
 
-// locationOf is the part of a [changeID] that stands for file and image.
+// locationOf returns the part of a [changeID] that identifies file and image.
 func locationOf(id string) string {
 	location, _, _ := strings.Cut(id, "-")
 	return location
@@ -64,24 +64,23 @@ func (r proposalRecord) coveredBy(changes []image.Change) bool {
 	return len(r.Changes) > 0
 }
 
-// withRecord puts a record under a text, in place of the one that it may have. JSON
-// as Go writes it cannot end a comment: it has no ">".
+// withRecord appends a record to a text, and replaces a record that the text already
+// has. Go's JSON cannot end the comment, because it escapes ">".
 func withRecord(text string, r proposalRecord) string {
 	text, _, _ = strings.Cut(text, recordBegin)
-	line, _ := json.Marshal(r) // strings and a bool: it cannot fail
+	line, _ := json.Marshal(r) // cannot fail for strings and a bool
 	return strings.TrimRight(text, "\n") + "\n\n" + recordBegin + string(line) + recordEnd + "\n"
 }
 
-// recordOf finds the record of a body. ok is false where somebody has removed it.
+// recordOf reads the record in a body. ok is false if somebody removed it.
 func recordOf(body string) (r proposalRecord, ok bool) {
 	_, rest, found := strings.Cut(body, recordBegin)
 	line, _, ended := strings.Cut(rest, recordEnd)
 	return r, found && ended && json.Unmarshal([]byte(line), &r) == nil
 }
 
-// declinedBy returns the newest of the closed pull requests of a head by which
-// people declined changes. It returns nil where any of the changes was not
-// declined: something is new then.
+// declinedBy returns the newest closed pull request of a head by which people
+// declined changes. It returns nil unless all changes were declined.
 func declinedBy(closed []forge.PullRequest, changes []image.Change, title string) *forge.PullRequest {
 	var newest *forge.PullRequest
 	for _, c := range changes {
@@ -97,9 +96,9 @@ func declinedBy(closed []forge.PullRequest, changes []image.Change, title string
 	return newest
 }
 
-// declinedChangeBy returns the pull request by which people declined one change.
-// closed has the newest first: the newest that proposed the change decides. Pull
-// requests that have lost their record are recognised by title.
+// declinedChangeBy returns the pull request by which people declined one change; nil
+// if they did not. closed has the newest first, and the newest pull request that
+// proposed the change decides. Without a record, the title identifies it.
 func declinedChangeBy(closed []forge.PullRequest, c image.Change, title string) *forge.PullRequest {
 	for i, pr := range closed {
 		r, ok := recordOf(pr.Body)

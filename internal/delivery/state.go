@@ -1,17 +1,18 @@
 package delivery
 
-// state is all that decides what happens to a pull request next. What costs a
-// request is unknown until it was looked up.
+// state determines the next step of a pull request. Fields that cost a request are
+// unknown until they are looked up.
 type state struct {
-	// unchanged: the head and what is wanted are as they were left the last time.
+	// unchanged: the head and the wanted changes are the same as after the previous
+	// cycle.
 	unchanged bool
-	// settled: the base holds all that is wanted, so that nobody needs the pull
-	// request.
+	// settled: the base already has all wanted changes, so the pull request is not
+	// needed.
 	settled    bool
 	headExists bool
-	// stale: the head is not as it is to be, and has to be made again on the base.
+	// stale: the head branch is outdated and must be rebuilt on the base.
 	stale bool
-	// ownBranch: the branch has a name that this program made.
+	// ownBranch: this program generated the name of the branch.
 	ownBranch bool
 
 	open    openState
@@ -21,68 +22,68 @@ type state struct {
 	othersClosed bool
 }
 
-// openState is what is known about the open pull request of a head.
+// openState is the state of the open pull request of a head.
 type openState int
 
 const (
 	openUnknown openState = iota
 	openNone
-	openOutdated   // its text or its base is not as it is to be
-	openUnfinished // it was not completed after it was opened
+	openOutdated   // its text or base is outdated
+	openUnfinished // it was opened but not completed
 	openCurrent
 )
 
-// authorState is what is known about the authors of the commits of a head.
+// authorState says who made the commits of a head.
 type authorState int
 
 const (
 	authorsUnknown authorState = iota
 	authorsOnlyUs
-	authorsOthers // somebody else has commits there
+	authorsOthers // somebody else has commits on it
 )
 
-// closedState is what is known about the closed pull requests of a head.
+// closedState is the state of the closed pull requests of a head.
 type closedState struct {
 	lookedUp bool
-	// headMerged: the newest one was merged as the head is now.
+	// headMerged: the newest one was merged with the current head.
 	headMerged bool
-	// declined: people closed all that is wanted without merging it.
+	// declined: people closed pull requests for all wanted changes without merging.
 	declined bool
 }
 
 // step is what to do with a pull request.
 type step int
 
-// The first steps look something up, the next ones end the life of a pull request
-// or leave it as it is, and the last ones propose.
+// The first steps look something up, the next ones end a pull request or leave it
+// as it is, and the last ones propose.
 const (
 	stepListOpen step = iota
 	stepFindAuthors
 	stepListClosed
 
-	stepRepeat     // say what was said the last time
-	stepLeaveAlone // the branch has commits of somebody else
-	stepRespectNo  // people have closed it
-	stepWithdraw   // close it: nobody needs it
+	stepRepeat     // report the previous result again
+	stepLeaveAlone // the branch has somebody else's commits
+	stepRespectNo  // people closed it
+	stepWithdraw   // close it: it is no longer needed
 	stepDeleteBranch
 
 	stepCommit
 	stepOpen
 	stepEdit
-	stepComplete    // add what could not be said when it was opened
-	stepCloseOthers // close those that propose other versions of the same images
+	stepComplete    // add labels, assignees, reviewers and auto-merge
+	stepCloseOthers // close pull requests for other versions of the same images
 	stepDone
 )
 
-// looksUp reports whether a step only finds something out.
+// looksUp reports whether a step only reads.
 func (s step) looksUp() bool { return s <= stepListClosed }
 
-// proposes reports whether a step belongs to a pull request that is wanted.
+// proposes reports whether a step commits to, opens or maintains a pull request.
 func (s step) proposes() bool { return s >= stepCommit && s <= stepCloseOthers }
 
-// next decides what to do with a pull request. It is a pure function; the vectors
-// in testdata/delivery specify it. The step done changes the state, until the next
-// one is stepDone.
+// next returns the next step of a pull request. It is a pure function; the vectors
+// in testdata/delivery specify it. Each step changes the state, until the next step
+// is stepDone.
 func next(s state) step {
 	switch {
 	case s.unchanged:
@@ -91,7 +92,7 @@ func next(s state) step {
 		return stepListOpen
 	}
 
-	// What overwrites or deletes a head must not lose anybody's commits.
+	// Overwriting or deleting a head must not lose somebody's commits.
 	if s.headExists && (s.settled || s.stale) {
 		switch {
 		case s.authors == authorsUnknown:
@@ -111,7 +112,7 @@ func next(s state) step {
 	return nextWhenWanted(s)
 }
 
-// nextWhenSettled clears away what nobody needs.
+// nextWhenSettled closes or deletes what is no longer needed.
 func nextWhenSettled(s state) step {
 	switch {
 	case s.open != openNone:
@@ -122,7 +123,7 @@ func nextWhenSettled(s state) step {
 	return stepDone
 }
 
-// nextWhenWanted has the head and the pull request as they are to be.
+// nextWhenWanted brings the head and the pull request up to date.
 func nextWhenWanted(s state) step {
 	switch {
 	case s.open == openNone && !s.closed.lookedUp:

@@ -21,8 +21,8 @@ type stateVector struct {
 	Next         string
 }
 
-// state returns the state that a vector describes. ok is false for a word that has
-// no meaning.
+// state returns the state that a vector describes. ok is false for an
+// unknown word.
 func (v stateVector) state() (s state, ok bool) {
 	open, okOpen := map[string]openState{
 		"": openUnknown, "unknown": openUnknown, "none": openNone,
@@ -52,7 +52,7 @@ var stepNames = map[step]string{
 	stepCloseOthers: "close others", stepDone: "done",
 }
 
-// TestNext runs the vectors of testdata/delivery, which have every step.
+// TestNext runs the vectors of testdata/delivery, which cover every step.
 func TestNext(t *testing.T) {
 	data, err := os.ReadFile("../../testdata/delivery/pullrequest.yaml")
 	if err != nil {

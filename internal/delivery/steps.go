@@ -10,8 +10,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
-// advance takes the steps of a pull request for as long as the next one is to be
-// taken now. An error ends it.
+// advance runs the steps of a pull request as long as now reports true for the next
+// one. An error ends the pull request for this cycle.
 func (b *gitBatch) advance(ctx context.Context, p *pullRequest, now func(step) bool) {
 	for !p.finished {
 		s := next(p.state)
@@ -24,7 +24,7 @@ func (b *gitBatch) advance(ctx context.Context, p *pullRequest, now func(step) b
 	}
 }
 
-// do takes one step. stepCommit is taken by [gitBatch.commit], for all pull
+// do runs one step, except stepCommit: [gitBatch.commit] runs it for all pull
 // requests at once.
 func (b *gitBatch) do(ctx context.Context, p *pullRequest, s step) error {
 	switch s {
@@ -40,7 +40,7 @@ func (b *gitBatch) do(ctx context.Context, p *pullRequest, s step) error {
 	case stepLeaveAlone:
 		return b.leaveAlone(ctx, p)
 	case stepRespectNo:
-		b.leave(p, fmt.Sprintf("pull request %s was closed without merging; the next one comes with a newer version",
+		b.leave(p, fmt.Sprintf("pull request %s was closed without merging; a newer version will be proposed",
 			p.declinedBy.URL))
 	case stepWithdraw:
 		return b.withdraw(ctx, p)
@@ -64,7 +64,7 @@ func (b *gitBatch) do(ctx context.Context, p *pullRequest, s step) error {
 	return nil
 }
 
-// done ends a pull request for which nothing is left to do.
+// done ends a pull request that has no steps left.
 func (b *gitBatch) done(p *pullRequest) {
 	if p.state.settled {
 		b.leave(p, p.note)
@@ -74,7 +74,7 @@ func (b *gitBatch) done(p *pullRequest) {
 	b.remember(p, p.open.URL, "")
 }
 
-// repeat says what was said the last time.
+// repeat reports the result of the previous cycle again.
 func (b *gitBatch) repeat(p *pullRequest) {
 	last, _ := b.writer.lastState(b.repository, p.head)
 	for _, t := range p.tasks {
@@ -90,8 +90,8 @@ func (b *gitBatch) repeat(p *pullRequest) {
 	}
 }
 
-// leave ends a pull request with a note why nothing is done. Nothing will be done
-// until something changes.
+// leave ends a pull request with a note why nothing is done. The next cycles do
+// nothing either, until something changes.
 func (b *gitBatch) leave(p *pullRequest, note string) {
 	p.skip(note)
 	b.remember(p, "", note)
@@ -106,13 +106,13 @@ func (p *pullRequest) skip(note string) {
 	}
 }
 
-// remember keeps how a pull request was left, for the next cycle.
+// remember stores the state of a pull request for the next cycle.
 func (b *gitBatch) remember(p *pullRequest, url, note string) {
 	b.writer.setLastState(b.repository, p.head, lastState{b.snapshot.Head(p.head), p.key, url, note})
 }
 
-// leaveAlone leaves a branch to somebody who has pushed to it. It says so in the
-// pull request, once, where something newer is not proposed because of that.
+// leaveAlone stops updating a branch that somebody else has pushed to. If newer
+// versions are therefore not proposed, one comment in the pull request says so.
 func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
 	if p.state.settled {
 		b.leave(p, fmt.Sprintf("branch %s is left alone: it has a commit by %s", p.head, p.otherAuthor))
@@ -120,11 +120,11 @@ func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
 	}
 
 	note := fmt.Sprintf("branch %s has a commit by %s, so it is left alone; merge or close its pull request, "+
-		"or delete the branch to have it made again", p.head, p.otherAuthor)
+		"or delete the branch to have it created again", p.head, p.otherAuthor)
 	if p.open != nil {
 		text := fmt.Sprintf("Somebody else has pushed to this branch, so I no longer update it.\n\n"+
 			"Newer versions: %s.\n\n"+
-			"Merge this when it is ready. To have the branch made again, delete it.\n\n%s\n",
+			"Merge this when it is ready. To have the branch created again, delete it.\n\n%s\n",
 			versionList(p.planned()), leftAloneMarker)
 		if err := b.forge.CommentOnce(ctx, *p.open, leftAloneMarker, text); err != nil {
 			return err
@@ -136,7 +136,7 @@ func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
 	return nil
 }
 
-// versionList names the new versions in words.
+// versionList returns the new versions as a list for a sentence.
 func versionList(changes []image.Change) string {
 	var parts []string
 	for _, c := range changes {
@@ -145,10 +145,10 @@ func versionList(changes []image.Change) string {
 	return strings.Join(parts, ", ")
 }
 
-// withdraw closes a pull request whose base holds what it was for.
+// withdraw closes a pull request whose changes the base already has.
 func (b *gitBatch) withdraw(ctx context.Context, p *pullRequest) error {
 	if !b.owns() {
-		p.finished = true // the replica that has taken over does it
+		p.finished = true // the replica that took over does it
 		return nil
 	}
 
@@ -173,18 +173,18 @@ func (b *gitBatch) closePullRequest(ctx context.Context, pr forge.PullRequest, w
 	return b.forge.Close(ctx, pr, withRecord(pr.Body, record))
 }
 
-// deleteBranch has the next push delete a branch that nobody needs, whether its
-// pull request was merged or not.
+// deleteBranch lets the next push delete a branch that is no longer needed, whether
+// its pull request was merged or not.
 func (b *gitBatch) deleteBranch(p *pullRequest) {
 	b.removals = append(b.removals, p.head)
 	if p.note == "" {
 		p.note = fmt.Sprintf("branch %s is deleted: %s holds what it was for", p.head, p.base)
 	}
-	p.skip(p.note) // not remembered: where the deletion fails, the next cycle tries again
+	p.skip(p.note) // not remembered: if the deletion fails, the next cycle retries
 }
 
-// deletionRefused notes that a branch stays. It is not tried again: a rule of the
-// repository refuses it.
+// deletionRefused records that the server refused to delete a branch. It is not
+// retried, because a rule of the repository forbids it.
 func (b *gitBatch) deletionRefused(branch string, why error) {
 	for _, p := range b.pulls {
 		if p.head == branch {
@@ -194,8 +194,8 @@ func (b *gitBatch) deletionRefused(branch string, why error) {
 	}
 }
 
-// propose opens or edits the pull request of tasks that were committed, now or
-// before.
+// propose opens or edits the pull request of committed tasks, whether they were
+// committed now or in an earlier cycle.
 func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 	if p.finished || p.state.stale {
 		return
@@ -234,8 +234,8 @@ func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 	}
 }
 
-// proposed notes what became of the pull request of a task. Its commit stays, also
-// where the pull request failed.
+// proposed records the result of a task's pull request. The outcome keeps its commit
+// even if the pull request failed.
 func (t *task) proposed(p *pullRequest, err error) {
 	if p.open != nil {
 		t.outcome.PullRequestURL, t.outcome.Opened = p.open.URL, p.opened
@@ -262,13 +262,13 @@ func (b *gitBatch) openPullRequest(ctx context.Context, p *pullRequest) error {
 	return b.forge.Complete(ctx, pr, proposal)
 }
 
-// edit gives an open pull request the text of what it proposes now.
+// edit updates the text and the base of an open pull request.
 func (b *gitBatch) edit(ctx context.Context, p *pullRequest) error {
 	p.state.open = p.completeState()
 	return b.forge.Edit(ctx, *p.open, p.Title, p.body(), p.base)
 }
 
-// body is the text with the record of what is proposed.
+// body returns the text with the record of the proposed changes.
 func (p *pullRequest) body() string {
 	record := proposalRecord{Key: p.key}
 	for _, c := range p.proposed {
@@ -284,9 +284,9 @@ func (p *pullRequest) proposal(body string) forge.Proposal {
 	}
 }
 
-// closeOthers closes open pull requests of other branches that propose something
-// else for the same images: a template of git-branch makes another branch for each
-// version. One that anybody else has worked on stays open.
+// closeOthers closes open pull requests of other branches that propose other versions
+// of the same images: with a template in git-branch, each version has its own branch.
+// It keeps a pull request open if somebody else has commits on it.
 func (b *gitBatch) closeOthers(ctx context.Context, p *pullRequest) error {
 	for head, other := range b.open {
 		record, ok := recordOf(other.Body)

@@ -12,20 +12,20 @@ import (
 	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
-// ArgoSecrets finds the credentials of repositories in the Secrets by which Argo
-// CD reads them. The fields of the Secrets and the way in which they are matched
-// are Argo CD's.
+// ArgoSecrets finds the credentials of repositories in the Secrets that Argo CD
+// uses to read them. The fields of the Secrets, and how a Secret is matched to a
+// repository, are defined by Argo CD.
 // https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#repositories
 //
 // It is safe for concurrent use. Errors name the Secret and never quote it.
 type ArgoSecrets struct {
 	// Secret returns the data of a Secret. Its error names the Secret.
 	Secret func(ctx context.Context, namespace, name string) (map[string][]byte, error)
-	// Repositories returns the Secrets of repositories, and the templates; nil if
-	// there is no cluster.
+	// Repositories returns the Secrets of repositories and the credential templates;
+	// nil if there is no cluster.
 	Repositories func(ctx context.Context) ([]RepositorySecret, error)
-	// Trust returns Argo CD's known SSH hosts, and by host the certificates that it
-	// trusts; nil if there is no cluster.
+	// Trust returns Argo CD's known SSH hosts and its trusted certificates by host; nil
+	// if there is no cluster.
 	Trust func(ctx context.Context) (knownHosts string, certificates map[string]string)
 
 	mu           sync.Mutex
@@ -36,10 +36,10 @@ type ArgoSecrets struct {
 	trusted      time.Time
 }
 
-// RepositorySecret is a Secret by which Argo CD reads repositories.
+// RepositorySecret is a Secret that Argo CD uses to read repositories.
 type RepositorySecret struct {
 	Name     string // namespace/name
-	Template bool   // for all repositories whose URL begins with its url
+	Template bool   // for all repositories whose URL begins with the Secret's url
 	Data     map[string][]byte
 }
 
@@ -93,9 +93,9 @@ func (a *ArgoSecrets) Scoped(ctx context.Context, url string) bool {
 	return false
 }
 
-// Find returns the credentials that an Application's write-back-method names:
-// those of secret:NAMESPACE/NAME, else of the Secret by which Argo CD itself reads
-// the repository for the project, else none.
+// Find returns the credentials that an Application's write-back-method selects: from
+// the Secret of secret:NAMESPACE/NAME, else from the Secret that Argo CD itself uses
+// for the repository and the project, else none.
 func (a *ArgoSecrets) Find(ctx context.Context, access Access) (Credentials, error) {
 	found, err := a.find(ctx, access)
 	if err != nil {
@@ -141,9 +141,9 @@ func (a *ArgoSecrets) named(ctx context.Context, namespace, name string) (Creden
 	return found, nil
 }
 
-// matchSecrets finds the Secret of a repository: that of the project before that
-// of all projects. If it has no credentials of its own, they come from the
-// template with the longest prefix of the address.
+// matchSecrets finds the Secret of a repository. A Secret of the project takes
+// precedence over one for all projects. If the Secret has no credentials, they come
+// from the template with the longest prefix of the address.
 func matchSecrets(secrets []RepositorySecret, address giturl.Address, project string) (Credentials, error) {
 	var own, template RepositorySecret
 	for _, secret := range secrets {
@@ -180,8 +180,8 @@ func matchSecrets(secrets []RepositorySecret, address giturl.Address, project st
 	return inherited, nil
 }
 
-// covers reports whether a Secret is for a repository, or a template for its
-// address.
+// covers reports whether a Secret is for the repository at an address, or a template
+// that applies to it.
 func (s RepositorySecret) covers(address giturl.Address) bool {
 	if s.Template {
 		return s.address().Covers(address)
@@ -203,8 +203,7 @@ func (s RepositorySecret) read() (Credentials, error) {
 	return found, nil
 }
 
-// readSecret reads the fields of a Secret. The error names the fields that are
-// wrong or missing.
+// readSecret reads the fields of a Secret. The error names invalid and missing fields.
 func readSecret(data map[string][]byte) (Credentials, error) {
 	f := secretFields{data: data}
 	c := Credentials{
@@ -235,7 +234,7 @@ func readSecret(data map[string][]byte) (Credentials, error) {
 	return c, errors.Join(f.problems...)
 }
 
-// secretFields reads the fields of a Secret, and collects what is wrong with them.
+// secretFields reads the fields of a Secret and collects their problems.
 type secretFields struct {
 	data     map[string][]byte
 	problems []error
@@ -271,7 +270,7 @@ func (f *secretFields) boolean(key string) bool {
 	return yes
 }
 
-// needs notes where one field is there without another.
+// needs adds a problem if one field is set without another.
 func (f *secretFields) needs(key, other string) {
 	if f.text(key) != "" && f.text(other) == "" {
 		f.problems = append(f.problems, fmt.Errorf("it has the field %s, but no %s", key, other))

@@ -94,7 +94,7 @@ func TestArgoSecrets(t *testing.T) {
 	}
 }
 
-// TestNoCluster finds nothing where there is no cluster to read Secrets from.
+// TestNoCluster checks that nothing is found without a cluster to read Secrets from.
 func TestNoCluster(t *testing.T) {
 	got, err := (&ArgoSecrets{}).Find(t.Context(), Access{URL: "https://example.com/o/r"})
 	if err != nil || got.present() {

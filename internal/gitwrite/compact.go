@@ -9,13 +9,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// maxPacks bounds a mirror: after so many fetches and pushes, it drops what no branch
-// leads to any more.
+// maxPacks limits the size of a mirror: after this many fetches and pushes, it is
+// compacted.
 const maxPacks = 200
 
-// compact drops all of the mirror but what leads from branches that still exist: the
-// newest commit of each, its trees, and those of their blobs that are here. Nothing
-// is fetched for it. A mirror that is damaged is dropped as a whole.
+// compact keeps only the objects of branches that still exist: the newest commit of
+// each branch, its trees, and the blobs of these trees that the mirror has. It fetches
+// nothing. A damaged mirror is dropped as a whole.
 func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 	heads := map[string]plumbing.Hash{}
 	for branch := range branches {
@@ -62,7 +62,7 @@ func (m *mirror) compact(branches map[string]plumbing.Hash) error {
 	return nil
 }
 
-// ends returns where the history ends that was kept.
+// ends returns the commits at which the kept history ends.
 func (m *mirror) ends(before []plumbing.Hash, heads map[string]plumbing.Hash, kept *reachable) []plumbing.Hash {
 	var ends []plumbing.Hash
 	for _, hash := range before {
@@ -71,7 +71,8 @@ func (m *mirror) ends(before []plumbing.Hash, heads map[string]plumbing.Hash, ke
 		}
 	}
 
-	// The parent of a commit that was made here may be missing: it is an end as well.
+	// The parent of a commit that was created here may be missing. The commit is then an
+	// end, too.
 	for _, head := range heads {
 		commit, err := newObjects(m).commit(head)
 		if err != nil || len(commit.ParentHashes) == 0 || kept.has[commit.ParentHashes[0]] {
@@ -85,7 +86,7 @@ func (m *mirror) ends(before []plumbing.Hash, heads map[string]plumbing.Hash, ke
 	return ends
 }
 
-// reachable collects objects.
+// reachable collects the objects that are reachable from commits.
 type reachable struct {
 	objects *objects
 	has     map[plumbing.Hash]bool

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestAMirrorStaysSmall has a mirror compacted between pushes, in memory and in
-// a folder, from servers with and without partial clone: nothing is fetched
-// for it, pushes of others are seen as before, and what nobody needs is gone.
+// TestAMirrorStaysSmall compacts a mirror between pushes, in memory and in a folder,
+// for servers with and without partial clone: nothing is fetched for it, pushes of
+// others are still noticed, and unneeded objects are dropped.
 func TestAMirrorStaysSmall(t *testing.T) {
 	for _, partial := range []bool{true, false} {
 		for _, dir := range []string{"", t.TempDir()} {
@@ -60,8 +60,8 @@ func TestAMirrorStaysSmall(t *testing.T) {
 	}
 }
 
-// TestADamagedMirrorIsDropped takes a pack away right before the mirror is
-// compacted: the mirror is built again.
+// TestADamagedMirrorIsDropped deletes a pack right before the mirror is compacted: the
+// mirror is created again.
 func TestADamagedMirrorIsDropped(t *testing.T) {
 	git := startGit(t, true, 3)
 	r := open(t, newService(t, Options{CacheDir: t.TempDir()}), git.URLOf(repo))

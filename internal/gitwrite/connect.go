@@ -26,15 +26,14 @@ import (
 // Access names a repository and the credentials to use for it.
 type Access struct {
 	URL string
-	// From is where the Application has its credentials from: empty, repocreds, or
-	// secret:NAMESPACE/NAME.
+	// From is the source of the credentials, as in the Application's write-back-method:
+	// empty, repocreds, or secret:NAMESPACE/NAME.
 	From string
-	// Project is that of the Application, for credentials that belong to one.
+	// Project is the Application's project, for credentials that belong to one project.
 	Project string
 }
 
-// secret returns the Secret that the Application names; ok is false where it names
-// none.
+// secret returns the Secret that the Application names; ok is false if it names none.
 func (a Access) secret() (namespace, name string, ok bool) {
 	reference, ok := strings.CutPrefix(a.From, "secret:")
 	namespace, name, _ = strings.Cut(reference, "/")
@@ -48,8 +47,9 @@ type connection struct {
 	auth      signIn
 }
 
-// connect prepares the connection to a repository: as a forge signs in, unless the
-// Application names a Secret; any other with credentials of its own.
+// connect prepares the connection to a repository. A repository at a forge uses the
+// forge's login, unless the Application names credentials. All other repositories use
+// Options.Credentials.
 func (s *Service) connect(access Access) (*remote, error) {
 	address := strings.TrimRight(access.URL, "/")
 	login := s.login(access)
@@ -61,7 +61,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
 		return nil, &Error{
-			Repository: r.public, Doing: "connecting", Err: errors.New("the URL cannot be read"),
+			Repository: r.public, Doing: "connecting", Err: errors.New("the URL is invalid"),
 			Remedy: "write https://host/owner/name.git or git@host:owner/name.git",
 		}
 	}
@@ -98,11 +98,11 @@ func (s *Service) connect(access Access) (*remote, error) {
 	return r, nil
 }
 
-// Login returns the user and the password by which git signs in at a forge, at
-// the HTTPS address of a repository. Its errors say what to do.
+// Login returns the user and the password with which git signs in to a forge, at the
+// HTTPS address of a repository. Its errors say what to do.
 type Login func(ctx context.Context) (user, password string, err error)
 
-// loginError is an error of a [Login]. It needs no other words.
+// loginError is an error of a [Login]. It is reported unchanged.
 type loginError struct{ error }
 
 func (l Login) auth(ctx context.Context) (transport.AuthMethod, error) {
@@ -113,8 +113,8 @@ func (l Login) auth(ctx context.Context) (transport.AuthMethod, error) {
 	return &githttp.BasicAuth{Username: user, Password: password}, nil
 }
 
-// login returns how a forge signs in to a repository; nil where the repository has
-// credentials of its own.
+// login returns the forge's login for a repository; nil if the Application names
+// credentials, or no forge has the repository.
 func (s *Service) login(access Access) Login {
 	if access.From != "" || s.options.Login == nil {
 		return nil
@@ -122,11 +122,11 @@ func (s *Service) login(access Access) Login {
 	return s.options.Login(giturl.Parse(access.URL))
 }
 
-// connection is that to a repository with credentials.
+// connection returns a connection with credentials to the repository at an address.
 func (c Credentials) connection(address string) (*connection, error) {
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
-		return nil, errors.New("the URL cannot be read")
+		return nil, errors.New("the URL is invalid")
 	}
 
 	user, password := endpoint.User, endpoint.Password
@@ -161,14 +161,14 @@ func (c Credentials) connection(address string) (*connection, error) {
 	return w, err
 }
 
-// signIn returns what signs requests.
+// signIn returns the authentication of requests.
 type signIn func(context.Context) (transport.AuthMethod, error)
 
 func always(auth transport.AuthMethod) signIn {
 	return func(context.Context) (transport.AuthMethod, error) { return auth, nil }
 }
 
-// gitHubApp signs in as an App that a Secret names. Its tokens are renewed before they
+// gitHubApp signs in as the GitHub App of a Secret. Tokens are renewed before they
 // expire.
 func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpoint) (signIn, error) {
 	api := strings.TrimSuffix(c.GitHubURL, "/")
@@ -178,7 +178,7 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 
 	apps, err := ghinstallation.NewAppsTransport(base, c.GitHubAppID, c.GitHubAppKey)
 	if err != nil {
-		// The message of the parser could quote the key.
+		// The parser's message could quote the key.
 		return nil, errors.New("githubAppPrivateKey is not an RSA private key in PEM form")
 	}
 
@@ -206,7 +206,7 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 	}, nil
 }
 
-// google signs in at Google's source repositories, with the key of a service account.
+// google signs in to Google's source repositories with the key of a service account.
 func (c Credentials) google(base http.RoundTripper) (signIn, error) {
 	config, err := google.JWTConfigFromJSON(c.GCPServiceAccountKey, "https://www.googleapis.com/auth/cloud-platform")
 	if err != nil {
@@ -218,7 +218,7 @@ func (c Credentials) google(base http.RoundTripper) (signIn, error) {
 	return func(context.Context) (transport.AuthMethod, error) {
 		token, err := source.Token()
 		if err != nil {
-			return nil, errors.New("the service account of gcpServiceAccountKey got no token from Google")
+			return nil, errors.New("the service account of gcpServiceAccountKey did not receive a token from Google")
 		}
 		return &githttp.BasicAuth{Username: config.Email, Password: token.AccessToken}, nil
 	}, nil
@@ -230,12 +230,13 @@ func httpTransport() *http.Transport {
 	return t
 }
 
-// httpTransport returns one with the certificates and the proxy of the credentials.
+// httpTransport returns a transport with the certificates and the proxy of the
+// credentials.
 func (c Credentials) httpTransport() (*http.Transport, error) {
 	t := httpTransport()
 	t.TLSClientConfig = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: c.Insecure, //nolint:gosec // where the Secret asks for it
+		InsecureSkipVerify: c.Insecure, //nolint:gosec // only if the Secret says so
 	}
 
 	if len(c.TLSClientCert) > 0 {
@@ -265,7 +266,8 @@ func (c Credentials) httpTransport() (*http.Transport, error) {
 	return t, nil
 }
 
-// bypasses reports whether noProxy names a host.
+// bypasses reports whether a host is reached without the proxy, because noProxy names
+// it.
 func (c Credentials) bypasses(host string) bool {
 	through := httpproxy.Config{HTTPSProxy: "http://proxy.invalid", NoProxy: c.NoProxy}
 	u, err := through.ProxyFunc()(&url.URL{Scheme: "https", Host: host})
@@ -273,13 +275,14 @@ func (c Credentials) bypasses(host string) bool {
 }
 
 // credentialsLife is how long credentials are used before they are read again, so that
-// a rotated Secret is noticed.
+// changes of a Secret take effect.
 const credentialsLife = time.Minute
 
 // connect returns a connection.
 type connect func(context.Context) (*connection, error)
 
-// renewed connects when a connection is first needed, and again after credentialsLife.
+// renewed returns a connect function that calls find when a connection is first
+// needed, and again after credentialsLife.
 func (r *remote) renewed(find connect) connect {
 	var mu sync.Mutex
 	var last *connection

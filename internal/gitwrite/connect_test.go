@@ -35,7 +35,7 @@ func reads(t *testing.T, url string, c Credentials) error {
 	return err
 }
 
-// certificate is one for a client, self-signed, with its key.
+// certificate returns a self-signed client certificate with its key.
 func certificate(t *testing.T) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -98,7 +98,7 @@ func TestProxy(t *testing.T) {
 		r.Out.URL.Host = strings.TrimPrefix(git.URL, "http://")
 	}})
 	t.Cleanup(proxy.Close)
-	// Only the proxy knows this host.
+	// Only the proxy can resolve this host.
 	const url = "http://git.invalid/" + repo + ".git"
 	if err := reads(t, url, Credentials{Proxy: proxy.URL}); err != nil || through.Load() == 0 {
 		t.Errorf("%d requests went through the proxy, %v", through.Load(), err)

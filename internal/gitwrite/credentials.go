@@ -11,24 +11,24 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Credentials are those of one repository. The zero value has none: for SSH, the agent
-// and the known hosts of the user are used then, as git does.
+// Credentials are the credentials of one repository. The zero value has none: SSH then
+// uses the user's agent and known hosts, as git does.
 type Credentials struct {
 	Username, Password string
 	BearerToken        string
 	SSHPrivateKey      []byte
-	// KnownHosts is the content of a known_hosts file; empty: the user's and
-	// the system's files.
+	// KnownHosts is the content of a known_hosts file; empty: the user's and the
+	// system's files.
 	KnownHosts string
-	// A GitHub App of the repository's own; GitHubURL is the API of an
-	// Enterprise Server, empty for github.com.
+	// A GitHub App for this repository. GitHubURL is the API of an Enterprise Server;
+	// empty: github.com.
 	GitHubAppID, GitHubInstallationID int64
 	GitHubAppKey                      []byte
 	GitHubURL                         string
 	GCPServiceAccountKey              []byte // JSON
 	TLSClientCert, TLSClientKey       []byte // PEM
-	CA                                []byte // PEM, beside the system's
-	Insecure                          bool   // neither certificates nor host keys are verified
+	CA                                []byte // PEM, in addition to the system's
+	Insecure                          bool   // do not verify certificates and host keys
 	Proxy, NoProxy                    string
 }
 
@@ -38,7 +38,8 @@ func (c Credentials) present() bool {
 		c.GitHubAppID != 0 || len(c.GCPServiceAccountKey) > 0 || len(c.TLSClientCert) > 0
 }
 
-// httpAuth prefers credentials to those in the URL. nil is anonymous.
+// httpAuth returns the authentication with c, else with the user and password of the
+// URL; nil: anonymous.
 func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	if c.Username != "" || c.Password != "" {
 		user, password = c.Username, c.Password
@@ -54,14 +55,14 @@ func httpAuth(c Credentials, user, password string) transport.AuthMethod {
 	return &githttp.BasicAuth{Username: user, Password: password}
 }
 
-// sshAuth uses a key where there is one, else the agent of the user. The key of the
-// host must be known in either case.
+// sshAuth returns the authentication with the key of c, else with the user's agent. The
+// host's key must be known, unless c is insecure.
 func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 	if user == "" {
 		user = gitssh.DefaultUsername
 	}
 
-	hostKeys := ssh.InsecureIgnoreHostKey() //nolint:gosec // where the Secret asks for it
+	hostKeys := ssh.InsecureIgnoreHostKey() //nolint:gosec // only if the Secret says so
 	if !c.Insecure {
 		var err error
 		if hostKeys, err = knownHosts(c.KnownHosts); err != nil {
@@ -88,8 +89,8 @@ func sshAuth(c Credentials, user string) (transport.AuthMethod, error) {
 	return key, nil
 }
 
-// knownHosts checks the keys of hosts against the content of a file. The library reads
-// files only.
+// knownHosts returns a check of host keys against the content of a known_hosts file. It
+// writes a temporary file, because the library reads only files.
 func knownHosts(content string) (ssh.HostKeyCallback, error) {
 	if content == "" {
 		return gitssh.NewKnownHostsCallback()

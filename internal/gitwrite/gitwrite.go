@@ -1,15 +1,15 @@
-// Package gitwrite is a git repository without a work tree, and nothing more.
+// Package gitwrite reads and writes git repositories without a work tree, and does
+// nothing else.
 //
-// A [Service] opens repositories. [Repository.Read] asks for the heads of branches,
-// and fetches the newest commits with their trees and only the files to edit. A
-// [Stage] makes files, trees and commits, and [Repository.Push] sends all of them
-// at once. What is written, and what happens after a lost race, is decided in
-// package delivery.
+// A [Service] opens repositories. [Repository.Read] reads the heads of branches, and
+// fetches the newest commits with their trees and only the files to edit. A [Stage]
+// creates files, trees and commits, and [Repository.Push] sends all of them at once.
+// Package delivery decides what is written, and what happens after a lost race.
 //
-// A race loses nothing: each push names the head that it was made from, and is not
-// accepted on another one. Correctness depends on the remote alone. What is kept
-// between cycles, in memory or in a folder, only saves requests and may vanish at
-// any moment.
+// A race loses nothing: each push names the head that it is based on, and the server
+// rejects it if the branch has moved. Correctness depends on the remote alone. The
+// state that is kept between cycles, in memory or in a folder, only saves requests
+// and may be lost at any time.
 package gitwrite
 
 import (
@@ -27,11 +27,11 @@ import (
 type Options struct {
 	// CacheDir keeps mirrors between runs; empty: in memory.
 	CacheDir string
-	// Login returns how a forge signs in to a repository. It returns nil for a
-	// repository that is not at a forge with credentials. nil: none is.
+	// Login returns the forge's login for a repository. It returns nil if no forge with
+	// credentials has the repository. nil: no forge is configured.
 	Login func(address giturl.Address) Login
-	// Credentials returns those of any other repository, and of one for which the
-	// Application names a Secret; nil: there are none.
+	// Credentials returns the credentials of a repository without such a login, or for
+	// which the Application names credentials; nil: all access is anonymous.
 	Credentials func(ctx context.Context, access Access) (Credentials, error)
 	// Scoped reports whether the credentials of a repository differ from project to
 	// project; nil: they do not.
@@ -58,13 +58,13 @@ func New(options Options) *Service {
 type Repository struct {
 	remote *remote
 
-	mu     sync.Mutex // guards what follows, and the heads that snapshots share with it
+	mu     sync.Mutex // guards the fields below, and the heads that snapshots share
 	mirror *mirror
 	kept   keptHeads
 }
 
-// identity is the same for all spellings of the address of a repository, as long as
-// the same credentials are used for it.
+// identity is the same for all spellings of a repository's address, as long as the
+// credentials are the same.
 type identity struct {
 	address        string
 	user, password string // from the address itself
@@ -74,7 +74,7 @@ type identity struct {
 // identify returns the identity of the repository that access names.
 func (s *Service) identify(ctx context.Context, access Access) identity {
 	address := giturl.Parse(access.URL)
-	if s.login(access) != nil { // the forge signs in, and by HTTPS alone
+	if s.login(access) != nil { // a forge's login works over HTTPS only
 		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
 	}
 
@@ -92,9 +92,10 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 	return id
 }
 
-// Open returns the repository that access names: the same one for every spelling of
-// its address, and for all projects but those that have credentials of their own for
-// it. It sends no request. The error is for an address that cannot be used.
+// Open returns the repository that access names. It returns the same repository for
+// every spelling of the address, and for all projects that do not have separate
+// credentials for it. It sends no request. It returns an error if the address cannot
+// be used.
 func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) {
 	key := s.identify(ctx, access)
 	access.Project = key.project
@@ -120,7 +121,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	return r, nil
 }
 
-// Close releases the mirrors for other processes.
+// Close unlocks the mirrors, so that other processes can use them.
 func (s *Service) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,15 +133,15 @@ func (s *Service) Close() {
 // URL returns the address of the repository without credentials.
 func (r *Repository) URL() string { return r.remote.public }
 
-// What [Snapshot.File] and [Stage.ReadFile] did not find. Others wrap these errors and
-// say what to do.
+// The reasons why [Snapshot.File] and [Stage.ReadFile] return no file. Callers wrap
+// these errors and add a remedy.
 var (
 	ErrNoBranch = errors.New("there is no such branch")
 	ErrNoFile   = errors.New("there is no such file")
 	ErrSymlink  = errors.New("a symbolic link is not followed")
 )
 
-// Error is an operation on a repository that failed.
+// Error is the error of an operation on a repository.
 type Error struct {
 	Repository string // without credentials
 	Doing      string // such as "pushing to main"
@@ -148,7 +149,7 @@ type Error struct {
 	Remedy     string // what to do now
 }
 
-// Error says all of it in one line.
+// Error returns all fields in one line.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("repository %s: %s: %v", e.Repository, e.Doing, e.Err)
 	if e.Remedy != "" {

@@ -56,13 +56,13 @@ func wantFile(file string) Want {
 	return Want{Folder: filepath.Dir(file), Names: filepath.Base(file)}
 }
 
-// edit replaces one tag by another in a file of main.
+// edit replaces one tag with another in a file of main.
 type edit struct{ file, from, to string }
 
 func setTag(file, from, to string) edit { return edit{file, from, to} }
 
-// write reads the files of edits, makes a commit for each, as template says, and
-// pushes all of them at once. It does nothing where the old tag is not there.
+// write reads the files of edits, creates a commit for each from template, and pushes
+// all of them at once. It skips files without the old tag.
 func write(r *Repository, template NewCommit, edits ...edit) error {
 	var wants []Want
 	for _, e := range edits {
@@ -115,7 +115,7 @@ func addEdit(stage *Stage, next *NewCommit, e edit) error {
 	return err
 }
 
-// writeAll is write, as somebody.
+// writeAll is write with an author.
 func writeAll(r *Repository, edits ...edit) error {
 	return write(r, NewCommit{Author: Signature{"image-writeback", "image-writeback@localhost"}}, edits...)
 }
@@ -164,7 +164,7 @@ func TestIdleNeedsNoFetch(t *testing.T) {
 			if git.Count("fetch") != fetches || git.Count("push") != pushes {
 				t.Errorf("%d more fetches, %d more pushes", git.Count("fetch")-fetches, git.Count("push")-pushes)
 			}
-			// A head that moved costs one fetch of commits, and one of the blob.
+			// A moved head costs one fetch of commits and one of the blob.
 			if err := git.Commit(repo, "main", "By hand",
 				map[string]string{"f0/k.yaml": "tag: v0\n# by hand\n"}); err != nil {
 				t.Fatal(err)
@@ -272,11 +272,11 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 		}
 	})
 	for name, c := range map[string]struct{ url, want string }{
-		"wrong password": {withCredentials("ada", "wr0ng-password"), "does not accept"},
+		"wrong password": {withCredentials("ada", "wr0ng-password"), "rejected the ones"},
 		"no server":      {"http://ada:wr0ng-password@127.0.0.1:1/o/r.git", "can be reached"},
 		"no repository": {strings.Replace(withCredentials("ada", "s3cret-password"), "manifests", "none", 1),
 			"was not found"},
-		"no URL": {"http://ada:wr0ng-password@[::1/o/r.git", "cannot be read"},
+		"no URL": {"http://ada:wr0ng-password@[::1/o/r.git", "is invalid"},
 		"file":   {"file:///tmp/wr0ng-password", "the protocol file is not supported"},
 	} {
 		err := read(c.url)
@@ -289,8 +289,8 @@ func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 	}
 }
 
-// TestServersThatGiveOutLess has servers which leave files out on request but
-// hand out single objects only where a commit reaches them, or not at all.
+// TestServersThatGiveOutLess uses servers that omit files on request, but send single
+// objects only if a commit reaches them, or not at all.
 func TestServersThatGiveOutLess(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"as GitHub advertises": {"uploadpack.allowFilter", "uploadpack.allowTipSHA1InWant",

@@ -7,22 +7,21 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// headsLife is how long heads are used without asking the remote, where pushes are
-// reported: a report may have been lost.
+// headsLife is how long heads are used without asking the remote if pushes are
+// reported. It is limited because a report may be lost.
 const headsLife = 10 * time.Minute
 
-// keptHeads is what is kept of the heads of a repository between cycles.
+// keptHeads has the heads of a repository that are kept between cycles.
 type keptHeads struct {
-	heads *heads // nil: nothing
+	heads *heads // nil: ask the remote
 	since time.Time
-	// pushesReported: pushes are reported, so that without a report there was none.
+	// pushesReported: push events are received, so without one no branch has moved.
 	pushesReported bool
-	// branches are those that were read.
+	// branches has the branches that were read.
 	branches map[string]bool
 }
 
-// noteRead notes which branches matter: those that were wanted, whether they exist
-// or not.
+// noteRead records the branches that were read, whether they exist or not.
 func (k *keptHeads) noteRead(branches []string, wants []Want) {
 	if k.branches == nil {
 		k.branches = map[string]bool{}
@@ -35,10 +34,10 @@ func (k *keptHeads) noteRead(branches []string, wants []Want) {
 	}
 }
 
-// ReportHeads is called with the heads of branches that a push event names, empty
-// for one that was deleted. It reports whether a branch that was read has moved.
-// From then on the remote is asked for its heads only after such a report, or after
-// ten minutes.
+// ReportHeads accepts the heads of branches from a push event; the head of a deleted
+// branch is empty. It reports whether a branch that was read has moved. After the
+// first call, heads are kept, and the remote is asked again only if a report differs,
+// or after ten minutes.
 func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +62,7 @@ func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
 	return moved
 }
 
-// Forget has the next [Repository.Read] ask the remote for its heads.
+// Forget makes the next [Repository.Read] ask the remote for its heads.
 func (r *Repository) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,8 +70,8 @@ func (r *Repository) Forget() {
 	r.kept.heads = nil
 }
 
-// currentHeads returns the heads that are kept, where they may be used, and else
-// asks the remote. fresh is set where it did.
+// currentHeads returns the kept heads if they may be used, else the remote's. fresh is
+// set if they come from the remote.
 func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, err error) {
 	if k := r.kept; k.pushesReported && k.heads != nil && time.Since(k.since) < headsLife {
 		return k.heads, false, nil
@@ -81,7 +80,7 @@ func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, er
 	return h, true, err
 }
 
-// advertise asks the remote for its heads, and keeps them.
+// advertise asks the remote for its heads and keeps them.
 func (r *Repository) advertise(ctx context.Context) (*heads, error) {
 	r.kept.heads = nil
 	h, err := r.remote.advertise(ctx)

@@ -8,9 +8,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// TestALargeRepositoryCostsItsTrees compares a repository of 500 files with one
-// of 50,000, a hundred to a folder: the requests are the same, of its files only
-// the one to edit is fetched, and what is pushed is four objects.
+// TestALargeRepositoryCostsItsTrees compares a repository of 500 files with one of
+// 50,000, a hundred in each folder: the requests are the same, only the file to edit
+// is fetched, and four objects are pushed.
 func TestALargeRepositoryCostsItsTrees(t *testing.T) {
 	for _, n := range []int{500, 50_000} {
 		git := startGit(t, true, 0)

@@ -23,7 +23,7 @@ import (
 )
 
 // mirror holds objects of the remote: for each branch a commit with all of its trees,
-// and the blobs that were asked for. It is a cache and nothing more.
+// and the requested blobs. It is only a cache.
 type mirror struct {
 	dir   string // empty: in memory
 	store storage.Storer
@@ -31,8 +31,8 @@ type mirror struct {
 	packs int
 }
 
-// openMirror opens the mirror of one repository. Where another process holds it, this
-// one works in memory.
+// openMirror opens the mirror of a repository. If another process has locked it, the
+// mirror is in memory.
 func openMirror(cacheDir, address string) (*mirror, error) {
 	m := &mirror{}
 	if cacheDir == "" {
@@ -65,7 +65,7 @@ func openMirror(cacheDir, address string) (*mirror, error) {
 	return m, nil
 }
 
-// open makes the folder a bare repository, which git itself can read.
+// open turns the folder into a bare repository, which git itself can read.
 func (m *mirror) open() error {
 	for _, dir := range []string{"objects/pack", "refs/heads"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, dir), 0o700); err != nil {
@@ -105,7 +105,7 @@ func (m *mirror) reset() error {
 	return m.open()
 }
 
-// head returns the commit that is here for a branch, with its trees.
+// head returns the commit that the mirror has for a branch, with its trees.
 func (m *mirror) head(branch string) plumbing.Hash {
 	ref, err := m.store.Reference(plumbing.NewBranchReferenceName(branch))
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *mirror) setHead(branch string, hash plumbing.Hash) error {
 
 func (m *mirror) has(hash plumbing.Hash) bool { return m.store.HasEncodedObject(hash) == nil }
 
-// add stores a pack, whole or not at all.
+// add stores a pack completely or not at all.
 func (m *mirror) add(pack io.Reader) error {
 	m.packs++
 	err := packfile.UpdateObjectStorage(m.store, pack)
@@ -130,7 +130,7 @@ func (m *mirror) add(pack io.Reader) error {
 	return err
 }
 
-// bringForward gets the newest commits of branches with their trees, by at most one
+// bringForward gets the newest commits of branches with their trees, with at most one
 // fetch.
 func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches []string) error {
 	if m.packs > maxPacks {
@@ -139,7 +139,7 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 		}
 	}
 
-	// All trees are here only of a commit that is the head of a branch.
+	// The mirror has all trees only for commits that are the head of a branch.
 	asked := map[plumbing.Hash]bool{}
 	for _, head := range m.heads() {
 		asked[head] = m.has(head)
@@ -170,7 +170,7 @@ func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches
 	return nil
 }
 
-// heads returns the commits that branches are at.
+// heads returns the heads of all branches in the mirror.
 func (m *mirror) heads() []plumbing.Hash {
 	var all []plumbing.Hash
 	listed := map[plumbing.Hash]bool{}
@@ -217,8 +217,8 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 	return m.store.SetShallow(shallows)
 }
 
-// fetchBlobs gets blobs by at most one fetch. From a server that does not send single
-// blobs, commits are fetched with all of their blobs, now and from then on.
+// fetchBlobs gets blobs with at most one fetch. If the server does not send single
+// blobs, this and later fetches get commits with all of their blobs.
 func (m *mirror) fetchBlobs(
 	ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash,
 ) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// objects are those that were made and are not pushed yet, on top of a mirror.
+// objects has the objects of a mirror, and new objects that are not pushed yet.
 type objects struct {
 	mirror *mirror
 	made   map[plumbing.Hash]*made
@@ -27,7 +27,7 @@ func newObjects(m *mirror) *objects {
 	return &objects{mirror: m, made: map[plumbing.Hash]*made{}, trees: map[plumbing.Hash]*object.Tree{}}
 }
 
-// content returns the content of an object, made or of the mirror.
+// content returns the content of an object, which is new or in the mirror.
 func (s *objects) content(hash plumbing.Hash) ([]byte, error) {
 	o := s.made[hash]
 	switch {
@@ -65,7 +65,7 @@ func (s *objects) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing
 	return o, err
 }
 
-// put keeps an object that was made, unless it is here already.
+// put adds a new object, unless it was added before.
 func (s *objects) put(hash plumbing.Hash, o *made) plumbing.Hash {
 	if s.made[hash] == nil {
 		s.made[hash] = o
@@ -109,9 +109,9 @@ func (s *objects) blob(hash plumbing.Hash) ([]byte, error) {
 	return content(o)
 }
 
-// find follows a path down from a tree. It refuses symbolic links and submodules in
-// the path and at its end: what is written must be in this repository, where its path
-// says.
+// find follows a path down from a tree. It rejects symbolic links and submodules in
+// the path and at its end, so that a write changes this repository, at exactly this
+// path.
 func (s *objects) find(root plumbing.Hash, file string) (object.TreeEntry, error) {
 	entry := object.TreeEntry{Mode: filemode.Dir, Hash: root}
 	walked := ""
@@ -153,8 +153,8 @@ func position(tree *object.Tree, name string) int {
 	return -1
 }
 
-// replace sets the blob of a file and returns the new root tree. Modes stay; a file
-// and folders that do not exist yet are made.
+// replace sets the blob of a file and returns the new root tree. It keeps modes, and
+// creates a missing file and missing folders.
 func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (plumbing.Hash, error) {
 	tree := &object.Tree{}
 	if !root.IsZero() {
@@ -181,7 +181,7 @@ func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (
 		if deeper {
 			kind = "file"
 		}
-		return root, fmt.Errorf("%w: it cannot be made, because %s is a %s", ErrNoFile, name, kind)
+		return root, fmt.Errorf("%w: it cannot be created, because %s is a %s", ErrNoFile, name, kind)
 	}
 
 	if deeper {
@@ -214,10 +214,9 @@ func (s *objects) replace(root plumbing.Hash, file string, blob plumbing.Hash) (
 	return hash, nil
 }
 
-// follow makes the tree changed. It differs from before, whose hash is root, in the
-// hash of its i-th entry alone. From then on, only the difference of root to the tree
-// before it is kept. ok is false for a tree that is not written as git writes trees
-// today.
+// follow adds the tree changed, which differs from the tree before, whose hash is root,
+// only in the hash of the i-th entry. It then keeps root only as a delta of its own
+// predecessor. ok is false if root is not encoded as git encodes trees today.
 func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int) (hash plumbing.Hash, ok bool) {
 	data, err := s.content(root)
 	if err != nil {
@@ -242,7 +241,7 @@ func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int
 	hash = plumbing.ComputeHash(plumbing.TreeObject, data)
 	o := &made{kind: plumbing.TreeObject, content: data}
 	last := s.made[root]
-	// What the mirror has never becomes a delta: others may be deltas of it.
+	// An object of the mirror never becomes a delta: others may be deltas of it.
 	if !s.mirror.has(hash) && (last == nil || last.depth < maxDepth) {
 		o.base, o.delta, o.depth = root, replaceHash(len(data), at, now), 1
 		if last != nil {
@@ -260,13 +259,14 @@ func (s *objects) follow(root plumbing.Hash, before, changed *object.Tree, i int
 	return hash, true
 }
 
-// file sets the content of a file, or makes it, and returns the new root tree.
+// file sets the content of a file, which it creates if needed, and returns the new root
+// tree.
 func (s *objects) file(root plumbing.Hash, file string, data []byte) (plumbing.Hash, error) {
 	hash := plumbing.ComputeHash(plumbing.BlobObject, data)
 	return s.replace(root, file, s.put(hash, &made{kind: plumbing.BlobObject, content: data}))
 }
 
-// addCommit makes a commit of a tree.
+// addCommit adds a commit of a tree.
 func (s *objects) addCommit(c NewCommit) (plumbing.Hash, error) {
 	author := object.Signature{Name: c.Author.Name, Email: c.Author.Email, When: c.Time}
 	commit := &object.Commit{

@@ -11,26 +11,26 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-// maxDepth bounds chains of deltas, as git does by default: reading the last tree of a
-// chain takes all of them.
+// maxDepth limits chains of deltas to git's default: reading the last tree of a chain
+// requires all of its deltas.
 const maxDepth = 50
 
-// refDelta is the type of an object that names the one it is a delta of.
+// refDelta is the type of a delta that names its base by hash.
 // https://git-scm.com/docs/pack-format
 const refDelta = 7
 
-// made is an object that is not pushed yet. Once a tree has a successor, only its
-// difference to the tree before it is kept: a folder with thousands of files has a
-// tree for each commit that changes one of them.
+// made is an object that is not pushed yet. Once a tree has a successor, only its delta
+// to the preceding tree is kept, to save memory: a folder with thousands of files gets
+// a new tree with each commit that changes one of them.
 type made struct {
 	kind    plumbing.ObjectType
-	content []byte // nil: base and delta make it
+	content []byte // nil: apply delta to base
 	base    plumbing.Hash
 	delta   []byte
 	depth   int
 }
 
-// replaceHash returns the delta that sets a hash at an offset of an object.
+// replaceHash returns the delta that replaces the hash at an offset of an object.
 func replaceHash(size, at int, hash plumbing.Hash) []byte {
 	d := binary.AppendUvarint(nil, uint64(size)) //nolint:gosec // a size
 	d = binary.AppendUvarint(d, uint64(size))    //nolint:gosec // the same
@@ -41,7 +41,7 @@ func replaceHash(size, at int, hash plumbing.Hash) []byte {
 }
 
 // appendCopy adds the instructions that copy a part of the base, in pieces of up to
-// 64 KB, the most that all readers accept.
+// 64 KB, the maximum that all readers accept.
 func appendCopy(d []byte, offset, length int) []byte {
 	for length > 0 {
 		n := min(length, 0x10000)
@@ -53,7 +53,7 @@ func appendCopy(d []byte, offset, length int) []byte {
 				d = append(d, b)
 			}
 		}
-		if n != 0x10000 { // which is encoded as no size
+		if n != 0x10000 { // 0x10000 is encoded as no size
 			for i := range 2 {
 				if b := byte(n >> (8 * i) & 0xff); b != 0 {
 					d[at] |= 0x10 << i
@@ -67,11 +67,11 @@ func appendCopy(d []byte, offset, length int) []byte {
 	return d
 }
 
-// pack encodes exactly the objects that were made. Trees are encoded as the difference
-// to those before them, which the server may have already: a thin pack.
+// pack encodes all new objects. Trees are encoded as deltas of the preceding trees,
+// which need not be in the pack because the server has them: a thin pack.
 func (s *objects) pack() ([]byte, error) { return s.encode(s.order, true) }
 
-// kept encodes what the next cycle needs of what was made, without deltas: all commits
+// kept encodes the new objects that the next cycle needs, without deltas: all commits
 // and blobs, and the trees of the newest commits.
 func (s *objects) kept(heads []plumbing.Hash) ([]byte, error) {
 	needed := map[plumbing.Hash]bool{}
@@ -106,7 +106,7 @@ func (s *objects) kept(heads []plumbing.Hash) ([]byte, error) {
 	return s.encode(objects, false)
 }
 
-// encode returns a pack of some of the objects that were made; nil for none.
+// encode returns a pack of new objects; nil if hashes is empty.
 func (s *objects) encode(hashes []plumbing.Hash, deltas bool) ([]byte, error) {
 	if len(hashes) == 0 {
 		return nil, nil

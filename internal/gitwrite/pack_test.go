@@ -11,8 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// TestDeltas holds that what stands for a changed tree makes that tree, at
-// either end of the pieces that are copied.
+// TestDeltas checks that the delta of a changed tree results in that tree, at either
+// end of the copied pieces.
 func TestDeltas(t *testing.T) {
 	for _, size := range []int{20, 21, 300, 0x10000, 0x10000 + 20, 200_000} {
 		base := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
@@ -31,9 +31,9 @@ func TestDeltas(t *testing.T) {
 	}
 }
 
-// TestThousandsSideBySide makes many commits in a folder of many: git finds
-// nothing wrong with what it was sent, which is small, and the next cycle goes on
-// from what was kept.
+// TestThousandsSideBySide creates many commits in a folder with many subfolders: the
+// push is small and passes git fsck, and the next cycle continues from the kept
+// objects.
 func TestThousandsSideBySide(t *testing.T) {
 	git := startGit(t, true, 3)
 	files := map[string]string{}
@@ -100,7 +100,7 @@ func TestThePackIsSmall(t *testing.T) {
 	}
 }
 
-// TestEmptyPack is a pack of no objects with its checksum.
+// TestEmptyPack checks that emptyPack is a pack without objects, with its checksum.
 func TestEmptyPack(t *testing.T) {
 	if sum := sha1.Sum(emptyPack[:12]); !bytes.Equal(sum[:], emptyPack[12:]) { //nolint:gosec // git's
 		t.Errorf("the checksum is %x", sum)

@@ -9,22 +9,22 @@ import (
 // RefUpdate moves one branch from one head to another.
 type RefUpdate struct {
 	Branch string
-	// Old is where the branch is expected to be, and zero for a new branch. The
-	// server refuses the update where the branch is elsewhere by then.
+	// Old is the expected head of the branch; zero for a new branch. The server rejects
+	// the update if the branch has moved.
 	Old Hash
-	// New is zero where the branch is to be deleted.
+	// New is the new head; zero deletes the branch.
 	New Hash
 }
 
-// PushStatus is what became of a [RefUpdate].
+// PushStatus is the kind of result of a [RefUpdate].
 type PushStatus int
 
-// What becomes of an update.
+// The results of an update.
 const (
-	// PushAccepted: the branch is where it is to be.
+	// PushAccepted: the branch has the new head.
 	PushAccepted PushStatus = iota
 	// PushRaced: somebody else has moved the branch. Read it again, and repeat the
-	// edit there.
+	// edit on the new head.
 	PushRaced
 	// PushRefused: the server does not allow it. The error is the server's message.
 	PushRefused
@@ -32,15 +32,15 @@ const (
 	PushFailed
 )
 
-// PushResult is what became of one [RefUpdate].
+// PushResult is the result of one [RefUpdate].
 type PushResult struct {
 	Status PushStatus
 	Err    error
 }
 
-// Push sends what was staged and moves branches, all in one request. It returns
-// one result for each update, in order. Branches that were accepted are noted in
-// snapshot, and their objects are kept, so that they need not be fetched again.
+// Push sends the staged objects and moves branches, all in one request. It returns one
+// result for each update, in order. For accepted updates, snapshot gets the new heads,
+// and the mirror keeps the objects, so that they need not be fetched again.
 func (r *Repository) Push(
 	ctx context.Context, snapshot *Snapshot, stage *Stage, updates []RefUpdate,
 ) []PushResult {
@@ -76,7 +76,7 @@ func allFailed(updates []RefUpdate, err error) []PushResult {
 	return results
 }
 
-// accepted returns the updates that were accepted.
+// accepted returns the accepted updates.
 func accepted(updates []RefUpdate, results []PushResult) []RefUpdate {
 	var some []RefUpdate
 	for i, u := range updates {
@@ -87,9 +87,9 @@ func accepted(updates []RefUpdate, results []PushResult) []RefUpdate {
 	return some
 }
 
-// examinePush asks the remote where its branches are after a push that did not
-// succeed as a whole: a push may have succeeded although its connection broke, and
-// a refusal is a lost race only where the branch has moved.
+// examinePush reads the heads again after a push that did not succeed as a whole: a
+// push may have succeeded although its connection broke, and a refusal is a lost race
+// only if the branch has moved.
 func (r *Repository) examinePush(
 	ctx context.Context, updates []RefUpdate, refused map[string]string, pushErr error,
 ) []PushResult {
@@ -104,7 +104,7 @@ func (r *Repository) examinePush(
 	results := make([]PushResult, len(updates))
 	for i, u := range updates {
 		switch at := h.branches[u.Branch]; {
-		case at == u.New: // zero where it was deleted
+		case at == u.New: // both are zero if the branch was deleted
 		case at != u.Old:
 			results[i].Status = PushRaced
 		case pushErr != nil:
@@ -117,7 +117,7 @@ func (r *Repository) examinePush(
 	return results
 }
 
-// notePushed notes where branches are now, and keeps what was pushed.
+// notePushed sets the new heads in snapshot, and keeps the pushed objects.
 func (r *Repository) notePushed(snapshot *Snapshot, stage *Stage, updates []RefUpdate) {
 	var heads []Hash
 	for _, u := range updates {
@@ -133,7 +133,7 @@ func (r *Repository) notePushed(snapshot *Snapshot, stage *Stage, updates []RefU
 
 	pack, err := stage.objects.kept(heads)
 	if err != nil || len(pack) > 0 && r.mirror.add(bytes.NewReader(pack)) != nil {
-		return // the next cycle fetches it
+		return // the next cycle fetches them
 	}
 
 	for _, u := range updates {
@@ -143,13 +143,13 @@ func (r *Repository) notePushed(snapshot *Snapshot, stage *Stage, updates []RefU
 	}
 }
 
-// emptyPack goes with a push of commits that the server has.
+// emptyPack is the pack of a push whose commits the server already has.
 var emptyPack = []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x00" +
 	"\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e")
 
-// MoveBranches moves branches to commits that the server has already, or deletes
-// them. It returns what the server said of each branch that it did not move. The
-// error is for a push that failed as a whole.
+// MoveBranches moves branches to commits that the server already has, or deletes them.
+// It returns the server's message for each branch that it refused. It returns an error
+// if the push failed as a whole.
 func (r *Repository) MoveBranches(
 	ctx context.Context, snapshot *Snapshot, updates []RefUpdate,
 ) (refused map[string]string, err error) {
@@ -170,8 +170,8 @@ func (r *Repository) MoveBranches(
 	return refused, nil
 }
 
-// NoteHead notes in snapshot where a branch was moved to by other means than a
-// push: a forge's API.
+// NoteHead sets the head of a branch in snapshot, after a forge's API has moved the
+// branch.
 func (r *Repository) NoteHead(snapshot *Snapshot, branch string, head Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

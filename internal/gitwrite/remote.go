@@ -18,22 +18,22 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
-// Time limits, so that a server that never answers stops a cycle and not the service.
-// A fetch or a push may move much data over a slow line.
+// Time limits, so that a server that never answers delays one cycle only. A fetch or a
+// push may transfer much data over a slow connection.
 const (
 	advertiseTimeout = 30 * time.Second
 	transferTimeout  = 5 * time.Minute
 )
 
-// remote is the server's side of one repository, by git's protocol.
+// remote is a repository on its server, reached with git's protocol.
 type remote struct {
 	connection connect
 	public     string // the address without credentials
-	// noBlobWants is learned: the server does not send single blobs.
+	// noBlobWants is set once the server has refused to send single blobs.
 	noBlobWants bool
 }
 
-// heads are the branches of a remote, and what the server can do.
+// heads are the heads of a remote's branches, and the server's capabilities.
 type heads struct {
 	branches      map[string]plumbing.Hash
 	defaultBranch string
@@ -41,7 +41,7 @@ type heads struct {
 	shallow       bool
 }
 
-// set notes the head of a branch; zero: there is no such branch.
+// set sets the head of a branch; zero removes the branch.
 func (h *heads) set(branch string, head plumbing.Hash) {
 	if head.IsZero() {
 		delete(h.branches, branch)
@@ -83,7 +83,8 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 	return h, nil
 }
 
-// session is what a request needs: the endpoint is a copy, since a redirect changes it.
+// session is the input of one request. Its endpoint is a copy, because a redirect
+// changes it.
 type session struct {
 	transport transport.Transport
 	endpoint  *transport.Endpoint
@@ -122,10 +123,11 @@ type fetchRequest struct {
 	haves    []plumbing.Hash
 	shallows []plumbing.Hash
 	depth    int  // 0: no limit
-	noBlobs  bool // commits and trees alone
+	noBlobs  bool // only commits and trees
 }
 
-// fetch streams a pack into store, and returns the new ends of the history.
+// fetch streams a pack into store, and returns the commits at which the history now
+// ends.
 func (r *remote) fetch(
 	ctx context.Context, request fetchRequest, store func(io.Reader) error,
 ) (*packp.ShallowUpdate, error) {
@@ -169,8 +171,8 @@ func (r *remote) fetch(
 
 var errNotUnpacked = errors.New("the server could not unpack the push")
 
-// push sends a pack, where there is one, and moves branches. It returns what the
-// server said of each branch that it refused. The error is for a push that failed as a
+// push sends a pack, if there is one, and moves branches. It returns the server's
+// message for each branch that it refused. It returns an error if the push failed as a
 // whole.
 func (r *remote) push(
 	ctx context.Context, updates []RefUpdate, pack []byte,
@@ -237,7 +239,7 @@ func oneLine(s string) string {
 	return words
 }
 
-// failed explains an error of the transport, and says what to do.
+// failed explains an error of the transport and adds a remedy.
 func (r *remote) failed(doing string, err error) error {
 	e := &Error{Repository: r.public, Doing: doing, Err: err}
 	var explained *Error
@@ -249,7 +251,7 @@ func (r *remote) failed(doing string, err error) error {
 	case errors.As(err, &login):
 		return login.error
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		e.Err = errors.New("the server asks for credentials, or does not accept those that it got")
+		e.Err = errors.New("the server requires credentials, or rejected the ones that were sent")
 		e.Remedy = "configure a GitHub App or a token for it, " +
 			"or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"
 	case errors.Is(err, transport.ErrAuthorizationFailed):

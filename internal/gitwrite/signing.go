@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The methods to sign commits.
+// The methods of signing commits.
 const (
 	SignOpenPGP = "openpgp"
 	SignSSH     = "ssh"
@@ -29,14 +29,14 @@ type Signer struct {
 	sign func(commit []byte) (string, error)
 }
 
-// NewSigner reads a private key. For [SignSSH], key is its file. For [SignOpenPGP], it
-// is the file of an armored key without passphrase or, as with git itself, the name of
-// a key that the program gpg has. The error never quotes the key.
+// NewSigner reads a private key. For [SignSSH], key is its file. For [SignOpenPGP], key
+// is the file of an armored key without passphrase or, as in git, the name of a key in
+// gpg's keyring. The error never quotes the key.
 func NewSigner(method, key string) (*Signer, error) {
 	data, err := os.ReadFile(key)
 	switch {
 	case method != SignOpenPGP && method != SignSSH:
-		return nil, fmt.Errorf("%q is not a method to sign; use %s or %s", method, SignOpenPGP, SignSSH)
+		return nil, fmt.Errorf("%q is not a signing method; use %s or %s", method, SignOpenPGP, SignSSH)
 	case key == "":
 		return nil, errors.New("the key is missing")
 	case method == SignOpenPGP && errors.Is(err, fs.ErrNotExist) && !strings.Contains(key, "/"):
@@ -84,14 +84,14 @@ func byOpenPGP(key []byte) (*Signer, error) {
 	}}, nil
 }
 
-// signTime bounds how long gpg may take: it must not wait for a passphrase.
+// signTime limits how long gpg may take: it must not wait for a passphrase.
 const signTime = 30 * time.Second
 
 func byProgram(key string) (*Signer, error) {
 	program, err := exec.LookPath("gpg")
 	if err != nil {
-		return nil, fmt.Errorf("there is no file %s, and no program gpg that could have a key of this name; "+
-			"name the file of an armored private key", key)
+		return nil, fmt.Errorf("the file %s does not exist, and gpg, which could have a key with this name, "+
+			"is not installed; name the file of an armored private key", key)
 	}
 
 	return &Signer{func(commit []byte) (string, error) {
@@ -104,13 +104,13 @@ func byProgram(key string) (*Signer, error) {
 		command.Stderr = &messages
 		out, err := command.Output()
 		if err != nil {
-			return "", fmt.Errorf("gpg does not sign with the key %s: %s", key, oneLine(messages.String()))
+			return "", fmt.Errorf("gpg could not sign with the key %s: %s", key, oneLine(messages.String()))
 		}
 		return string(out), nil
 	}}, nil
 }
 
-// encode returns the object of a commit, signed unless s is nil.
+// encode returns a commit as an object, signed unless s is nil.
 func (s *Signer) encode(commit *object.Commit) (plumbing.EncodedObject, error) {
 	o := &plumbing.MemoryObject{}
 	if s == nil {

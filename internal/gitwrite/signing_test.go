@@ -15,8 +15,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
-// signed commits with a signer and has git itself verify the commit, in an
-// environment of its own. It returns what git said.
+// signed commits with a signer and lets git verify the commit in a separate
+// environment. It returns git's output.
 func signed(t *testing.T, git *git.Server, signer *Signer, environment []string, settings ...string) string {
 	t.Helper()
 	r := open(t, newService(t, Options{}), git.URLOf(repo))
@@ -105,7 +105,7 @@ func TestOpenPGPSignature(t *testing.T) {
 	}
 	r := open(t, newService(t, Options{}), git.URLOf(repo))
 	err = write(r, NewCommit{Signer: signer}, setTag("f0/k.yaml", "v0", "v1"))
-	if err == nil || !strings.Contains(err.Error(), "gpg does not sign with the key nobody@example.com") {
+	if err == nil || !strings.Contains(err.Error(), "gpg could not sign with the key nobody@example.com") {
 		t.Errorf("a key that gpg does not have: %v", err)
 	}
 	if got := show(t, git, "f0/k.yaml"); got != "tag: v0\n" {
@@ -138,7 +138,7 @@ func TestKeysThatCannotSign(t *testing.T) {
 		{SignOpenPGP, write("garbage.asc", []byte("s3cret")), "does not contain an armored OpenPGP private key"},
 		{SignOpenPGP, filepath.Join(dir, "none"), "cannot be read"},
 		{SignOpenPGP, "", "the key is missing"},
-		{"x509", "x", "is not a method to sign"},
+		{"x509", "x", "is not a signing method"},
 	} {
 		if _, err := NewSigner(c.method, c.key); err == nil || !strings.Contains(err.Error(), c.want) ||
 			strings.Contains(err.Error(), "s3cret") {

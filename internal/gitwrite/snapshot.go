@@ -12,12 +12,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Want asks for the first of several files that exists in a folder, at the head of a
-// branch.
+// Want requests a file at the head of a branch: the first of Names that exists in a
+// folder.
 type Want struct {
 	Branch string // empty: the default branch
 	Folder string // from the root; "." is the root
-	Names  string // file names, separated by "/", most wanted first
+	Names  string // file names, separated by "/", in order of preference
 }
 
 // File is the answer to a [Want].
@@ -25,18 +25,18 @@ type File struct {
 	Branch string // resolved
 	Path   string
 	Data   []byte
-	// Others are the names in the folder, where none of the wanted files exists.
+	// Others has the names in the folder, if none of the wanted files exists.
 	Others []string
 }
 
-// Snapshot is a repository at one moment.
+// Snapshot is the state of a repository at one moment.
 type Snapshot struct {
 	heads *heads
 	files map[Want]File
 	errs  map[Want]error
 }
 
-// File returns the answer to a want that was given to [Repository.Read]. The error
+// File returns the answer to a want that was passed to [Repository.Read]. The error
 // wraps [ErrNoBranch], [ErrNoFile] or [ErrSymlink].
 func (s *Snapshot) File(w Want) (File, error) { return s.files[w], s.errs[w] }
 
@@ -50,8 +50,7 @@ func (s *Snapshot) Branch(name string) (string, bool) {
 	return name, ok
 }
 
-// Head returns the newest commit of a branch, and the zero value where there is no
-// such branch.
+// Head returns the newest commit of a branch; zero if the branch does not exist.
 func (s *Snapshot) Head(branch string) Hash { return s.heads.branches[branch] }
 
 // Refresh asks the remote for its heads again, and answers wants as [Repository.Read]
@@ -67,7 +66,7 @@ func (r *Repository) Refresh(ctx context.Context, wants []Want) (*Snapshot, erro
 	return r.read(ctx, h, wants)
 }
 
-// Has reports whether a commit is here, with its trees.
+// Has reports whether the mirror has a commit with its trees.
 func (r *Repository) Has(commit Hash) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,9 +74,9 @@ func (r *Repository) Has(commit Hash) bool {
 	return r.mirror.has(commit)
 }
 
-// Read answers wants with one request for the heads, or none where pushes are
-// reported ([Repository.ReportHeads]), and with at most two fetches: none where no
-// head has moved and the files are here.
+// Read answers wants. It sends one request for the heads, or none if pushes are
+// reported ([Repository.ReportHeads]), and at most two fetches: none if no head has
+// moved and the mirror has the files.
 func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +94,7 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 	}
 
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		// The mirror is damaged. It is only a cache.
+		// The mirror is damaged. It can be dropped, because it is only a cache.
 		if err := r.mirror.reset(); err != nil {
 			return nil, r.remote.failed("creating its mirror again", err)
 		}
@@ -157,7 +156,7 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 	return s, nil
 }
 
-// locate finds the file of a want. It needs the trees alone.
+// locate finds the file of a want. It needs only the trees.
 func (s *Snapshot) locate(trees *objects, w Want) (File, object.TreeEntry, error) {
 	branch, ok := s.Branch(w.Branch)
 	file := File{Branch: branch}

@@ -11,9 +11,9 @@ import (
 // Hash names a commit or a tree. The zero value is no object.
 type Hash = plumbing.Hash
 
-// Stage holds files, trees and commits that are not pushed yet, on top of what
-// the repository has. A failed [Repository.Push] leaves it as it is; make a new
-// one where a branch has moved.
+// Stage holds new files, trees and commits that are not pushed yet, in addition to the
+// objects of the repository. A failed [Repository.Push] does not change it. If a branch
+// has moved, use a new stage.
 type Stage struct {
 	repository *Repository
 	objects    *objects
@@ -32,8 +32,8 @@ type Commit struct {
 	Message           string
 }
 
-// Commit returns a commit of the stage, or one that [Repository.Read] has
-// brought along: the newest of a branch.
+// Commit returns a commit of the stage, or one that [Repository.Read] has fetched: the
+// newest of a branch.
 func (s *Stage) Commit(hash Hash) (Commit, error) {
 	s.repository.mu.Lock()
 	defer s.repository.mu.Unlock()
@@ -57,7 +57,7 @@ func signatureOf(s object.Signature) Signature { return Signature{Name: s.Name, 
 // StagedFile is a file of a tree.
 type StagedFile struct {
 	Data []byte
-	// Regular is set where the file has the mode 100644.
+	// Regular is set if the file has the mode 100644.
 	Regular bool
 }
 
@@ -75,8 +75,8 @@ func (s *Stage) ReadFile(tree Hash, path string) (StagedFile, error) {
 	return StagedFile{Data: data, Regular: entry.Mode == filemode.Regular}, err
 }
 
-// WriteFile sets the content of a file in a tree and returns the new tree. The
-// mode of the file stays. A file that does not exist is made, with its folders.
+// WriteFile sets the content of a file in a tree and returns the new tree. It keeps the
+// mode of the file, and creates a missing file with its folders.
 func (s *Stage) WriteFile(tree Hash, path string, data []byte) (Hash, error) {
 	s.repository.mu.Lock()
 	defer s.repository.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *Stage) WriteFile(tree Hash, path string, data []byte) (Hash, error) {
 	return s.objects.file(tree, path, data)
 }
 
-// NewCommit describes a commit to be made.
+// NewCommit describes a commit to create.
 type NewCommit struct {
 	Parent, Tree Hash
 	Message      string
@@ -93,7 +93,7 @@ type NewCommit struct {
 	Time         time.Time
 }
 
-// AddCommit makes a commit and returns its hash. The error is for a commit that
+// AddCommit creates a commit and returns its hash. It returns an error if the commit
 // cannot be signed.
 func (s *Stage) AddCommit(c NewCommit) (Hash, error) {
 	s.repository.mu.Lock()
@@ -102,5 +102,5 @@ func (s *Stage) AddCommit(c NewCommit) (Hash, error) {
 	return s.objects.addCommit(c)
 }
 
-// ParseHash reads a hash in hexadecimal form. Any other text is the zero value.
+// ParseHash parses a hexadecimal hash. Any other text results in the zero value.
 func ParseHash(text string) Hash { return plumbing.NewHash(text) }
