@@ -38,24 +38,26 @@ func (w *applicationWriter) Examine(_ context.Context, job Job) Batch {
 }
 
 type applicationBatch struct {
-	writer *applicationWriter
-	job    Job
+	writer   *applicationWriter
+	job      Job
+	outcomes []Outcome
 }
 
 // Texts returns nothing: there are no pull requests here.
-func (b *applicationBatch) Texts() []*plan.PullRequest { return nil }
+func (b *applicationBatch) Texts() []Text { return nil }
 
-// Deliver changes the Application.
-func (b *applicationBatch) Deliver(ctx context.Context) []Outcome {
+// Write changes the Application.
+func (b *applicationBatch) Write(ctx context.Context) {
 	b.writer.slots <- struct{}{}
 	defer func() { <-b.writer.slots }()
 
-	outcomes := make([]Outcome, len(b.job.Works))
-	for i, work := range b.job.Works {
-		outcomes[i] = b.deliver(ctx, work)
+	for _, work := range b.job.Works {
+		b.outcomes = append(b.outcomes, b.deliver(ctx, work))
 	}
-	return outcomes
 }
+
+// Finish returns the outcomes.
+func (b *applicationBatch) Finish(context.Context) []Outcome { return b.outcomes }
 
 func (b *applicationBatch) deliver(ctx context.Context, work plan.Work) Outcome {
 	outcome := Outcome{Application: work.Application}

@@ -50,7 +50,8 @@ func BenchmarkFiveHundredCommits(b *testing.B) {
 		b.StartTimer()
 		job := Job{Method: spec.MethodGit, Works: works, Owns: alone, Repository: r, Snapshot: snapshot}
 		batch := New(Options{Message: message}).Examine(context.Background(), job)
-		for _, o := range batch.Deliver(context.Background()) {
+		batch.Write(context.Background())
+		for _, o := range batch.Finish(context.Background()) {
 			if o.Err != nil {
 				b.Fatal(o.Err)
 			}

@@ -3,8 +3,8 @@
 //
 // A [Service] has a writer for each write-back method. The caller passes a [Job]
 // for each target. [Service.Examine] finds out what must be done and changes
-// nothing. The [Batch] lists the pull requests that need a text, and
-// [Batch.Deliver] writes. The result of each work is an [Outcome] with a [Kind].
+// nothing. The [Batch] then writes, lists the pull requests that need a text, and
+// finishes them. The result of each work is an [Outcome] with a [Kind].
 //
 // A new writer is a file of this package that implements [Writer], and a line in
 // [New]. This package does not deal with git's objects and protocol; package
@@ -16,6 +16,7 @@ import (
 	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -27,14 +28,23 @@ type Writer interface {
 	Examine(ctx context.Context, job Job) Batch
 }
 
-// Batch is an examined [Job].
+// Batch is an examined [Job]. Call Write, then Finish, each once.
 type Batch interface {
-	// Texts returns the pull requests that will be opened or edited. Set their
-	// bodies before Deliver; no other body is used.
-	Texts() []*plan.PullRequest
-	// Deliver writes. It returns one outcome for each work of the job, in order. A
-	// failed work does not stop the others. Call it once.
-	Deliver(ctx context.Context) []Outcome
+	// Write commits and pushes, or changes Applications. A work that fails does not
+	// stop the others.
+	Write(ctx context.Context)
+	// Texts returns the pull requests that Finish will open or edit, with the changes
+	// that were written. Set their titles and bodies before Finish.
+	Texts() []Text
+	// Finish opens, edits and closes pull requests. It returns one outcome for each
+	// work of the job, in order.
+	Finish(ctx context.Context) []Outcome
+}
+
+// Text is a pull request whose title and body are needed.
+type Text struct {
+	Request *plan.PullRequest
+	Changes []image.Change // that the pull request shows
 }
 
 // Job is the works for one target.
@@ -93,11 +103,14 @@ type failedBatch struct {
 	err error
 }
 
-// Texts returns nothing.
-func (failedBatch) Texts() []*plan.PullRequest { return nil }
+// Write writes nothing.
+func (failedBatch) Write(context.Context) {}
 
-// Deliver returns the error for each work.
-func (b failedBatch) Deliver(context.Context) []Outcome {
+// Texts returns nothing.
+func (failedBatch) Texts() []Text { return nil }
+
+// Finish returns the error for each work.
+func (b failedBatch) Finish(context.Context) []Outcome {
 	outcomes := make([]Outcome, len(b.job.Works))
 	for i, work := range b.job.Works {
 		outcomes[i] = Outcome{Application: work.Application, Kind: Failed, Err: b.err}

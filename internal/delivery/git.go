@@ -140,27 +140,35 @@ func (w *gitWriter) Examine(ctx context.Context, job Job) Batch {
 	return b
 }
 
-// Texts returns the pull requests that will be opened or edited.
-func (b *gitBatch) Texts() []*plan.PullRequest {
-	var needed []*plan.PullRequest
-	for _, p := range b.pulls {
-		if p.needsText() {
-			needed = append(needed, p.PullRequest)
-		}
-	}
-	return needed
-}
-
-// Deliver commits and pushes all branches at once, and then opens and edits pull
-// requests. It starts from the heads of the snapshot. If a head has moved, Deliver
-// repeats the edits on the new head.
-func (b *gitBatch) Deliver(ctx context.Context) []Outcome {
+// Write commits and pushes all branches at once. It starts from the heads of the
+// snapshot. If a head has moved, Write repeats the edits on the new head.
+func (b *gitBatch) Write(ctx context.Context) {
 	for _, p := range b.pulls {
 		b.advance(ctx, p, func(s step) bool { return !s.proposes() })
 		p.startCommit()
 	}
 
 	b.commit(ctx)
+	for _, p := range b.pulls {
+		b.collectProposed(p)
+	}
+}
+
+// Texts returns the pull requests that will be opened or edited.
+func (b *gitBatch) Texts() []Text {
+	var needed []Text
+	for _, p := range b.pulls {
+		if p.needsText() {
+			needed = append(needed, Text{p.PullRequest, p.proposed})
+		}
+	}
+
+	return needed
+}
+
+// Finish opens and edits pull requests, and deletes the branches that are no longer
+// needed.
+func (b *gitBatch) Finish(ctx context.Context) []Outcome {
 	for _, p := range b.pulls {
 		b.propose(ctx, p)
 	}

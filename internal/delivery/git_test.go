@@ -132,10 +132,11 @@ func writeAll(t *testing.T, r target, works ...plan.Work) []Outcome {
 	batch := r.delivery.Examine(context.Background(), Job{
 		Method: spec.MethodGit, Works: works, Owns: alone, Repository: r.Repository, Snapshot: snapshot,
 	})
-	for _, p := range batch.Texts() {
-		p.Body = bodies[p]
+	batch.Write(context.Background())
+	for _, text := range batch.Texts() {
+		text.Request.Body = bodies[text.Request]
 	}
-	outcomes := batch.Deliver(context.Background())
+	outcomes := batch.Finish(context.Background())
 	for p, body := range bodies {
 		p.Body = body
 	}

@@ -155,11 +155,12 @@ func (b *gitBatch) isBehind(p *pullRequest) bool {
 
 // needsText reports whether the pull request will be opened or edited.
 func (p *pullRequest) needsText() bool {
-	s := p.state
-	if !p.finished && next(s) == stepCommit {
-		s.stale = false
+	if p.finished || len(p.proposed) == 0 {
+		return false
 	}
-	return !p.finished && (next(s) == stepOpen || next(s) == stepEdit)
+	s := next(p.state)
+
+	return s == stepOpen || s == stepEdit
 }
 
 // startCommit marks the tasks as pending if the next step is to commit.

@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // settledWork returns the work of propose after the base has its change.
@@ -67,6 +69,55 @@ func TestAHundredPullRequests(t *testing.T) {
 	if hub.Count("GET pulls") != 102 || hub.Count("PATCH pulls") != 1 || git.Count("push") != 2 {
 		t.Errorf("%d listings, %d edits, %d pushes", hub.Count("GET pulls")-101, hub.Count("PATCH pulls"),
 			git.Count("push")-1)
+	}
+}
+
+// TestTextsShowWhatWasWritten holds that a text is asked for after the commits have
+// landed, and for what they changed: not for a change that another work has made.
+func TestTextsShowWhatWasWritten(t *testing.T) {
+	git, hub, client := startHub(t, 1)
+	r := open(t, newService(t, at(client)), git.URLOf(repo))
+	shared := &plan.PullRequest{OwnBranch: true, Title: "planned"}
+	works := []plan.Work{propose("f0/k.yaml", "v1"), propose("f0/k.yaml", "v1")}
+	for i := range works {
+		works[i].Write, works[i].PullRequest = "updates", shared
+	}
+	examine := func() Batch {
+		t.Helper()
+		snapshot, err := r.Read(t.Context(), []gitwrite.Want{wantFile("f0/k.yaml")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.delivery.Examine(t.Context(), Job{
+			Method: spec.MethodGit, Works: works, Owns: alone, Repository: r.Repository, Snapshot: snapshot,
+		})
+	}
+
+	git.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "git-receive-pack") {
+			return false
+		}
+		http.Error(w, "no", http.StatusForbidden)
+		return true
+	}
+	batch := examine()
+	batch.Write(t.Context())
+	if texts := batch.Texts(); len(texts) != 0 {
+		t.Errorf("a push that fails asks for %+v", texts)
+	}
+	batch.Finish(t.Context())
+
+	git.Fault = nil
+	batch = examine()
+	batch.Write(t.Context())
+	texts := batch.Texts()
+	if len(texts) != 1 || texts[0].Request != shared || len(texts[0].Changes) != 1 {
+		t.Fatalf("%+v", texts)
+	}
+	texts[0].Request.Title, texts[0].Request.Body = "written", "body"
+	batch.Finish(t.Context())
+	if pulls := hub.Pulls(repo); len(pulls) != 1 || pulls[0].Title != "written" {
+		t.Errorf("%+v", pulls)
 	}
 }
 

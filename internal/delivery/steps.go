@@ -194,33 +194,50 @@ func (b *gitBatch) deletionRefused(branch string, why error) {
 	}
 }
 
-// propose opens or edits the pull request of committed tasks, whether they were
-// committed now or in an earlier cycle.
-func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
+// collectProposed collects what the pull request of committed tasks shows, whether
+// they were committed now or in an earlier cycle.
+func (b *gitBatch) collectProposed(p *pullRequest) {
 	if p.finished || p.state.stale {
 		return
 	}
 
-	var tasks []*task
 	for _, t := range p.tasks {
-		if t.outcome.Kind == Failed || t.outcome.Kind == Skipped || t.Settled {
+		if !t.isProposed() {
 			continue
 		}
 		if len(t.outcome.Changes) == 0 {
 			t.outcome.Changes = t.Planned
 		}
-		tasks = append(tasks, t)
 		p.proposed = append(p.proposed, t.outcome.Changes...)
 	}
 
-	if len(p.proposed) == 0 {
-		return
+	if len(p.proposed) > 0 && !b.owns() {
+		p.handOver()
 	}
+}
 
-	if !b.owns() {
-		for _, t := range tasks {
+// isProposed reports whether the pull request shows the task.
+func (t *task) isProposed() bool {
+	return t.outcome.Kind != Failed && t.outcome.Kind != Skipped && !t.Settled
+}
+
+// handOver leaves the pull request to another replica.
+func (p *pullRequest) handOver() {
+	p.finished = true
+	for _, t := range p.tasks {
+		if t.isProposed() {
 			t.handOver()
 		}
+	}
+}
+
+// propose opens or edits the pull request of committed tasks.
+func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
+	if p.finished || len(p.proposed) == 0 {
+		return
+	}
+	if !b.owns() {
+		p.handOver()
 		return
 	}
 
@@ -229,8 +246,10 @@ func (b *gitBatch) propose(ctx context.Context, p *pullRequest) {
 		err = b.do(ctx, p, next(p.state))
 	}
 
-	for _, t := range tasks {
-		t.proposed(p, err)
+	for _, t := range p.tasks {
+		if t.isProposed() {
+			t.proposed(p, err)
+		}
 	}
 }
 

@@ -44,12 +44,14 @@ func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
 }
 
 // carryOut writes to one target. The text of a pull request asks registries and
-// forges, so it is made only where the pull request will be opened or edited.
+// forges, so it is made only if the pull request will be opened or edited, after
+// the commits have landed.
 func (c *cycle) carryOut(ctx context.Context, job delivery.Job) []delivery.Outcome {
 	batch := c.Delivery.Examine(ctx, job)
+	batch.Write(ctx)
 	c.writeTexts(ctx, batch.Texts())
 
-	return batch.Deliver(ctx)
+	return batch.Finish(ctx)
 }
 
 // applicationJobs are the works of methods that do not write to git, one job for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -12,14 +13,15 @@ import (
 
 // How long delivery waits for the facts that pull requests show: for those of one
 // image, and for all of one repository. A registry or a source repository that
-// hangs must not use up the time for the commits.
+// hangs must not use up the time for the pull requests.
 const (
 	factsTimeout = 30 * time.Second
 	textsTimeout = 2 * time.Minute
 )
 
-// title makes the titles of pull requests. Their bodies are made by [cycle.body],
-// where they are needed.
+// title makes the titles of pull requests for the planned changes: a pull request
+// that has lost its record is recognized by its title. [cycle.writeTexts] makes
+// the texts that are sent.
 func (c *cycle) title(proposals []*plan.Proposal) {
 	if len(proposals) == 0 {
 		return
@@ -35,22 +37,17 @@ func (c *cycle) title(proposals []*plan.Proposal) {
 	}
 }
 
-// writeTexts makes the bodies of pull requests.
-func (c *cycle) writeTexts(ctx context.Context, requests []*plan.PullRequest) {
+// writeTexts makes the titles and bodies of pull requests that will be opened or
+// edited.
+func (c *cycle) writeTexts(ctx context.Context, texts []delivery.Text) {
 	ctx, cancel := context.WithTimeout(ctx, textsTimeout)
 	defer cancel()
 
-	for _, request := range requests {
-		request.Body = c.body(ctx, request)
+	for _, t := range texts {
+		text := c.texts[t.Request]
+		t.Request.Title = text.Title(t.Changes)
+		t.Request.Body = text.Body(t.Changes, c.facts(ctx, text.Images(t.Changes)))
 	}
-}
-
-// body makes the body of a pull request.
-func (c *cycle) body(ctx context.Context, request *plan.PullRequest) string {
-	text := c.texts[request]
-	changes := text.Proposal.Changes
-
-	return text.Body(changes, c.facts(ctx, text.Images(changes)))
 }
 
 func (c *cycle) facts(ctx context.Context, images []*plan.Image) map[*plan.Image]report.Facts {

@@ -84,4 +84,6 @@ func (p *Place) current(delivery string) (File, error) {
 }
 
 // inApplication reports whether the images are set in the Application itself.
-func (c *Case) inApplication() bool { return !c.Application.Target.InGit() }
+func (c *Case) inApplication() bool {
+	return !c.Application.Target.InGit() && len(c.Application.Broken()) == 0
+}
