@@ -255,7 +255,7 @@ func TestPlanOfApplicationsThemselves(t *testing.T) {
 	}
 
 	if got := harness.Run(t, with("run", "--once")...).MustEnd(t, 1); !strings.Contains(got.Stderr,
-		"this one was read from a file; leave --applications out") {
+		"it was read from a file; leave --applications out") {
 		t.Errorf("log:\n%s", got.Stderr)
 	}
 }
