@@ -60,7 +60,8 @@ func parseWithoutScheme(text string) Address {
 	if match == nil || strings.Contains(beforeColon, "/") { // git takes the latter for a path, too
 		remote := trimGit(text)
 		return Address{
-			path: strings.TrimLeft(remote, "/"), key: strings.ToLower(remote), remote: remote, public: text, https: text,
+			path: strings.TrimLeft(remote, "/"), key: strings.ToLower(remote), remote: remote,
+			public: text, https: text,
 		}
 	}
 

@@ -52,7 +52,8 @@ func TestBranchTemplate(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"a b": `"a b", which is not a valid branch name`, "{{.Nope}}": "can't evaluate field Nope", "{{": "unclosed action",
+		"a b": `"a b", which is not a valid branch name`, "{{.Nope}}": "can't evaluate field Nope",
+		"{{": "unclosed action",
 	} {
 		if _, err := ParseBranchTemplate(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

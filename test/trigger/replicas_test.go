@@ -55,11 +55,7 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	// A cycle about everything may still be due, because the replicas have just met.
 	// The first trigger may be handled together with it, so it is not counted.
 	harness.Await(t, "the first commit", func() bool { return len(harness.Commits(t, w.Git, world.Repository)) == 2 })
-	first := w.Build()
-	if status := replicas[0].image(world.Image, first, webhookSecret); status != http.StatusOK {
-		t.Fatalf("status %d", status)
-	}
-	replicas[0].landed(first)
+	first := send(t, replicas[0])
 	harness.Await(t, "the end of the first cycle", func() bool {
 		return endedAfter(replicas[0].Log.String(), first) || endedAfter(replicas[1].Log.String(), first)
 	})
@@ -67,11 +63,7 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	before := cycles()
 	for range 2 {
 		for _, r := range replicas {
-			build := w.Build()
-			if status := r.image(world.Image, build, webhookSecret); status != http.StatusOK {
-				t.Fatalf("status %d", status)
-			}
-			r.landed(build)
+			send(t, r)
 		}
 	}
 
@@ -79,6 +71,18 @@ func TestReplicasPassEventsOn(t *testing.T) {
 	if n := cycles() - before; n != 4 {
 		t.Errorf("%d cycles for four triggers", n)
 	}
+}
+
+// send builds an image, sends a webhook about it, and waits for its commit.
+func send(t *testing.T, r *listening) (build string) {
+	t.Helper()
+	build = r.world.Build()
+	if status := r.image(world.Image, build, webhookSecret); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	r.landed(build)
+
+	return build
 }
 
 // endedAfter reports whether a log has the end of a cycle after the commit of a
