@@ -30,6 +30,7 @@ type exitError struct {
 	err    error
 }
 
+// Error returns the error, or the status if everything has been said already.
 func (e *exitError) Error() string {
 	if e.err == nil {
 		return fmt.Sprintf("exit status %d", e.status)
@@ -37,6 +38,7 @@ func (e *exitError) Error() string {
 	return e.err.Error()
 }
 
+// Unwrap returns the cause; nil if everything has been said already.
 func (e *exitError) Unwrap() error { return e.err }
 
 // Main runs the command line of the process until it ends, or until SIGINT or

@@ -8,7 +8,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Hash names a commit or a tree. The zero value is no object.
+// Hash names a commit or a tree. The zero value names neither.
 type Hash = plumbing.Hash
 
 // Stage holds new files, trees and commits that are not pushed yet, in addition to the

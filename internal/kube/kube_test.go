@@ -167,7 +167,7 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 	for len(changes) > 0 {
 		<-changes
 	}
-	// Argo CD's own bookkeeping is no change; running images are.
+	// Argo CD's own bookkeeping is not a change; running images are.
 	patch(`{"status":{"reconciledAt":"2026-11-23T00:00:00Z"}}`)
 	patch(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`)
 	patch(`{"status":{"summary":{"images":["nginx:1.25"]}}}`)

@@ -25,8 +25,10 @@ type ListenError struct {
 	Err     error
 }
 
+// Error names what cannot be served, and why.
 func (e *ListenError) Error() string { return "serving " + e.Serving + ": " + e.Err.Error() }
 
+// Unwrap returns the cause.
 func (e *ListenError) Unwrap() error { return e.Err }
 
 // probe answers as Kubernetes' probes expect, with the reason in the body.
