@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // longestWait is how long a request waits for a rate limit. Where the forge asks
@@ -94,14 +96,7 @@ func (t *limitTransport) await(ctx context.Context) error {
 		return &LimitedError{until}
 	}
 
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return httpclient.Wait(ctx, wait)
 }
 
 // limit returns until when an answer asks to wait, and zero where it does not.

@@ -4,6 +4,7 @@
 package httpclient
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"net/http"
@@ -33,4 +34,18 @@ func CertPool(pem []byte) (*x509.CertPool, error) {
 		return nil, ErrNoCertificate
 	}
 	return pool, nil
+}
+
+// Wait waits for d before a request is repeated. The error is that of ctx, if it
+// ends first.
+func Wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // firstWait is the wait before the first retry; it doubles with each one.
@@ -64,7 +66,7 @@ func (t *retryTransport) RoundTrip(request *http.Request) (*http.Response, error
 			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16))
 			_ = response.Body.Close()
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := httpclient.Wait(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
@@ -87,17 +89,6 @@ func (t *retryTransport) send(request *http.Request) (*http.Response, error) {
 	}
 
 	return response, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // transient reports whether a request may succeed later.
