@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -20,12 +21,17 @@ type Config struct {
 	Applications   Applications   `yaml:"applications"`
 	Defaults       Defaults       `yaml:"defaults"`
 	Registries     []Registry     `yaml:"registries"`
+	Projects       Projects       `yaml:"projects"`
+	Annotations    Annotations    `yaml:"annotations"`
+	Images         Images         `yaml:"images"`
 	ArgoCD         ArgoCD         `yaml:"argocd"`
 	Git            Git            `yaml:"git"`
 	GitHub         GitHub         `yaml:"github"`
 	GitLab         GitLab         `yaml:"gitlab"`
 	Web            Web            `yaml:"web"`
 	Events         Events         `yaml:"events"`
+	Network        Network        `yaml:"network"`
+	Limits         Limits         `yaml:"limits"`
 	LeaderElection LeaderElection `yaml:"leaderElection"`
 }
 
@@ -60,6 +66,30 @@ type Registry struct {
 	Ping bool `yaml:"ping"`
 }
 
+// Projects says whether Argo CD's AppProjects limit what Applications may do.
+type Projects struct {
+	Follow string `yaml:"follow"` // auto, required or off
+}
+
+// Annotations says which credentials annotations may name beyond those that are
+// the Application's own.
+type Annotations struct {
+	Secrets     []AnnotationSecret `yaml:"secrets"`
+	Credentials []string           `yaml:"credentials"` // env, ext, google
+}
+
+// AnnotationSecret is a Secret that annotations may name.
+type AnnotationSecret struct {
+	Secret   string   `yaml:"secret"`   // NAMESPACE/NAME
+	Hosts    []string `yaml:"hosts"`    // globs of HOST or HOST:PORT that it may be sent to
+	Projects []string `yaml:"projects"` // globs; empty: all
+}
+
+// Images limits which images may be written.
+type Images struct {
+	Allow []string `yaml:"allow"` // globs with **; empty: all
+}
+
 // ArgoCD is where Argo CD itself runs.
 type ArgoCD struct {
 	Namespace string `yaml:"namespace"`
@@ -75,6 +105,19 @@ type Git struct {
 	CommitVia string   `yaml:"commitVia"`
 	CacheDir  string   `yaml:"cacheDir"`
 	Delivery  Delivery `yaml:"delivery"`
+	// Allow replaces the built-in rule of where Applications may write.
+	Allow []GitAllow `yaml:"allow"`
+}
+
+// GitAllow allows Applications to write somewhere. All fields hold globs with
+// **; an empty one matches everything.
+type GitAllow struct {
+	Project      string   `yaml:"project"`
+	Namespace    string   `yaml:"namespace"`
+	Application  string   `yaml:"application"`
+	Repositories []string `yaml:"repositories"`
+	Branches     []string `yaml:"branches"`
+	Paths        []string `yaml:"paths"`
 }
 
 // Author of commits.
@@ -99,6 +142,8 @@ type Delivery struct {
 type DeliveryRule struct {
 	When When   `yaml:"when"`
 	Use  string `yaml:"use"`
+	// Enforce means that annotations cannot ask for less than Use.
+	Enforce bool `yaml:"enforce"`
 }
 
 // When holds globs with **. An empty one matches everything.
@@ -171,6 +216,24 @@ type PubSubPush struct {
 	ServiceAccount string `yaml:"serviceAccount"`
 }
 
+// Network says which addresses may be connected to because an image or a
+// repository names them. The lists hold CIDRs.
+type Network struct {
+	Allow []string `yaml:"allow"`
+	Deny  []string `yaml:"deny"`
+}
+
+// Limits are the sizes and counts that users may need to raise.
+type Limits struct {
+	Tags         int      `yaml:"tags"`         // of one image repository
+	TagListSize  Size     `yaml:"tagListSize"`  // of the list of tags of one image repository, all pages
+	FileSize     Size     `yaml:"fileSize"`     // of a file to edit
+	PackSize     Size     `yaml:"packSize"`     // of one answer of a git server
+	References   int      `yaml:"references"`   // of a git repository
+	Images       int      `yaml:"images"`       // of one Application
+	DecisionTime Duration `yaml:"decisionTime"` // to read what is needed to decide about one Application
+}
+
 // LeaderElection divides the git repositories among replicas.
 type LeaderElection struct {
 	Enabled       bool     `yaml:"enabled"`
@@ -196,16 +259,34 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
+// Size is a number of bytes, in Kubernetes' notation, such as 32Mi.
+type Size int64
+
+// UnmarshalYAML reads "32Mi".
+func (s *Size) UnmarshalYAML(node *yaml.Node) error {
+	quantity, err := resource.ParseQuantity(node.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %q is not a size; write it like 512Ki or 32Mi", node.Line, node.Value)
+	}
+	*s = Size(quantity.Value())
+	return nil
+}
+
 // Default returns the configuration that applies without a file.
 func Default() Config {
 	return Config{
 		Interval: Duration(2 * time.Minute),
 		Defaults: Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"},
+		Projects: Projects{Follow: "auto"},
 		Git: Git{Commits: "per-application", CommitVia: "push",
 			Delivery: Delivery{Default: "commit"}},
-		GitHub:         GitHub{APIURL: "https://api.github.com/"},
-		GitLab:         GitLab{URL: "https://gitlab.com"},
-		Web:            Web{Listen: ":8080"},
+		GitHub: GitHub{APIURL: "https://api.github.com/"},
+		GitLab: GitLab{URL: "https://gitlab.com"},
+		Web:    Web{Listen: ":8080"},
+		Limits: Limits{
+			Tags: 200_000, TagListSize: 32 << 20, FileSize: 1 << 20, PackSize: 256 << 20, References: 50_000,
+			Images: 200, DecisionTime: Duration(time.Minute),
+		},
 		LeaderElection: LeaderElection{Name: "image-writeback", LeaseDuration: Duration(15 * time.Second)},
 	}
 }

@@ -28,19 +28,25 @@ func TestTheSampleIsTheDefault(t *testing.T) {
 	want.Applications.Namespaces, want.Applications.Names = empty(nil), empty(nil)
 	pr := &want.GitHub.PullRequest
 	pr.Labels, pr.Reviewers, pr.Assignees = empty(nil), empty(nil), empty(nil)
-	want.Registries, want.Git.Delivery.Rules = []Registry{}, []DeliveryRule{}
+	want.Registries, want.Git.Delivery.Rules, want.Git.Allow = []Registry{}, []DeliveryRule{}, []GitAllow{}
+	want.Annotations = Annotations{Secrets: []AnnotationSecret{}, Credentials: empty(nil)}
+	want.Images.Allow, want.Network.Allow, want.Network.Deny = empty(nil), empty(nil), empty(nil)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-default +sample):\n%s", diff)
 	}
 	// The examples in comments are true as well.
 	example := string(data)
-	for _, key := range []string{"registries", "rules"} {
-		example = strings.Replace(example, key+": []", key+":   ", 1)
+	for _, key := range []string{"registries: []", "rules: []", "secrets: []", "  allow: []                 # where"} {
+		example = strings.Replace(example, key, strings.Replace(key, "[]", "  ", 1), 1)
 	}
 	example = strings.NewReplacer("# - ", "- ", "#   ", "  ").Replace(example)
 	got, problems = Read("config.yaml", []byte(example))
-	if len(problems) > 0 || len(got.Registries) != 1 || len(got.Git.Delivery.Rules) != 1 {
-		t.Errorf("the examples: %v, %+v", problems, got.Registries)
+	if len(problems) > 0 || len(got.Registries) != 1 || len(got.Git.Delivery.Rules) != 1 ||
+		len(got.Annotations.Secrets) != 1 || len(got.Git.Allow) != 1 {
+		t.Errorf("the examples: %v, %+v", problems, got)
+	}
+	if !got.Git.Delivery.Rules[0].Enforce {
+		t.Error("the sample does not enforce pull requests for prod")
 	}
 }
 

@@ -16,6 +16,10 @@ func schema(t reflect.Type) map[string]any {
 	switch {
 	case t == reflect.TypeOf(Duration(0)):
 		return map[string]any{"type": "string", "pattern": `^(([0-9]+(\.[0-9]+)?)(ns|us|µs|ms|s|m|h))*$`}
+	case t == reflect.TypeOf(Size(0)):
+		return map[string]any{
+			"type": []any{"string", "integer"}, "pattern": `^[0-9]+(\.[0-9]+)?(k|Ki|M|Mi|G|Gi)?$`,
+		}
 	case t.Kind() == reflect.Struct:
 		properties := map[string]any{}
 		for i := range t.NumField() {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,6 +34,15 @@ func (f *findings) oneOf(key, value string, allowed ...string) {
 	}
 }
 
+// globs adds a finding for each pattern that is not a glob.
+func (f *findings) globs(key string, patterns ...string) {
+	for _, pattern := range patterns {
+		if !doublestar.ValidatePattern(pattern) {
+			f.add(key, "%q is not a valid glob", pattern)
+		}
+	}
+}
+
 // alternatives joins names as "a, b or c".
 func alternatives(names []string) string {
 	last := len(names) - 1
@@ -55,8 +65,14 @@ func (c Config) problems() findings {
 	c.Git.Signing.check(&found)
 	c.checkCommits(&found)
 	c.Git.Delivery.check(&found)
+	checkAllow(c.Git.Allow, &found)
+	c.Annotations.check(&found)
+	found.oneOf("projects.follow", c.Projects.Follow, "auto", "required", "off")
+	found.globs("images.allow", c.Images.Allow...)
 	c.GitHub.check(&found)
 	c.Events.check(&found)
+	c.Network.check(&found)
+	c.Limits.check(&found)
 	c.LeaderElection.check(&found)
 
 	return found
@@ -162,9 +178,60 @@ func (d Delivery) check(found *findings) {
 			"path": when.Path, "application": when.Application, "namespace": when.Namespace,
 			"project": when.Project, "repository": when.Repository,
 		} {
-			if !doublestar.ValidatePattern(glob) {
-				found.add(key+".when."+name, "%q is not a valid glob", glob)
+			found.globs(key+".when."+name, glob)
+		}
+	}
+}
+
+func checkAllow(all []GitAllow, found *findings) {
+	for i, a := range all {
+		key := fmt.Sprintf("git.allow[%d]", i)
+		for name, patterns := range map[string][]string{
+			"project": {a.Project}, "namespace": {a.Namespace}, "application": {a.Application},
+			"repositories": a.Repositories, "branches": a.Branches, "paths": a.Paths,
+		} {
+			found.globs(key+"."+name, patterns...)
+		}
+	}
+}
+
+func (a Annotations) check(found *findings) {
+	for i, s := range a.Secrets {
+		key := fmt.Sprintf("annotations.secrets[%d]", i)
+		namespace, name, _ := strings.Cut(s.Secret, "/")
+		if namespace == "" || name == "" || strings.Contains(name, "/") {
+			found.add(key, "secret is missing or is not NAMESPACE/NAME")
+		}
+		if len(s.Hosts) == 0 {
+			found.add(key, "hosts is missing: the hosts that the Secret may be sent to, for example ghcr.io")
+		}
+		found.globs(key+".hosts", s.Hosts...)
+		found.globs(key+".projects", s.Projects...)
+	}
+
+	for _, kind := range a.Credentials {
+		found.oneOf("annotations.credentials", kind, "env", "ext", "google")
+	}
+}
+
+func (n Network) check(found *findings) {
+	for key, all := range map[string][]string{"network.allow": n.Allow, "network.deny": n.Deny} {
+		for _, cidr := range all {
+			if _, err := netip.ParsePrefix(cidr); err != nil {
+				found.add(key, "%q is not a CIDR, for example 10.0.0.0/8 or 127.0.0.1/32", cidr)
 			}
+		}
+	}
+}
+
+func (l Limits) check(found *findings) {
+	for key, value := range map[string]int64{
+		"tags": int64(l.Tags), "tagListSize": int64(l.TagListSize), "fileSize": int64(l.FileSize),
+		"packSize": int64(l.PackSize), "references": int64(l.References), "images": int64(l.Images),
+		"decisionTime": int64(l.DecisionTime),
+	} {
+		if value <= 0 {
+			found.add("limits."+key, "must be greater than zero")
 		}
 	}
 }
