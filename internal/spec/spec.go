@@ -23,6 +23,11 @@ type Application struct {
 	Project   string
 	UID       string // empty for an Application from a file
 	Labels    map[string]string
+	Created   time.Time // zero for an Application from a file
+
+	// Sources are all sources, whether images are set in them or not.
+	Sources []Source
+	Bounds  Bounds
 
 	// Origin is the file and line that the Application was read from; empty
 	// for an Application from a cluster.
