@@ -26,6 +26,9 @@ type Address struct {
 	remote         string // the same, with the path in its case
 	public         string
 	https          string
+	site           site
+	// plain reports whether every server reads the path as it is written.
+	plain bool
 }
 
 // shortSSH is the form USER@HOST:PATH, where USER@ and a port before the path
@@ -91,6 +94,7 @@ func fromURL(u *url.URL, text string) Address {
 		a.password, _ = u.User.Password()
 	}
 	a.public = public(*u, text)
+	a.site, a.plain = siteOf(u), plainPath(u)
 
 	canonical := &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), RawQuery: u.RawQuery, Fragment: u.Fragment}
 	if port := u.Port(); port != "" && port == defaultPorts[u.Scheme] {
@@ -159,13 +163,6 @@ func (a Address) ProtocolKey() string { return a.key }
 // RemoteKey is like ProtocolKey, but the path keeps its case: a server may have
 // two repositories whose names differ in nothing else.
 func (a Address) RemoteKey() string { return a.remote }
-
-// Covers reports whether a template of credentials for this address is for
-// another one: the other begins with it, as in Argo CD. An empty address covers
-// nothing.
-func (a Address) Covers(other Address) bool {
-	return a.key != "" && strings.HasPrefix(other.key, a.key)
-}
 
 // Public is the address as it was written, but without password and query, and
 // without a user, unless it is that of SSH. It may be shown to anybody.

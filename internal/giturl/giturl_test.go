@@ -10,7 +10,7 @@ import (
 )
 
 // vectors reads a file of testdata/giturl; its README says what the fields mean.
-func vectors[T any](t *testing.T, name string) []T {
+func vectors[T any](t testing.TB, name string) []T {
 	t.Helper()
 	data, err := os.ReadFile("../../testdata/giturl/" + name + ".yaml")
 	if err != nil {
@@ -89,6 +89,34 @@ func TestCovers(t *testing.T) {
 			if Parse(v.Template).Covers(Parse(text)) {
 				t.Errorf("%q covers %q", v.Template, text)
 			}
+		}
+	}
+}
+
+func TestServers(t *testing.T) {
+	type vector struct {
+		Server      string
+		Serves, Not []string
+	}
+	for _, v := range vectors[vector](t, "servers") {
+		for _, text := range v.Serves {
+			if !Parse(text).ServedBy(Parse(v.Server)) {
+				t.Errorf("%q does not serve %q", v.Server, text)
+			}
+		}
+		for _, text := range v.Not {
+			if Parse(text).ServedBy(Parse(v.Server)) {
+				t.Errorf("%q serves %q", v.Server, text)
+			}
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	type vector struct{ Address, Host string }
+	for _, v := range vectors[vector](t, "hosts") {
+		if got := Parse(v.Address).HostPort(); got != v.Host {
+			t.Errorf("%q is at %q, want %q", v.Address, got, v.Host)
 		}
 	}
 }
