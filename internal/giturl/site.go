@@ -50,8 +50,9 @@ func plainPath(u *url.URL) bool {
 		return false
 	}
 	escaped := strings.ToLower(u.EscapedPath())
+	disguised := strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%2e")
 
-	return !strings.ContainsAny(u.Path, `\%?#`) && !strings.Contains(escaped, "%2f") && !strings.Contains(escaped, "%2e")
+	return !disguised && !strings.ContainsAny(u.Path, `\%?#`)
 }
 
 // Covers reports whether credentials for this address may be sent to another one:
