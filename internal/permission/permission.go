@@ -6,8 +6,9 @@
 //
 // Use [Rules] for everything that one Application asks for: before its
 // credentials are used, [Rules.Application], [Rules.Image]; before anything is
-// written, [Rules.Write]. [Territory] knows which folders of a repository belong
-// to whom. docs/security.md describes the rules for users.
+// written, [Rules.Write]. [Secrets] decides which credentials it may name.
+// [Territory] knows which folders of a repository belong to whom.
+// docs/security.md describes the rules for users.
 package permission
 
 // Refusal says that a rule forbids what an Application asks for.

@@ -42,6 +42,14 @@ func (c *Client) locate(ref image.Ref) (image.Ref, Registry) {
 	return ref, r
 }
 
+// Configured returns the host of an image's registry, as images name it, and the
+// credentials that the configuration gives the registry for this image.
+func (c *Client) Configured(ref image.Ref) (host, credentials string) {
+	located, registry := c.locate(ref)
+
+	return located.Registry, registry.Credentials
+}
+
 // Names returns the names, each as registry/repository, by which a registry may
 // call an image in its webhooks: the image's own, the one that is asked for, and
 // the one under the API's host.
