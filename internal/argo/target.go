@@ -107,7 +107,7 @@ func (r *reader) readBranch(t *spec.Target) {
 		parsed, err := spec.ParseBranchTemplate(write, r.app.Namespace, r.app.Name)
 		if err != nil {
 			r.problem(gitBranch, err.Error(),
-				"write base:write; write can use .AppName, .Images (.Name .Alias .OldTag .NewTag) and .SHA256")
+				"write base:write; "+spec.BranchTemplateUsage)
 		}
 		t.BranchTemplate, write = parsed, ""
 	}

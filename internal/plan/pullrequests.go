@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"text/template"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -95,15 +94,15 @@ func (t *BranchTemplate) Branch(app spec.Application) (string, error) {
 		Labels                   map[string]string
 	}{app.Namespace, app.Name, app.Project, app.Labels}
 
-	var b strings.Builder
-	if err := t.template.Execute(&b, data); err != nil {
+	name, err := spec.Execute(t.template, data, spec.LongestBranch)
+	if err != nil {
 		return "", fmt.Errorf("the branch template fails: %w", err)
 	}
-	if !spec.ValidBranch(b.String()) {
-		return "", fmt.Errorf("the branch template produces %q, which is not a valid branch name", b.String())
+	if !spec.ValidBranch(name) {
+		return "", fmt.Errorf("the branch template produces %q, which is not a valid branch name", name)
 	}
 
-	return b.String(), nil
+	return name, nil
 }
 
 // Proposal is one pull request and what it proposes.

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"unicode/utf8"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 )
 
 // BranchTemplate makes the name of a branch from the changes that go there. Its
-// fields are those of Argo CD Image Updater.
+// fields are those of Argo CD Image Updater. Whoever may write an Application
+// writes the template, so it can use few words ([BranchTemplateUsage]): none of
+// them loops for long or makes a long text.
 type BranchTemplate struct {
 	template        *template.Template
 	namespace, name string
@@ -26,16 +29,24 @@ type branchImage struct {
 	NewTag string
 }
 
-// longestBranch is the length at which Argo CD Image Updater cuts names.
-const longestBranch = 255
+// LongestBranch is how long the name of a branch may be, in bytes: git keeps
+// branches as files. Argo CD Image Updater cuts names there.
+const LongestBranch = 255
 
 // ParseBranchTemplate reads the template of an Application's git-branch
-// annotation. The error is for a template that cannot be read, that fails, or
-// that makes a name which git does not allow.
+// annotation. The error is for a template that cannot be read, that uses other
+// words than [BranchTemplateUsage] says, that fails, or that makes a name which git
+// does not allow.
 func ParseBranchTemplate(text, namespace, name string) (*BranchTemplate, error) {
+	if len(text) > longestTemplate {
+		return nil, fmt.Errorf("the template is longer than %d characters", longestTemplate)
+	}
 	parsed, err := template.New("git-branch").Option("missingkey=error").Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be read: %w", err)
+	}
+	if err := checkBranchTemplate(parsed.Tree); err != nil {
+		return nil, fmt.Errorf("the template cannot be used: %w", err)
 	}
 
 	t := &BranchTemplate{parsed, namespace, name}
@@ -90,14 +101,9 @@ func (t *BranchTemplate) Branch(targetKey string, changes []image.Change) (strin
 		AppName, AppNamespace, TargetKey string
 	}{images, hex.EncodeToString(sum.Sum(nil)), t.name, t.namespace, targetKey}
 
-	var b strings.Builder
-	if err := t.template.Execute(&b, data); err != nil {
+	name, err := Execute(t.template, data, LongestBranch)
+	if err != nil {
 		return "", fmt.Errorf("the template fails: %w", err)
-	}
-
-	name := b.String()
-	if len(name) > longestBranch {
-		name = name[:longestBranch]
 	}
 
 	if !ValidBranch(name) {
@@ -110,6 +116,9 @@ func (t *BranchTemplate) Branch(targetKey string, changes []image.Change) (strin
 // ValidBranch reports whether git allows a name for a branch. It follows git
 // check-ref-format.
 func ValidBranch(name string) bool {
+	if len(name) > LongestBranch || !utf8.ValidString(name) {
+		return false
+	}
 	for component := range strings.SplitSeq(name, "/") {
 		if component == "" || strings.HasPrefix(component, ".") || strings.HasSuffix(component, ".lock") {
 			return false
