@@ -2,65 +2,39 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
-// listCache keeps lists of tags with their ETags, so that a registry need not send
-// an unchanged list again (RFC 9110, 13). Most registries send no ETag.
-type listCache struct {
-	mu    sync.Mutex
-	lists map[string]cachedList
-	size  int // of all bodies, in bytes
-}
-
+// cachedList is a page of a list of tags with its ETag, so that a registry need not
+// send an unchanged list again (RFC 9110, 13). Most registries send no ETag.
 type cachedList struct {
 	etag   string
 	header http.Header
 	body   []byte
 }
 
-// maxListBytes bounds the cache; when it is full, everything is dropped.
-const maxListBytes = 32 << 20
-
-func (c *listCache) get(key string) (cachedList, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list, ok := c.lists[key]
-
-	return list, ok
-}
-
-func (c *listCache) put(key string, list cachedList) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	c.size += len(list.body) - len(c.lists[key].body)
-	if c.lists == nil || c.size > maxListBytes {
-		c.lists, c.size = map[string]cachedList{}, len(list.body)
-	}
-	if c.size <= maxListBytes {
-		c.lists[key] = list
-	}
-}
+// maxCachedList bounds the pages that are kept. A larger one is sent again.
+const maxCachedList = 1 << 20
 
 // conditionalTransport asks for a list only if it differs from the cached one.
 type conditionalTransport struct {
-	cache  *listCache
+	cache  *limit.Cache[string, cachedList]
 	viewer string // whose list it is: others may see other tags
 	next   http.RoundTripper
 }
 
 // RoundTrip answers 304 Not Modified with the cached list.
 func (t *conditionalTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Method != http.MethodGet || !strings.HasSuffix(request.URL.Path, "/tags/list") {
+	if !isList(request) {
 		return t.next.RoundTrip(request)
 	}
 
 	key := t.viewer + " " + request.URL.String()
-	cached, ok := t.cache.get(key)
+	cached, ok := t.cache.Get(key)
 	if ok {
 		request = request.Clone(request.Context())
 		request.Header.Set("If-None-Match", cached.etag)
@@ -78,14 +52,53 @@ func (t *conditionalTransport) RoundTrip(request *http.Request) (*http.Response,
 		response.Body = io.NopCloser(bytes.NewReader(cached.body))
 
 	case response.StatusCode == http.StatusOK && response.Header.Get("ETag") != "":
-		body, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		t.cache.put(key, cachedList{response.Header.Get("ETag"), response.Header.Clone(), body})
-		response.Body = io.NopCloser(bytes.NewReader(body))
+		list := cachedList{etag: response.Header.Get("ETag"), header: response.Header.Clone()}
+		response.Body = &copyingBody{body: response.Body, complete: func(body []byte) {
+			list.body = body
+			t.cache.Put(key, list, int64(len(key)+len(body)+headerSize(list.header)))
+		}}
 	}
 
 	return response, nil
 }
+
+// headerSize is about how many bytes a header needs.
+func headerSize(h http.Header) int {
+	size := 0
+	for name, values := range h {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+
+	return size
+}
+
+// copyingBody keeps a copy of a body while it is read, unless it is large.
+type copyingBody struct {
+	body     io.ReadCloser
+	copy     []byte
+	large    bool
+	complete func(body []byte) // called at the end of the body
+}
+
+// Read reads and copies.
+func (b *copyingBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if !b.large {
+		b.copy = append(b.copy, p[:n]...)
+	}
+	if len(b.copy) > maxCachedList {
+		b.copy, b.large = nil, true
+	}
+
+	if errors.Is(err, io.EOF) && !b.large {
+		b.complete(b.copy)
+		b.large = true // once is enough
+	}
+
+	return n, err
+}
+
+// Close closes the body.
+func (b *copyingBody) Close() error { return b.body.Close() }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -21,7 +22,11 @@ type connection struct {
 	transport http.RoundTripper // nil until it was made
 	since     time.Time
 	auth      *authn.AuthConfig // the credentials that it uses
+	tokens    atomic.Int64      // see limitTransport
 }
+
+// connectionSize is about how many bytes a connection needs, without its tokens.
+const connectionSize = 4 << 10
 
 // connect returns a transport that authenticates, and keeps it for many cycles.
 func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
@@ -56,7 +61,9 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 		return c.transport, nil
 	}
 
-	tr, err := r.newTransport(ctx, h, authenticator)
+	c.tokens.Store(0)
+	tr, err := r.newTransport(ctx, h, authenticator, &c.tokens)
+	r.client.connections.Resize(r.key(), connectionSize+c.tokens.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +73,14 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 }
 
 // newTransport signs in. Requests pass through the layers from the outside in:
-// authentication, user agent, remembered pings, remembered lists, limit and
-// retries.
-func (r *Repository) newTransport(ctx context.Context, h *host, auth authn.Authenticator) (http.RoundTripper, error) {
+// authentication, user agent, remembered pings, remembered lists, limits of answers,
+// limit of requests and retries.
+func (r *Repository) newTransport(
+	ctx context.Context, h *host, auth authn.Authenticator, tokens *atomic.Int64,
+) (http.RoundTripper, error) {
 	var tr http.RoundTripper = &retryTransport{host: h, onRequest: r.client.OnRequest}
-	tr = &conditionalTransport{cache: &r.client.lists, viewer: r.key(), next: tr}
+	tr = &limitTransport{next: tr, tokens: tokens}
+	tr = &conditionalTransport{cache: r.client.lists, viewer: r.key(), next: tr}
 	tr = &pingTransport{host: h, next: tr}
 	tr = transport.NewUserAgent(tr, r.client.userAgent)
 
@@ -81,21 +91,8 @@ func (r *Repository) newTransport(ctx context.Context, h *host, auth authn.Authe
 
 // connection returns the connection of this repository and these credentials.
 func (r *Repository) connection() *connection {
-	r.client.mu.Lock()
-	defer r.client.mu.Unlock()
-
-	c := r.client.connections[r.key()]
-	if c == nil {
-		c = &connection{}
-		r.client.connections[r.key()] = c
-	}
-
-	return c
+	return r.client.connections.GetOrPut(r.key(), connectionSize, func() *connection { return &connection{} })
 }
 
 // disconnect drops a connection that the registry no longer accepts.
-func (r *Repository) disconnect() {
-	r.client.mu.Lock()
-	defer r.client.mu.Unlock()
-	delete(r.client.connections, r.key())
-}
+func (r *Repository) disconnect() { r.client.connections.Remove(r.key()) }

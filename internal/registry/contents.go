@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // content is what lies behind a digest, which never changes.
@@ -38,41 +40,49 @@ func (c content) childFor(platform string) (child, bool) {
 	return c.index[i], true
 }
 
-// contents remembers what lies behind digests: in memory, up to maxContents, and
-// in a file if there is one.
-type contents struct {
-	mu       sync.Mutex
-	byDigest map[string]content
-	file     *os.File // nil: none
-}
-
-const maxContents = 100_000
-
-func newContents() *contents { return &contents{byDigest: map[string]content{}} }
-
-func (c *contents) get(digest string) (content, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found, ok := c.byDigest[digest]
-
-	return found, ok
-}
-
-func (c *contents) put(digest string, what content) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	if len(c.byDigest) >= maxContents {
-		clear(c.byDigest) // which costs requests, and nothing else
-		if c.file != nil {
-			_ = c.file.Truncate(0)
-		}
+// bytes is about how much memory it needs.
+func (c content) bytes() int64 {
+	size := 300 + len(c.platform) + len(c.origin.Source) + len(c.origin.Revision)
+	for _, child := range c.index {
+		size += 32 + len(child.Digest) + len(child.Platform)
 	}
 
-	c.byDigest[digest] = what
-	if c.file != nil {
-		// open skips a line that was not written completely.
-		_, _ = c.file.Write(line(digest, what))
+	return int64(size)
+}
+
+// contents remembers what lies behind digests: in memory, and in a file if there is
+// one.
+type contents struct {
+	byDigest *limit.Cache[string, content]
+
+	mu      sync.Mutex
+	name    string
+	file    *os.File // nil: none
+	size    int64    // of the file
+	maxSize int64
+}
+
+// newContents returns a memory of a number of bytes.
+func newContents(memory int64) *contents {
+	return &contents{byDigest: limit.NewCache[string, content](memory), maxSize: 2 * memory}
+}
+
+func (c *contents) get(digest string) (content, bool) { return c.byDigest.Get(digest) }
+
+func (c *contents) put(digest string, what content) {
+	c.byDigest.Put(digest, what, what.bytes())
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		return
+	}
+
+	// open skips a line that was not written completely.
+	n, _ := c.file.Write(line(digest, what))
+	if c.size += int64(n); c.size > c.maxSize {
+		_ = c.file.Close()
+		_ = c.reopen() // it is only a cache
 	}
 }
 
@@ -119,19 +129,41 @@ func (c *contents) open(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
+	c.name = name
 	lines, err := c.load(name)
 	if err != nil {
 		return err
 	}
-	if lines > 2*len(c.byDigest) {
-		if err := c.rewrite(name); err != nil {
-			return err
-		}
+	if lines > 2*c.byDigest.Len() {
+		return c.reopen()
 	}
 
-	c.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return c.append()
+}
 
-	return err
+// reopen replaces the file by one with what is in memory.
+func (c *contents) reopen() error {
+	c.file = nil
+	if err := c.rewrite(c.name); err != nil {
+		return err
+	}
+
+	return c.append()
+}
+
+// append opens the file to write at its end.
+func (c *contents) append() error {
+	file, err := os.OpenFile(c.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+
+	c.file = file
+	if info, err := file.Stat(); err == nil {
+		c.size = info.Size()
+	}
+
+	return nil
 }
 
 // load reads the file, if there is one, and returns how many lines it has.
@@ -147,11 +179,12 @@ func (c *contents) load(name string) (lines int, _ error) {
 
 	scanner := bufio.NewScanner(file)
 	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() && lines < 2*maxContents {
+	for scanner.Scan() {
 		lines++
 		var r record
-		if json.Unmarshal(scanner.Bytes(), &r) == nil && r.Digest != "" && len(c.byDigest) < maxContents {
-			c.byDigest[r.Digest] = r.content()
+		if json.Unmarshal(scanner.Bytes(), &r) == nil && r.Digest != "" {
+			what := r.content()
+			c.byDigest.Put(r.Digest, what, what.bytes())
 		}
 	}
 
@@ -167,7 +200,7 @@ func (c *contents) rewrite(name string) error {
 	defer func() { _ = os.Remove(file.Name()) }() // fails if it was renamed
 
 	buffer := bufio.NewWriter(file)
-	for digest, one := range c.byDigest {
+	for digest, one := range c.byDigest.All {
 		_, _ = buffer.Write(line(digest, one)) // Flush returns the error
 	}
 	if err := errors.Join(buffer.Flush(), file.Close()); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // Error is a failed request to a registry, with what to do about it.
@@ -48,9 +50,17 @@ func (r *Repository) failed(doing string, err error) error {
 
 	var status *transport.Error
 	var credentials *CredentialsError
+	var exceeded *limit.Error
 	switch lastError := r.budget.lastError.Load(); {
 	case errors.As(err, &credentials):
 		e.Err, e.Remedy = credentials.Err, credentials.Remedy
+
+	case errors.As(err, &exceeded):
+		e.Err = fmt.Errorf("%s: %s", host, exceeded.What)
+		e.Remedy = exceeded.Remedy
+		if e.Remedy == "" {
+			e.Remedy = "check that this address is a registry, and not a proxy or a login page"
+		}
 
 	case errors.As(err, &status):
 		e.Err = fmt.Errorf("%s answered %d %s", host, status.StatusCode, http.StatusText(status.StatusCode))
@@ -120,7 +130,7 @@ func isGarbage(err error) bool {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 
-	return errors.As(err, &syntax) || errors.As(err, &kind) ||
+	return errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, errShape) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, strconv.ErrSyntax) ||
 		strings.Contains(err.Error(), "malformed HTTP")
 }

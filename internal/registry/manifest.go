@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -124,14 +125,24 @@ func (r *Repository) readConfig(digest string, fetch func() (v1.Image, error)) (
 func configContent(file *v1.ConfigFile) content {
 	labels := file.Config.Labels
 	c := content{hasConfig: true, created: file.Created.Time, origin: Origin{
-		Source:   labels["org.opencontainers.image.source"],
-		Revision: labels["org.opencontainers.image.revision"],
+		Source:   short(labels["org.opencontainers.image.source"]),
+		Revision: short(labels["org.opencontainers.image.revision"]),
 	}}
 	if p := file.Platform(); p != nil && p.Architecture != "" {
-		c.platform = platformOf(p)
+		c.platform = short(platformOf(p))
 	}
 
 	return c
+}
+
+// short returns a text that is to be remembered; empty if it is too long to be what
+// it should be.
+func short(text string) string {
+	if len(text) > maxLabel {
+		return ""
+	}
+
+	return strings.Clone(text) // not the whole config
 }
 
 // contentOf reads a manifest: the images of an index, or nothing for one image.
@@ -152,10 +163,16 @@ func contentOf(descriptor *remote.Descriptor) (content, error) {
 		return content{}, err
 	}
 
-	c := content{index: []child{}}
+	// Of two images for one platform, the first counts.
+	c, known := content{index: []child{}}, map[string]bool{}
 	for _, m := range manifest.Manifests {
-		if m.Platform != nil {
-			c.index = append(c.index, child{m.Digest.String(), platformOf(m.Platform)})
+		if m.Platform == nil {
+			continue
+		}
+		platform := short(platformOf(m.Platform))
+		if platform != "" && !known[platform] && len(c.index) < maxChildren {
+			known[platform] = true
+			c.index = append(c.index, child{m.Digest.String(), platform})
 		}
 	}
 

@@ -20,6 +20,9 @@ type pingCache struct {
 	results map[string]pingResult
 }
 
+// maxPings is more than a registry has addresses.
+const maxPings = 100
+
 // pingResult is the answer to a ping.
 type pingResult struct {
 	status int
@@ -59,7 +62,7 @@ func (c *pingCache) put(key string, result pingResult) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.results == nil {
+	if c.results == nil || len(c.results) >= maxPings {
 		c.results = map[string]pingResult{}
 	}
 	c.results[key] = result

@@ -5,7 +5,8 @@
 // Google's registries answer a listing with all of that at once; for any other
 // registry, the OCI distribution API is asked for the tags first and then, in
 // [Repository.Describe], for what a policy still needs to know. What never changes
-// is remembered: connections, tokens, and what lies behind a digest.
+// is remembered: connections, tokens, and what lies behind a digest, up to a number
+// of bytes.
 //
 // A registry that does not answer must not delay others. Each repository has one
 // budget of retries and time per cycle; the caller asks each repository at most
@@ -24,9 +25,12 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/httpclient"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // Registry is the configuration of one registry, or of a part of it.
@@ -80,36 +84,52 @@ type Client struct {
 	registries []Registry
 	secrets    SecretReader
 	userAgent  string
+	limits     Limits
 
-	mu          sync.Mutex
-	hosts       map[string]*host       // by prefix
-	connections map[string]*connection // by Repository.key
-	tags        map[string]*tagCache   // by Repository.key
+	mu         sync.Mutex
+	configured map[string]*host          // by prefix
+	hosts      *lru.Cache[string, *host] // of other registries, by name
+
+	connections *limit.Cache[string, *connection] // by Repository.key
+	tags        *limit.Cache[string, *tagCache]   // by Repository.key
 	contents    *contents
-	lists       listCache
+	lists       *limit.Cache[string, cachedList]
+	large       *semaphore.Weighted // see takeRoom
 }
 
 // host is what all repositories of one registry share.
 type host struct {
-	base    http.RoundTripper
+	base    *http.Transport
 	limiter *rate.Limiter
 	scheme  string // of the API's URL; empty: as the library finds out
 	pings   pingCache
 }
 
+// maxHosts is how many registries that are not configured are remembered.
+const maxHosts = 1000
+
 // New returns a client for the configured registries; others are reached under
 // their own names. secrets may be nil if there is no cluster. The error means that
 // a CA file cannot be read, or that a URL is not valid.
-func New(registries []Registry, secrets SecretReader, userAgent string) (*Client, error) {
+func New(registries []Registry, secrets SecretReader, userAgent string, limits Limits) (*Client, error) {
+	others, err := lru.NewWithEvict(maxHosts, func(_ string, h *host) { h.close() })
+	if err != nil {
+		return nil, err
+	}
+
 	c := &Client{
 		Settings:    "the configuration of registries",
 		registries:  registries,
 		secrets:     secrets,
 		userAgent:   userAgent,
-		hosts:       map[string]*host{},
-		connections: map[string]*connection{},
-		tags:        map[string]*tagCache{},
-		contents:    newContents(),
+		limits:      limits,
+		configured:  map[string]*host{},
+		hosts:       others,
+		connections: limit.NewCache[string, *connection](limits.Memory * 3 / 8),
+		tags:        limit.NewCache[string, *tagCache](limits.Memory / 4),
+		contents:    newContents(limits.Memory / 4),
+		lists:       limit.NewCache[string, cachedList](limits.Memory / 8),
+		large:       semaphore.NewWeighted(maxLargeLists),
 	}
 
 	for i, r := range registries {
@@ -122,7 +142,7 @@ func New(registries []Registry, secrets SecretReader, userAgent string) (*Client
 		if err != nil {
 			return nil, fmt.Errorf("registry %s: %w", r.Prefix, err)
 		}
-		c.hosts[registries[i].Prefix] = h
+		c.configured[registries[i].Prefix] = h
 	}
 
 	return c, nil
@@ -147,7 +167,10 @@ func (c *Client) host(r Registry) (*host, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	if h := c.hosts[r.Prefix]; h != nil {
+	if h := c.configured[r.Prefix]; h != nil {
+		return h, nil
+	}
+	if h, ok := c.hosts.Get(r.Prefix); ok {
 		return h, nil
 	}
 
@@ -155,10 +178,13 @@ func (c *Client) host(r Registry) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.hosts[r.Prefix] = h
+	c.hosts.Add(r.Prefix, h)
 
 	return h, nil
 }
+
+// close closes the connections that nobody uses.
+func (h *host) close() { h.base.CloseIdleConnections() }
 
 func newHost(r Registry) (*host, error) {
 	base, err := baseTransport(r)
@@ -174,9 +200,10 @@ func newHost(r Registry) (*host, error) {
 	return h, nil
 }
 
-func baseTransport(r Registry) (http.RoundTripper, error) {
+func baseTransport(r Registry) (*http.Transport, error) {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = maxConcurrentRepositories
+	t.MaxResponseHeaderBytes = maxHeader
 	t.ResponseHeaderTimeout = Patience / 2
 
 	if r.Insecure {

@@ -3,13 +3,10 @@ package registry
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/google"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -26,6 +23,7 @@ type Repository struct {
 	budget   *budget
 	tags     *tagCache
 	recheck  bool
+	room     room
 	configs  singleflight.Group
 
 	mu      sync.Mutex
@@ -83,7 +81,14 @@ func (r *Repository) StopRetrying() { r.budget.retries.Store(0) }
 // that it returns ends when the registry has not answered for too long. Call end
 // when nothing more will be asked.
 func (r *Repository) StartClock(ctx context.Context) (_ context.Context, end func()) {
-	return r.budget.start(ctx)
+	ctx, stop := r.budget.start(ctx)
+	r.room.bounded = true
+
+	return ctx, func() {
+		stop()
+		r.leaveRoom()
+		r.client.tags.Resize(r.key(), r.tags.bytes())
+	}
 }
 
 // withBudget attaches the budget to the requests of a context.
@@ -109,50 +114,16 @@ func (r *Repository) List(ctx context.Context) (Listing, error) {
 		return Listing{}, r.failed("listing the tags", err)
 	}
 
-	answer, err := google.List(r.repo, google.WithContext(r.withBudget(ctx)), google.WithTransport(tr))
+	list, err := r.readPages(r.withBudget(ctx), tr)
 	if err != nil {
 		return Listing{}, r.failed("listing the tags", err)
 	}
-	if len(answer.Manifests) > 0 {
-		return Listing{Tags: googleTags(answer), Complete: true}, nil
-	}
 
-	tags := make([]image.Tag, len(answer.Tags))
-	for i, t := range answer.Tags {
-		tags[i] = image.Tag{Name: t}
-		switch r.registry.Sorted {
-		case image.LatestFirst:
-			tags[i].Rank = len(tags) - i
-		case image.LatestLast:
-			tags[i].Rank = i + 1
-		}
+	tags := list.tags(r.registry.Sorted)
+	if list.manifests {
+		return Listing{Tags: tags, Complete: true}, nil
 	}
 	r.tags.update(tags, time.Now(), r.recheck)
 
 	return Listing{Tags: tags, Ranked: r.registry.Sorted != ""}, nil
-}
-
-// googleTags turns Google's listing, which goes by manifests, into tags.
-func googleTags(answer *google.Tags) []image.Tag {
-	tags := make([]image.Tag, 0, len(answer.Tags))
-	for digest, m := range answer.Manifests {
-		for _, t := range m.Tags {
-			tag := image.Tag{Name: t, Digest: digest}
-			tag.Created, tag.Uploaded = timeIfSet(m.Created), timeIfSet(m.Uploaded)
-			tags = append(tags, tag)
-		}
-	}
-	slices.SortFunc(tags, func(a, b image.Tag) int { return strings.Compare(a.Name, b.Name) })
-
-	return tags
-}
-
-// timeIfSet returns the zero Time for the zero of Unix time, which means that the
-// registry does not know the time.
-func timeIfSet(t time.Time) time.Time {
-	if t.Unix() <= 0 {
-		return time.Time{}
-	}
-
-	return t
 }

@@ -25,6 +25,20 @@ type tagCache struct {
 	previous map[string]string // looked up before
 }
 
+// bytes is about how much memory it needs.
+func (c *tagCache) bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return tagCacheSize + int64(len(c.digests)+len(c.previous))*tagSize
+}
+
+// What a tagCache needs: by itself, and for each tag that was looked up.
+const (
+	tagCacheSize = 1 << 10
+	tagSize      = 200
+)
+
 // current returns what a tag points to; empty: it must be looked up.
 func (c *tagCache) current(tag string) string {
 	c.mu.Lock()
@@ -109,11 +123,5 @@ func (r *Repository) setDigest(tag, digest string) {
 
 // tagCache returns the cache of a repository, as one set of credentials sees it.
 func (c *Client) tagCache(key string) *tagCache {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.tags[key] == nil {
-		c.tags[key] = &tagCache{}
-	}
-
-	return c.tags[key]
+	return c.tags.GetOrPut(key, tagCacheSize, func() *tagCache { return &tagCache{} })
 }

@@ -1,0 +1,139 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
+)
+
+// Limits bound what a registry may answer, and what is kept of it.
+type Limits struct {
+	Tags        limit.Limit // tags of a repository
+	TagListSize limit.Limit // bytes of all pages of a repository's list together
+
+	// Memory is how many bytes are kept between cycles, about everything together.
+	Memory int64
+}
+
+// DefaultLimits are those of a client whose Limits are not set.
+func DefaultLimits() Limits {
+	return Limits{
+		Tags:        limit.Limit{Max: 200_000},
+		TagListSize: limit.Limit{Max: 32 << 20},
+		Memory:      128 << 20,
+	}
+}
+
+// The limits that no configuration changes. A manifest or a config of 4 MB is as
+// much as registries take themselves.
+const (
+	maxPages    = 1000
+	maxAnswer   = 4 << 20  // a manifest or a config
+	maxToken    = 1 << 20  // the answer of a token server, or to a ping
+	maxRefusal  = 64 << 10 // what is read of an answer that is an error
+	maxHeader   = 256 << 10
+	maxTagName  = 128 // by the registry protocol
+	maxChildren = 200 // platforms of an index that are remembered
+	maxLabel    = 2048
+)
+
+// limitTransport bounds the bodies of answers, but for lists of tags: their limit
+// is about all pages together. See [Repository.List].
+type limitTransport struct {
+	next http.RoundTripper
+	// tokens is the size of the largest answer that is not about an image, such as
+	// a token, which its connection keeps.
+	tokens *atomic.Int64
+}
+
+// RoundTrip sends a request.
+func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+
+	path := request.URL.Path
+	switch {
+	case response.StatusCode >= http.StatusBadRequest:
+		response.Body = readCloser{io.LimitReader(response.Body, maxRefusal), response.Body}
+	case isList(request):
+	case strings.Contains(path, "/manifests/"):
+		response.Body = bounded(response.Body, maxAnswer, "the manifest")
+	case strings.Contains(path, "/blobs/") || request.Response != nil: // a redirect
+		response.Body = bounded(response.Body, maxAnswer, "the config")
+	default:
+		body := bounded(response.Body, maxToken, "the answer to the sign-in")
+		response.Body = readCloser{&counter{body, t.tokens}, body}
+	}
+
+	return response, nil
+}
+
+// isList reports whether a request asks for a list of tags.
+func isList(request *http.Request) bool {
+	return request.Method == http.MethodGet && strings.HasSuffix(request.URL.Path, "/tags/list")
+}
+
+// bounded returns a body that fails instead of being larger than a limit.
+func bounded(body io.ReadCloser, bytes int64, what string) io.ReadCloser {
+	return limit.Body(body, bytes, limit.Limit{Max: bytes}.TooLarge(what))
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// counter adds the bytes that are read to a total.
+type counter struct {
+	r     io.Reader
+	total *atomic.Int64
+}
+
+// Read reads and counts.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.total.Add(int64(n))
+
+	return n, err
+}
+
+// largeList is how many tags a list may have without waiting for room: the lists of
+// at most maxLargeLists repositories are longer than that at a time.
+const (
+	largeList     = 5000
+	maxLargeLists = 4
+)
+
+// room is what a repository uses of the memory for large lists.
+type room struct {
+	bounded bool // StartClock was called, so that somebody will leave the room
+	taken   bool
+}
+
+// takeRoom waits until a list with so many tags may be in memory.
+func (r *Repository) takeRoom(ctx context.Context, tags int) error {
+	if tags <= largeList || r.room.taken || !r.room.bounded {
+		return nil
+	}
+
+	if err := r.client.large.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	r.room.taken = true
+
+	return nil
+}
+
+// leaveRoom lets the next large list in.
+func (r *Repository) leaveRoom() {
+	if r.room.taken {
+		r.client.large.Release(1)
+		r.room.taken = false
+	}
+}
