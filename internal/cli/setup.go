@@ -104,7 +104,7 @@ func (s *setup) registries() (*registry.Client, error) {
 		})
 	}
 
-	client, err := registry.New(registries, secretsOf(s.connect), s.build.userAgent())
+	client, err := registry.New(registries, secretsOf(s.connect), s.build.userAgent(), s.registryLimits())
 	if err != nil {
 		return nil, err
 	}

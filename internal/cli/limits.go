@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"math"
+	"runtime/debug"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
+	"github.com/liverty-music/image-writeback/internal/registry"
+)
+
+// limitOf returns a limit of config.yaml.
+func limitOf(most int64, key string) limit.Limit {
+	return limit.Limit{Max: most, Raise: "raise limits." + key + " in config.yaml"}
+}
+
+// registryLimits are the limits of what registries answer.
+func (s *setup) registryLimits() registry.Limits {
+	c := s.config.Limits
+
+	return registry.Limits{
+		Tags:        limitOf(int64(c.Tags), "tags"),
+		TagListSize: limitOf(int64(c.TagListSize), "tagListSize"),
+		Memory:      cacheMemory(),
+	}
+}
+
+// The memory that is assumed for a process without GOMEMLIMIT.
+const assumedMemory = 512 << 20
+
+// cacheMemory is how many bytes the registries, and git, may keep between cycles: a
+// quarter of the process's memory each.
+func cacheMemory() int64 {
+	memory := debug.SetMemoryLimit(-1) // only reads it
+	if memory == math.MaxInt64 {
+		memory = assumedMemory
+	}
+
+	return memory / 4
+}
