@@ -104,10 +104,11 @@ func (s *setup) registries() (*registry.Client, error) {
 		})
 	}
 
-	client, err := registry.New(registries, secretsOf(s.connect), s.build.userAgent(), s.registryLimits())
+	client, err := registry.New(registries, secretsOf(s.connect), s.build.userAgent())
 	if err != nil {
 		return nil, err
 	}
+	client.SetLimits(s.registryLimits())
 	client.Settings = "registries: in config.yaml"
 	if s.metrics != nil {
 		client.OnRequest = s.metrics.RegistryRequest

@@ -19,7 +19,7 @@ type Limits struct {
 	Memory int64
 }
 
-// DefaultLimits are those of a client whose Limits are not set.
+// DefaultLimits are those of a client until [Client.SetLimits] is called.
 func DefaultLimits() Limits {
 	return Limits{
 		Tags:        limit.Limit{Max: 200_000},

@@ -30,10 +30,11 @@ func small() Limits {
 // second.
 func limited(t *testing.T, s *registry.Server, l Limits) *Client {
 	t.Helper()
-	c, err := New([]Registry{{Prefix: s.Host(), Limit: 1 << 20}}, nil, "test", l)
+	c, err := New([]Registry{{Prefix: s.Host(), Limit: 1 << 20}}, nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.SetLimits(l)
 
 	return c
 }

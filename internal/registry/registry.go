@@ -108,29 +108,25 @@ type host struct {
 // maxHosts is how many registries that are not configured are remembered.
 const maxHosts = 1000
 
-// New returns a client for the configured registries; others are reached under
-// their own names. secrets may be nil if there is no cluster. The error means that
+// New returns a client for the configured registries, with DefaultLimits; other
+// registries are reached under their own names. secrets may be nil if there is no cluster. The error means that
 // a CA file cannot be read, or that a URL is not valid.
-func New(registries []Registry, secrets SecretReader, userAgent string, limits Limits) (*Client, error) {
+func New(registries []Registry, secrets SecretReader, userAgent string) (*Client, error) {
 	others, err := lru.NewWithEvict(maxHosts, func(_ string, h *host) { h.close() })
 	if err != nil {
 		return nil, err
 	}
 
 	c := &Client{
-		Settings:    "the configuration of registries",
-		registries:  registries,
-		secrets:     secrets,
-		userAgent:   userAgent,
-		limits:      limits,
-		configured:  map[string]*host{},
-		hosts:       others,
-		connections: limit.NewCache[string, *connection](limits.Memory * 3 / 8),
-		tags:        limit.NewCache[string, *tagCache](limits.Memory / 4),
-		contents:    newContents(limits.Memory / 4),
-		lists:       limit.NewCache[string, cachedList](limits.Memory / 8),
-		large:       semaphore.NewWeighted(maxLargeLists),
+		Settings:   "the configuration of registries",
+		registries: registries,
+		secrets:    secrets,
+		userAgent:  userAgent,
+		configured: map[string]*host{},
+		hosts:      others,
+		large:      semaphore.NewWeighted(maxLargeLists),
 	}
+	c.SetLimits(DefaultLimits())
 
 	for i, r := range registries {
 		registries[i].Prefix = strings.TrimSuffix(r.Prefix, "/")
@@ -146,6 +142,16 @@ func New(registries []Registry, secrets SecretReader, userAgent string, limits L
 	}
 
 	return c, nil
+}
+
+// SetLimits replaces the limits, and drops what is remembered. Call it before the
+// first request.
+func (c *Client) SetLimits(l Limits) {
+	c.limits = l
+	c.connections = limit.NewCache[string, *connection](l.Memory * 3 / 8)
+	c.tags = limit.NewCache[string, *tagCache](l.Memory / 4)
+	c.contents = newContents(l.Memory / 4)
+	c.lists = limit.NewCache[string, cachedList](l.Memory / 8)
 }
 
 func checkURL(api string) error {
