@@ -61,6 +61,8 @@ func read(g governed, defaults Defaults, from origin) spec.Application {
 		Project:   app.Spec.Project,
 		UID:       string(app.UID),
 		Labels:    app.Labels,
+		Created:   app.CreationTimestamp.Time,
+		Sources:   app.sources(),
 		Problems:  g.problems,
 		Running:   app.Status.Summary.Images,
 		Health:    spec.Health{Status: app.Status.Health.Status},

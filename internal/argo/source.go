@@ -1,7 +1,9 @@
 package argo
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -81,4 +83,32 @@ func fieldsType(source *StoredSource, reported spec.SourceType) spec.SourceType 
 	}
 
 	return spec.Helm
+}
+
+// sources returns all sources of an Application, as Argo CD checks them.
+func (s *Stored) sources() []spec.Source {
+	if h := s.Spec.Hydrator; h != nil {
+		return []spec.Source{
+			{Repository: h.Dry.RepoURL, Path: h.Dry.Path, Revision: h.Dry.TargetRevision},
+			{
+				Repository: cmp.Or(h.Sync.RepoURL, h.Dry.RepoURL), Path: h.Sync.Path,
+				Revision: h.Sync.TargetBranch,
+			},
+		}
+	}
+
+	stored := s.Spec.Sources
+	if len(stored) == 0 && s.Spec.Source != nil {
+		stored = []StoredSource{*s.Spec.Source}
+	}
+
+	var all []spec.Source
+	for _, one := range stored {
+		all = append(all, spec.Source{
+			Repository: one.RepoURL, Path: one.Path, Revision: one.TargetRevision,
+			Chart: one.Chart != "" || strings.HasPrefix(strings.ToLower(one.RepoURL), "oci://"),
+		})
+	}
+
+	return all
 }

@@ -19,9 +19,10 @@ type Stored struct {
 	metav1.ObjectMeta `json:"metadata"`
 
 	Spec struct {
-		Project string         `json:"project"`
-		Source  *StoredSource  `json:"source"`
-		Sources []StoredSource `json:"sources"`
+		Project  string          `json:"project"`
+		Source   *StoredSource   `json:"source"`
+		Sources  []StoredSource  `json:"sources"`
+		Hydrator *StoredHydrator `json:"sourceHydrator"`
 	} `json:"spec"`
 
 	Status struct {
@@ -62,6 +63,21 @@ type StoredSource struct {
 	Plugin    *struct{} `json:"plugin,omitempty"`
 }
 
+// StoredHydrator is a source hydrator: what it reads, and what Argo CD then syncs.
+type StoredHydrator struct {
+	Dry struct {
+		RepoURL        string `json:"repoURL"`
+		Path           string `json:"path"`
+		TargetRevision string `json:"targetRevision"`
+	} `json:"drySource"`
+
+	Sync struct {
+		RepoURL      string `json:"repoURL,omitempty"` // from Argo CD 3.5 on; empty: that of Dry
+		Path         string `json:"path"`
+		TargetBranch string `json:"targetBranch"`
+	} `json:"syncSource"`
+}
+
 // StoredKustomize is what is read of the settings of Kustomize.
 type StoredKustomize struct {
 	Images []string `json:"images,omitempty"`
@@ -80,7 +96,7 @@ func Trim(data []byte) *Stored {
 	from := app.ObjectMeta
 	app.ObjectMeta = metav1.ObjectMeta{
 		Namespace: from.Namespace, Name: from.Name, UID: from.UID,
-		ResourceVersion: from.ResourceVersion, Labels: from.Labels,
+		ResourceVersion: from.ResourceVersion, Labels: from.Labels, CreationTimestamp: from.CreationTimestamp,
 	}
 	if app.Unreadable != "" {
 		return &app

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
@@ -79,8 +80,10 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 // applicationOf is an Application in JSON that has a source alone and in a list.
 func applicationOf(source string) string {
 	return `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-  "metadata": {"name": "a", "namespace": "n", "uid": "u", "labels": {"l": "m"}, "annotations": {"b": "c"}},
-  "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `]},
+  "metadata": {"name": "a", "namespace": "n", "uid": "u", "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"l": "m"}, "annotations": {"b": "c"}},
+  "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `],
+    "sourceHydrator": {"drySource": {"repoURL": "https://example.com/dry", "path": "a", "targetRevision": "main"},
+      "syncSource": {"targetBranch": "env/dev", "path": "b"}, "hydrateTo": {"targetBranch": "next"}}},
   "status": {"sourceType": "Kustomize", "sourceTypes": ["Helm", "Directory"], "summary": {"images": ["nginx:1"]},
     "health": {"status": "Degraded", "message": "m", "lastTransitionTime": "2026-11-20T08:11:02Z"}}}`
 }
@@ -98,4 +101,40 @@ func byJSON(t *testing.T, app any) (s Stored) {
 	}
 
 	return s
+}
+
+// TestCheckedSources holds which sources of an Application are checked.
+func TestCheckedSources(t *testing.T) {
+	const git, charts = "https://example.com/r.git", "https://charts.example.com"
+	source := spec.Source{Repository: git, Path: "a/b", Revision: "main"}
+	for name, c := range map[string]struct {
+		spec string
+		want []spec.Source
+	}{
+		"one": {`{"source": ` + storedSources["kustomize"] + `}`, []spec.Source{source}},
+		"several instead of one": {`{"source": ` + storedSources["plugin"] + `, "sources": [` +
+			storedSources["kustomize"] + `, ` + storedSources["helm"] + `, ` + storedSources["a reference"] + `]}`,
+			[]spec.Source{source, {Repository: charts, Revision: "1.*", Chart: true}, {Repository: git}}},
+		"an OCI artifact": {`{"source": {"repoURL": "oci://example.com/r", "path": "."}}`,
+			[]spec.Source{{Repository: "oci://example.com/r", Path: ".", Chart: true}}},
+		"hydrated": {`{"source": ` + storedSources["plugin"] + `, "sourceHydrator": {
+			"drySource": {"repoURL": "` + git + `", "path": "a/b", "targetRevision": "main"},
+			"syncSource": {"targetBranch": "env/dev", "path": "c"}}}`,
+			[]spec.Source{source, {Repository: git, Path: "c", Revision: "env/dev"}}},
+		"hydrated to another repository": {`{"sourceHydrator": {
+			"drySource": {"repoURL": "` + git + `", "path": "a/b", "targetRevision": "main"},
+			"syncSource": {"repoURL": "` + charts + `", "targetBranch": "env/dev", "path": "c"}}}`,
+			[]spec.Source{source, {Repository: charts, Path: "c", Revision: "env/dev"}}},
+		"none": {`{}`, nil},
+	} {
+		app := Trim([]byte(`{"metadata": {"name": "a", "creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": ` +
+			c.spec + `}`))
+		got := Read(app, defaults)
+		if diff := cmp.Diff(c.want, got.Sources); diff != "" {
+			t.Errorf("%s: want (-) and have (+):\n%s", name, diff)
+		}
+		if got.Created.UTC().Format(time.RFC3339) != "2026-01-02T03:04:05Z" {
+			t.Errorf("%s: created at %v", name, got.Created)
+		}
+	}
 }

@@ -6,7 +6,7 @@ type Source struct {
 	Repository string // the URL as the Application gives it
 	Path       string // as the Application gives it; empty for a chart
 	Revision   string // a branch, tag, commit or range; empty: the default branch
-	Chart      bool   // the source is a chart of a Helm registry, not a git repository
+	Chart      bool   // the source is a chart or an OCI artifact, not a git repository
 }
 
 // Project is what the updater reads of an AppProject, with what Argo CD's global
@@ -16,10 +16,23 @@ type Project struct {
 	SourceRepos      []string
 	SourceNamespaces []string
 
-	// SigningKeys are the OpenPGP keys of which one must have signed a commit, or
-	// Argo CD does not sync it; empty: commits need no signature.
-	SigningKeys []string
+	// Signatures say which commits Argo CD does not sync unless they are signed.
+	Signatures []SignaturePolicy
 }
+
+// SignaturePolicy is what Argo CD demands of the commits of some repositories.
+type SignaturePolicy struct {
+	Repositories []string // globs; those that begin with a ! exclude
+	Mode         string   // VerifyNone, VerifyHead or VerifyStrict
+	Keys         []string // the IDs of OpenPGP keys, in hexadecimal digits
+}
+
+// The modes of a SignaturePolicy.
+const (
+	VerifyNone   = "none"   // nothing is verified
+	VerifyHead   = "head"   // the commit that is synced is verified
+	VerifyStrict = "strict" // its ancestors are verified as well
+)
 
 // Bounds are what is known about the project of an Application.
 type Bounds struct {

@@ -25,7 +25,8 @@ type Application struct {
 	Labels    map[string]string
 	Created   time.Time // zero for an Application from a file
 
-	// Sources are all sources, whether images are set in them or not.
+	// Sources are all sources, as Argo CD checks them against the project. With a
+	// source hydrator, they are the dry source and the source that is synced.
 	Sources []Source
 	Bounds  Bounds
 
