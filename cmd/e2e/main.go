@@ -80,7 +80,7 @@ stringData: {type: git, url: %q, username: x-access-token, password: %q}
 // Its own pod is not wanted, since no container runs here.
 const values = `replicas: 0
 config:
-  interval: 2s
+  ` + sandbox.Network + `  interval: 2s
   web: {listen: %q}
   registries: [{name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: %q}]
   github: {apiURL: %q}

@@ -17,7 +17,7 @@ import (
 // here.
 var forgeKinds = []struct {
 	// open signs in; nil where config.yaml does not have this forge.
-	open func(c config.Config, userAgent string) (forge.Client, error)
+	open func(s *setup) (forge.Client, error)
 	// compareURL shows people what lies between two commits; empty for a
 	// repository that is elsewhere.
 	compareURL func(source giturl.Address, from, to string) string
@@ -26,32 +26,37 @@ var forgeKinds = []struct {
 	{openGitLab, gitlab.CompareURL},
 }
 
-func openGitHub(c config.Config, userAgent string) (forge.Client, error) {
-	g := c.GitHub
+func openGitHub(s *setup) (forge.Client, error) {
+	g := s.config.GitHub
 	if g.App.ID == 0 && g.TokenFile == "" {
 		return nil, nil //nolint:nilnil // config.yaml does not have it
 	}
 
 	return github.New(github.Options{
 		APIURL: g.APIURL, AppID: g.App.ID, InstallationID: g.App.InstallationID,
-		PrivateKeyFile: g.App.PrivateKeyFile, TokenFile: g.TokenFile, UserAgent: userAgent,
+		PrivateKeyFile: g.App.PrivateKeyFile, TokenFile: g.TokenFile, UserAgent: s.build.userAgent(),
+		Guard: s.guard,
 	})
 }
 
-func openGitLab(c config.Config, userAgent string) (forge.Client, error) {
-	if c.GitLab.TokenFile == "" {
+func openGitLab(s *setup) (forge.Client, error) {
+	g := s.config.GitLab
+	if g.TokenFile == "" {
 		return nil, nil //nolint:nilnil // config.yaml does not have it
 	}
-	return gitlab.New(gitlab.Options{URL: c.GitLab.URL, TokenFile: c.GitLab.TokenFile, UserAgent: userAgent})
+	return gitlab.New(gitlab.Options{
+		URL: g.URL, TokenFile: g.TokenFile, UserAgent: s.build.userAgent(), Guard: s.guard,
+	})
 }
 
 // forges are the forges that config.yaml signs in to.
 type forges []forge.Client
 
-func newForges(c config.Config, userAgent string) (forges, error) {
+// forges signs in to the forges of config.yaml.
+func (s *setup) forges() (forges, error) {
 	var all forges
 	for _, kind := range forgeKinds {
-		client, err := kind.open(c, userAgent)
+		client, err := kind.open(s)
 		if err != nil {
 			return nil, err
 		}

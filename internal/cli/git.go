@@ -26,6 +26,7 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
 		Login:       forges.login,
 		Credentials: credentials.Find,
 		Scoped:      credentials.Scoped,
+		Guard:       s.guard,
 	})
 }
 

@@ -22,7 +22,8 @@ type options struct {
 	argocdNamespace string
 	logLevel        string
 	logFormat       string
-	noEvents        bool // of Kubernetes
+	noEvents        bool     // of Kubernetes
+	hosts           []string // HOST:PORT of servers that the command line names
 	legacy          *legacy
 }
 

@@ -62,7 +62,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		}
 	}
 
-	forges, err := newForges(s.config, s.build.userAgent())
+	forges, err := s.forges()
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 	"github.com/liverty-music/image-writeback/internal/kube"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/web"
@@ -22,6 +23,7 @@ type setup struct {
 	*options
 	config  config.Config
 	metrics *web.Metrics // nil: requests are not counted
+	guard   *httpclient.Guard
 
 	// connect returns the cluster, to which it connects at the first call.
 	connect func() (*kube.Cluster, error)
@@ -43,7 +45,12 @@ func (o *options) configure(cmd *cobra.Command, change func(*config.Config)) (*s
 		change(&c)
 	}
 
-	s := &setup{options: o, config: c}
+	guard, err := newGuard(c, o.hosts)
+	if err != nil {
+		return nil, err
+	}
+
+	s := &setup{options: o, config: c, guard: guard}
 	s.connect = sync.OnceValues(func() (*kube.Cluster, error) {
 		if s.metrics == nil {
 			return kube.New(o.kubeconfig, o.context, nil)
@@ -104,7 +111,7 @@ func (s *setup) registries() (*registry.Client, error) {
 		})
 	}
 
-	client, err := registry.New(registries, secretsOf(s.connect), s.build.userAgent())
+	client, err := registry.New(registries, secretsOf(s.connect), s.guard, s.build.userAgent())
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 		return usage(err)
 	}
 
+	o.hosts = registryHosts(ref.Registry) // whoever gives the command is the operator
 	s, err := o.configure(cmd, nil)
 	if err != nil {
 		return usage(err)

@@ -57,7 +57,7 @@ func TestScopes(t *testing.T) {
 	}
 	registries, err := registry.New([]registry.Registry{{
 		Prefix: "mirror.example.com", APIURL: "https://api.example.com", Default: true, Namespace: "mine",
-	}}, nil, "test")
+	}}, nil, nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,13 @@ import (
 // requestTimeout bounds each request. Waiting for a rate limit does not count.
 const requestTimeout = 30 * time.Second
 
-// NewTransport returns the transport for requests to a forge.
-func NewTransport() *http.Transport { return httpclient.NewTransport(requestTimeout) }
+// NewTransport returns the transport for requests to a forge, which opens only
+// connections that guard permits.
+func NewTransport(guard *httpclient.Guard) *http.Transport {
+	t := httpclient.NewTransport(requestTimeout)
+	guard.Protect(t)
+	return t
+}
 
 // ParseURL reads the address of a forge's API. The error names the setting.
 func ParseURL(setting, text string) (*url.URL, error) {

@@ -113,10 +113,13 @@ func TestServers(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	type vector struct{ Address, Host string }
+	type vector struct{ Address, Host, Server string }
 	for _, v := range vectors[vector](t, "hosts") {
 		if got := Parse(v.Address).HostPort(); got != v.Host {
 			t.Errorf("%q is at %q, want %q", v.Address, got, v.Host)
+		}
+		if got := Parse(v.Address).Server(); got != v.Server {
+			t.Errorf("the server of %q is %q, want %q", v.Address, got, v.Server)
 		}
 	}
 }

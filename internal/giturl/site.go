@@ -1,6 +1,7 @@
 package giturl
 
 import (
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -100,4 +101,15 @@ func (a Address) HostPort() string {
 	}
 
 	return host + ":" + a.site.port
+}
+
+// Server is the server of the address as HOST:PORT, always with the port. It is empty
+// for an address without a host, for one that could be read differently, and for a
+// protocol whose port is not known.
+func (a Address) Server() string {
+	if a.site.host == "" || a.site.port == "" {
+		return ""
+	}
+
+	return net.JoinHostPort(a.site.host, a.site.port)
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // ArgoSecrets finds the credentials of repositories in the Secrets that Argo CD
@@ -163,6 +166,7 @@ func matchSecrets(secrets []RepositorySecret, address giturl.Address, project st
 	}
 
 	found, err := own.read()
+	found.Hosts = append(own.hosts(found), template.hosts(Credentials{})...)
 	if err != nil || found.present() || template.Data == nil {
 		return found, err
 	}
@@ -172,6 +176,7 @@ func matchSecrets(secrets []RepositorySecret, address giturl.Address, project st
 		return found, err
 	}
 
+	inherited.Hosts = slices.Concat(found.Hosts, template.hosts(inherited))
 	inherited.Insecure = inherited.Insecure || found.Insecure
 	if found.Proxy != "" {
 		inherited.Proxy, inherited.NoProxy = found.Proxy, found.NoProxy
@@ -191,6 +196,19 @@ func (s RepositorySecret) covers(address giturl.Address) bool {
 }
 
 func (s RepositorySecret) address() giturl.Address { return giturl.Parse(string(s.Data["url"])) }
+
+// hosts returns the servers that a Secret names, as HOST:PORT: that of its url, its
+// proxy, and the API of its GitHub App. c is what it holds.
+func (s RepositorySecret) hosts(c Credentials) []string {
+	all := []string{s.address().Server()}
+	for _, text := range []string{c.Proxy, c.GitHubURL} {
+		if u, err := url.Parse(text); err == nil {
+			all = append(all, httpclient.HostPort(u))
+		}
+	}
+
+	return slices.DeleteFunc(all, func(host string) bool { return host == "" })
+}
 
 func (s RepositorySecret) project() string { return string(s.Data["project"]) }
 

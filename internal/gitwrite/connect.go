@@ -45,6 +45,7 @@ type connection struct {
 	transport transport.Transport
 	endpoint  *transport.Endpoint
 	auth      signIn
+	guard     *httpclient.Guard
 }
 
 // connect prepares the connection to a repository. A repository at a forge uses the
@@ -78,7 +79,9 @@ func (s *Service) connect(access Access) (*remote, error) {
 
 	if login != nil {
 		endpoint.User, endpoint.Password = "", ""
-		client := githttp.NewClient(&http.Client{Transport: httpTransport()})
+		base := httpTransport()
+		s.options.Guard.Protect(base)
+		client := githttp.NewClient(&http.Client{Transport: base})
 		c := &connection{transport: client, endpoint: endpoint, auth: login.auth}
 		r.connection = func(context.Context) (*connection, error) { return c, nil }
 		return r, nil
@@ -93,7 +96,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 				return nil, err
 			}
 		}
-		return c.connection(address)
+		return c.connection(address, s.options.Guard.With(c.Hosts...))
 	})
 	return r, nil
 }
@@ -122,8 +125,9 @@ func (s *Service) login(access Access) Login {
 	return s.options.Login(giturl.Parse(access.URL))
 }
 
-// connection returns a connection with credentials to the repository at an address.
-func (c Credentials) connection(address string) (*connection, error) {
+// connection returns a connection with credentials to the repository at an address,
+// which is opened only where guard permits it.
+func (c Credentials) connection(address string, guard *httpclient.Guard) (*connection, error) {
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
 		return nil, errors.New("the URL is invalid")
@@ -138,17 +142,18 @@ func (c Credentials) connection(address string) (*connection, error) {
 		if c.Proxy != "" && !c.bypasses(endpoint.Host) {
 			endpoint.Proxy = transport.ProxyOptions{URL: c.Proxy}
 		}
-		return &connection{gitssh.DefaultClient, endpoint, always(auth)}, nil
+		return &connection{gitssh.DefaultClient, endpoint, always(auth), guard}, nil
 	}
 
 	base, err := c.httpTransport()
 	if err != nil {
 		return nil, err
 	}
+	guard.Protect(base)
 
 	endpoint.User, endpoint.Password = "", ""
 	client := githttp.NewClient(&http.Client{Transport: base})
-	w := &connection{client, endpoint, always(httpAuth(c, user, password))}
+	w := &connection{client, endpoint, always(httpAuth(c, user, password)), guard}
 	switch {
 	case c.GitHubAppID != 0:
 		w.auth, err = c.gitHubApp(base, endpoint)

@@ -30,6 +30,10 @@ type Credentials struct {
 	CA                                []byte // PEM, in addition to the system's
 	Insecure                          bool   // do not verify certificates and host keys
 	Proxy, NoProxy                    string
+	// Hosts are the servers, as HOST:PORT, that the credentials name with the
+	// operator's authority: they may be connected to wherever they are. Credentials
+	// of a Secret that an Application chooses have none.
+	Hosts []string
 }
 
 // present reports whether there is anything to sign in with.

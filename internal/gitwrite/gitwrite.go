@@ -21,6 +21,7 @@ import (
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // Options are the settings of a [Service].
@@ -36,6 +37,8 @@ type Options struct {
 	// Scoped reports whether the credentials of a repository differ from project to
 	// project; nil: they do not.
 	Scoped func(ctx context.Context, url string) bool
+	// Guard decides to which addresses connections may be opened; nil: to all.
+	Guard *httpclient.Guard
 }
 
 // Signature is the name and the email address of an author.

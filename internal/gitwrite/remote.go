@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -16,6 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // Time limits, so that a server that never answers delays one cycle only. A fetch or a
@@ -28,7 +31,8 @@ const (
 // remote is a repository on its server, reached with git's protocol.
 type remote struct {
 	connection connect
-	public     string // the address without credentials
+	public     string       // the address without credentials
+	opening    atomic.Int32 // connections that wait for the server
 	// noBlobWants is set once the server has refused to send single blobs.
 	noBlobWants bool
 }
@@ -89,6 +93,7 @@ type session struct {
 	transport transport.Transport
 	endpoint  *transport.Endpoint
 	auth      transport.AuthMethod
+	guard     *httpclient.Guard
 }
 
 func (r *remote) session(ctx context.Context) (session, error) {
@@ -98,7 +103,7 @@ func (r *remote) session(ctx context.Context) (session, error) {
 	}
 	auth, err := c.auth(ctx)
 	endpoint := *c.endpoint
-	return session{c.transport, &endpoint, auth}, err
+	return session{c.transport, &endpoint, auth, c.guard}, err
 }
 
 func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
@@ -106,7 +111,7 @@ func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, e
 	if err != nil {
 		return nil, err
 	}
-	return s.transport.NewUploadPackSession(s.endpoint, s.auth)
+	return openSession(ctx, r, s, s.transport.NewUploadPackSession)
 }
 
 func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession, error) {
@@ -114,7 +119,7 @@ func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession,
 	if err != nil {
 		return nil, err
 	}
-	return s.transport.NewReceivePackSession(s.endpoint, s.auth)
+	return openSession(ctx, r, s, s.transport.NewReceivePackSession)
 }
 
 // fetchRequest is one request for objects.
@@ -245,11 +250,17 @@ func (r *remote) failed(doing string, err error) error {
 	var explained *Error
 	var login *loginError
 	var failed *url.Error
+	var refused *httpclient.AddressError
 	switch {
 	case errors.As(err, &explained):
 		return err
 	case errors.As(err, &login):
 		return login.error
+	case errors.As(err, &refused):
+		e.Err, e.Remedy = refused, "check the URL"
+		if refused.Remedy != "" {
+			e.Remedy = refused.Remedy
+		}
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		e.Err = errors.New("the server requires credentials, or rejected the ones that were sent")
 		e.Remedy = "configure a GitHub App or a token for it, " +

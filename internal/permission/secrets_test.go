@@ -45,7 +45,7 @@ func (s settings) secrets(t *testing.T) Secrets {
 		rules.Registries = append(rules.Registries, Registry{host, r.Credentials})
 	}
 
-	client, err := registry.New(registries, nil, "test")
+	client, err := registry.New(registries, nil, nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
@@ -51,9 +52,18 @@ func (r *Repository) failed(doing string, err error) error {
 	var status *transport.Error
 	var credentials *CredentialsError
 	var exceeded *limit.Error
-	switch lastError := r.budget.lastError.Load(); {
+	lastError := r.budget.lastError.Load()
+	refused := refusedAddress(err, lastError)
+
+	switch {
 	case errors.As(err, &credentials):
 		e.Err, e.Remedy = credentials.Err, credentials.Remedy
+
+	case refused != nil: // this image alone; the registry may be well
+		e.Err, e.Remedy = refused, "check the image's name"
+		if refused.Remedy != "" {
+			e.Remedy = refused.Remedy
+		}
 
 	case errors.As(err, &exceeded):
 		e.Err = fmt.Errorf("%s: %s", host, exceeded.What)
@@ -90,6 +100,17 @@ func (r *Repository) failed(doing string, err error) error {
 	}
 
 	return e
+}
+
+// refusedAddress returns the refusal of an address that made a request fail; nil if
+// none did. lastError is the newest error below HTTP; it may be nil.
+func refusedAddress(err error, lastError *error) *httpclient.AddressError {
+	var refused *httpclient.AddressError
+	if !errors.As(err, &refused) && lastError != nil {
+		errors.As(*lastError, &refused)
+	}
+
+	return refused
 }
 
 // remedy says what to do about a status.

@@ -30,7 +30,7 @@ func small() Limits {
 // second.
 func limited(t *testing.T, s *registry.Server, l Limits) *Client {
 	t.Helper()
-	c, err := New([]Registry{{Prefix: s.Host(), Limit: 1 << 20}}, nil, "test")
+	c, err := New([]Registry{{Prefix: s.Host(), Limit: 1 << 20}}, nil, nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

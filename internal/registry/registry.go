@@ -83,6 +83,7 @@ type Client struct {
 
 	registries []Registry
 	secrets    SecretReader
+	guard      *httpclient.Guard
 	userAgent  string
 	limits     Limits
 
@@ -109,9 +110,12 @@ type host struct {
 const maxHosts = 1000
 
 // New returns a client for the configured registries, with DefaultLimits; other
-// registries are reached under their own names. secrets may be nil if there is no cluster. The error means that
-// a CA file cannot be read, or that a URL is not valid.
-func New(registries []Registry, secrets SecretReader, userAgent string) (*Client, error) {
+// registries are reached under their own names, where guard permits it. secrets may
+// be nil if there is no cluster. The error means that a CA file cannot be read, or
+// that a URL is not valid.
+func New(
+	registries []Registry, secrets SecretReader, guard *httpclient.Guard, userAgent string,
+) (*Client, error) {
 	others, err := lru.NewWithEvict(maxHosts, func(_ string, h *host) { h.close() })
 	if err != nil {
 		return nil, err
@@ -121,6 +125,7 @@ func New(registries []Registry, secrets SecretReader, userAgent string) (*Client
 		Settings:   "the configuration of registries",
 		registries: registries,
 		secrets:    secrets,
+		guard:      guard,
 		userAgent:  userAgent,
 		configured: map[string]*host{},
 		hosts:      others,
@@ -134,7 +139,7 @@ func New(registries []Registry, secrets SecretReader, userAgent string) (*Client
 			return nil, fmt.Errorf("registry %s: %w", r.Prefix, err)
 		}
 
-		h, err := newHost(r)
+		h, err := c.newHost(r)
 		if err != nil {
 			return nil, fmt.Errorf("registry %s: %w", r.Prefix, err)
 		}
@@ -180,7 +185,7 @@ func (c *Client) host(r Registry) (*host, error) {
 		return h, nil
 	}
 
-	h, err := newHost(r)
+	h, err := c.newHost(r)
 	if err != nil {
 		return nil, err
 	}
@@ -192,11 +197,12 @@ func (c *Client) host(r Registry) (*host, error) {
 // close closes the connections that nobody uses.
 func (h *host) close() { h.base.CloseIdleConnections() }
 
-func newHost(r Registry) (*host, error) {
+func (c *Client) newHost(r Registry) (*host, error) {
 	base, err := baseTransport(r)
 	if err != nil {
 		return nil, err
 	}
+	c.guard.Protect(base)
 
 	h := &host{base: base, limiter: rate.NewLimiter(rate.Limit(r.limit()), r.limit())}
 	if u, err := url.Parse(r.APIURL); err == nil {

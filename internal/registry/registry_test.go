@@ -32,7 +32,7 @@ func start(t *testing.T) *registry.Server {
 
 func client(t *testing.T, secrets SecretReader, registries ...Registry) *Client {
 	t.Helper()
-	c, err := New(registries, secrets, "test")
+	c, err := New(registries, secrets, nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +428,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := New([]Registry{{Prefix: "r", CAFile: "/none"}}, nil, "test"); err == nil {
+	if _, err := New([]Registry{{Prefix: "r", CAFile: "/none"}}, nil, nil, "test"); err == nil {
 		t.Error("a CA file that is not there is accepted")
 	}
 }

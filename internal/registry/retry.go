@@ -98,12 +98,13 @@ func transient(status int) bool {
 }
 
 // permanent reports whether a second try would fail in the same way: the server
-// is not who it should be, or does not speak TLS.
+// is not who it should be, does not speak TLS, or is where no connection may lead.
 func permanent(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var refused *httpclient.AddressError
 
-	return errors.As(err, &certificate) || errors.As(err, &record) ||
+	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &refused) ||
 		err != nil && strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 

@@ -16,6 +16,10 @@ package sandbox
 
 import "fmt"
 
+// Network is the line of config.yaml that permits connections to the servers of the
+// sandbox.
+const Network = "network: {allow: [127.0.0.0/8]}\n"
+
 // Must and Check end the program: the sandbox is broken, not what runs in it.
 func Must[T any](value T, err error) T {
 	Check(err)

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
 	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
@@ -41,7 +42,7 @@ func newCompat(t *testing.T, settings string) *compat {
 	k := harness.NewKubernetes(t)
 	git := harness.NewGit(t)
 	registry := harness.NewRegistry(t)
-	config := fmt.Sprintf("registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: "+
+	config := fmt.Sprintf(sandbox.Network+"registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: "+
 		"docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
 	return &compat{t, k, git, registry, harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
 }

@@ -75,8 +75,7 @@ func installed(t *testing.T, k *kube.Cluster, w *world.World) string {
 // forWorld are the values that the sandbox's servers need, with more keys of
 // config and of the chart.
 func forWorld(w *world.World, credentials, more string) string {
-	return fmt.Sprintf(`config:
-  interval: 1h
+	return fmt.Sprintf("config:\n  "+sandbox.Network+`  interval: 1h
   registries: [{name: GAR Osaka, prefix: asia-northeast2-docker.pkg.dev, api_url: %q, credentials: %q}]
   git:
     delivery:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
@@ -107,8 +108,8 @@ func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	harness.Write(t, filepath.Join(dir, "apps", "all.yaml"), apps)
 	harness.Write(t, filepath.Join(dir, "apps", "garbage.yaml"), "kind: [")
-	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+
-		", api_url: "+registry.URL+", limit: 1000}]\n")
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), sandbox.Network+
+		"registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
 	begin := time.Now()
 	got := harness.Run(t, "run", "--once", "--config", config, "--applications",
 		filepath.Join(dir, "apps")).MustEnd(t, 1)
@@ -176,7 +177,8 @@ func TestADyingRegistryHoldsNobodyUp(t *testing.T) {
 			}
 			dir := t.TempDir()
 			config := harness.Write(t, filepath.Join(dir, "config.yaml"),
-				fmt.Sprintf("registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n",
+				fmt.Sprintf(sandbox.Network+
+					"registries: [{prefix: %q, api_url: %q, limit: 1000}, {prefix: %q, api_url: %q}]\n",
 					dying.Host(), dying.URL, alive.Host(), alive.URL))
 			more := harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())
 			got := harness.Run(t, append(args, "--applications", more, "--config", config)...).MustEnd(t, 1)

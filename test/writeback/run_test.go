@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/internal/sandbox/world"
@@ -172,8 +173,8 @@ func fleet(t *testing.T, applications, images int) (git *git.Server, registry *s
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "registries: [{prefix: "+registry.Host()+
-		", api_url: "+registry.URL+", limit: 1000}]\n")
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), sandbox.Network+
+		"registries: [{prefix: "+registry.Host()+", api_url: "+registry.URL+", limit: 1000}]\n")
 	return git, registry, []string{"run", "--once", "--config", config, "--applications",
 		harness.Write(t, filepath.Join(dir, "apps.yaml"), manifests.String())}
 }

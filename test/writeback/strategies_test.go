@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 	sandboxregistry "github.com/liverty-music/image-writeback/internal/sandbox/registry"
 	"github.com/liverty-music/image-writeback/test/harness"
 )
@@ -66,7 +67,7 @@ func TestEveryStrategyAtAPlainRegistry(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	args := []string{"--config", harness.Write(t, filepath.Join(dir, "config.yaml"), "interval: 1m\n"),
+	args := []string{"--config", harness.Write(t, filepath.Join(dir, "config.yaml"), sandbox.Network),
 		"--applications", harness.Write(t, filepath.Join(dir, "apps.yaml"), apps.String())}
 	explained := harness.Run(t, append([]string{"explain", "newest"}, args...)...).MustEnd(t, 0).Stdout
 	if !strings.Contains(explained, "platforms     is built for windows/amd64, not for linux/amd64") {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // Options say which GitHub it is, and how to sign in there: as an App, or with a
@@ -35,6 +36,8 @@ type Options struct {
 	PrivateKeyFile string
 	TokenFile      string
 	UserAgent      string
+	// Guard decides to which addresses connections may be opened; nil: to all.
+	Guard *httpclient.Guard
 }
 
 // Client is an App, or a personal access token, at one GitHub.
@@ -44,6 +47,7 @@ type Client struct {
 	installationID int64                                // 0: found from the repository
 	token          string
 	userAgent      string
+	guard          *httpclient.Guard
 	// writes paces requests that change something: github.com allows 80 of them
 	// a minute, and asks for a second between two. nil: a server of one's own.
 	writes *rate.Limiter
@@ -85,7 +89,7 @@ func New(o Options) (*Client, error) {
 			"download one from the App's settings", o.PrivateKeyFile)
 	}
 
-	base := forge.NewTransport()
+	base := forge.NewTransport(o.Guard)
 	// One for each installation: what renews its tokens writes into it.
 	c.app = func() *ghinstallation.AppsTransport {
 		t := ghinstallation.NewAppsTransportFromPrivateKey(base, o.AppID, parsed)
@@ -107,6 +111,7 @@ func newClient(o Options) (*Client, error) {
 		api:            api,
 		installationID: o.InstallationID,
 		userAgent:      o.UserAgent,
+		guard:          o.Guard,
 		repositories:   map[string]*repository{},
 		installations:  map[int64]*installation{},
 	}
@@ -192,7 +197,7 @@ func (c *Client) installation(id int64) *installation {
 	}
 
 	in := &installation{}
-	base := http.RoundTripper(&tokenTransport{token: c.token, base: forge.NewTransport()})
+	base := http.RoundTripper(&tokenTransport{token: c.token, base: forge.NewTransport(c.guard)})
 	if c.app != nil {
 		in.tokens = ghinstallation.NewFromAppsTransport(c.app(), id)
 		in.tokens.InstallationTokenOptions = &github.InstallationTokenOptions{} // without them it sends null

@@ -20,6 +20,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/httpclient"
 )
 
 // Options say which GitLab it is, and how to sign in there.
@@ -27,6 +28,8 @@ type Options struct {
 	URL       string // such as https://gitlab.com, or with the path below which GitLab is
 	TokenFile string // the token needs the scopes api and write_repository
 	UserAgent string
+	// Guard decides to which addresses connections may be opened; nil: to all.
+	Guard *httpclient.Guard
 }
 
 // Client is a personal, group or project access token at one GitLab.
@@ -56,7 +59,7 @@ func New(o Options) (*Client, error) {
 	}
 
 	// The transport keeps to the rate limits, as for all forges.
-	transport := forge.RateLimited(forge.NewTransport(), nil)
+	transport := forge.RateLimited(forge.NewTransport(o.Guard), nil)
 	c.api, err = gitlab.NewClient(c.token, gitlab.WithBaseURL(o.URL), gitlab.WithUserAgent(o.UserAgent),
 		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(rate.NewLimiter(rate.Inf, 1)),
 		gitlab.WithHTTPClient(&http.Client{Transport: transport}))

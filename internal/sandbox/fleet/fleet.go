@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/liverty-music/image-writeback/internal/sandbox"
 	"github.com/liverty-music/image-writeback/internal/sandbox/git"
 	"github.com/liverty-music/image-writeback/internal/sandbox/kube"
 	"github.com/liverty-music/image-writeback/internal/sandbox/pubsub"
@@ -100,7 +101,7 @@ func New(ctx context.Context, dir, bin string, o Options) (_ *Fleet, err error) 
 	}
 
 	f.Config = filepath.Join(dir, "config.yaml")
-	config := fmt.Appendf(nil, `interval: 1h
+	config := fmt.Appendf(nil, sandbox.Network+`interval: 1h
 web: {listen: ""}
 registries:
 - {prefix: %s, api_url: %s, limit: 1000}

@@ -110,7 +110,7 @@ func (w *World) Build(releases ...string) string {
 }
 
 func (w *World) configuration(key string) string {
-	return fmt.Sprintf(`interval: 1s
+	return sandbox.Network + fmt.Sprintf(`interval: 1s
 web: {listen: ""}
 registries:
 - name: GAR Osaka
