@@ -65,10 +65,7 @@ type builder struct {
 // attempt builds the commits on the heads of the snapshot and sends them.
 func (b *gitBatch) attempt(ctx context.Context) {
 	building := &builder{gitBatch: b, stage: b.repository.NewStage()}
-	for _, t := range b.tasks {
-		if !t.pending {
-			continue
-		}
+	for _, t := range b.current() {
 		if err := building.add(t); err != nil {
 			t.fail(err)
 		}

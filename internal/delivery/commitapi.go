@@ -124,11 +124,7 @@ func (b *gitBatch) commitDrafts(ctx context.Context, committer forge.Committer, 
 		case errors.Is(err, forge.ErrConflict):
 			return false // a lost race: the tasks stay pending
 		case err != nil:
-			for _, rest := range u.drafts[i:] {
-				for _, t := range rest.tasks {
-					t.fail(err)
-				}
-			}
+			b.commitRefused(u, i, err)
 			return false
 		}
 		u.New = gitwrite.ParseHash(hash)
@@ -139,6 +135,22 @@ func (b *gitBatch) commitDrafts(ctx context.Context, committer forge.Committer, 
 	}
 
 	return true
+}
+
+// commitRefused ends the tasks of a commit that the forge did not make. Those after
+// it are tried again without it, unless the forge has refused another one before.
+func (b *gitBatch) commitRefused(u apiUpdate, i int, err error) {
+	b.division.refused++
+	last := i + 1
+	if u.drafts[i].tasks[0].PullRequest != nil || b.division.refused > 1 {
+		last = len(u.drafts)
+	}
+
+	for _, d := range u.drafts[i:last] {
+		for _, t := range d.tasks {
+			t.fail(err)
+		}
+	}
 }
 
 // moveAfter moves heads to the commits on their temporary branches, unless somebody

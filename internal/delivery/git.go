@@ -42,13 +42,19 @@ type gitWriter struct {
 	mu sync.Mutex
 	// last is the result of the previous cycle for each pull request, by head branch.
 	last map[*gitwrite.Repository]map[string]lastState
+	// asides are the works that are kept out of pushes, by [task.asideKey].
+	asides map[*gitwrite.Repository]map[string]aside
 }
 
 func newGitWriter(options Options) *gitWriter {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &gitWriter{options: options, last: map[*gitwrite.Repository]map[string]lastState{}}
+	return &gitWriter{
+		options: options,
+		last:    map[*gitwrite.Repository]map[string]lastState{},
+		asides:  map[*gitwrite.Repository]map[string]aside{},
+	}
 }
 
 func (w *gitWriter) forge(r *gitwrite.Repository) forge.Repository {
@@ -116,6 +122,7 @@ type gitBatch struct {
 	openErr error
 	// removals are the branches that the next push deletes.
 	removals []string
+	division division
 }
 
 // Examine looks up the pull requests for which something changed, with one listing
@@ -195,9 +202,11 @@ const maxAttempts = 12
 // commit creates and pushes the commits of all pending tasks, and deletes the
 // branches that are no longer needed.
 func (b *gitBatch) commit(ctx context.Context) {
+	b.leaveAside()
 	if b.isPending() {
 		b.author = b.signature(ctx)
 	}
+	defer b.setAside()
 
 	for attempt := 1; b.isPending() || len(b.removals) > 0; attempt++ {
 		if err := ctx.Err(); err != nil {
@@ -205,13 +214,13 @@ func (b *gitBatch) commit(ctx context.Context) {
 			b.failPending(b.failed("pushing", err, "it is tried again in the next cycle"))
 			return
 		}
-		if attempt > maxAttempts {
+		if attempt > maxAttempts+b.division.pushes {
 			err := fmt.Errorf("others pushed first %d times in a row", maxAttempts)
 			b.failPending(b.failed("pushing", err, "it is tried again in the next cycle"))
 			return
 		}
 
-		if attempt > 1 {
+		if attempt > 1 && b.division.refused == 0 {
 			pause(ctx, attempt)
 		}
 		if attempt > 1 || !b.headsAreHere() {

@@ -43,10 +43,14 @@ func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*b
 		refs[i] = u.RefUpdate
 	}
 
+	var refused []*branchUpdate
+	var why []error
+	raced := 0
 	for i, result := range b.repository.Push(ctx, b.snapshot, stage, refs) {
 		u := updates[i]
 		switch {
 		case result.Status == gitwrite.PushRaced:
+			raced = 1
 		case result.Status == gitwrite.PushFailed:
 			u.fail(result.Err)
 		case result.Status == gitwrite.PushAccepted:
@@ -54,9 +58,15 @@ func (b *gitBatch) push(ctx context.Context, stage *gitwrite.Stage, updates []*b
 		case u.New.IsZero():
 			b.deletionRefused(u.Branch, result.Err)
 		default:
-			u.fail(b.failed("pushing to "+u.Branch, result.Err, "allow the App or user to push to this branch "+
-				"(branch protection, rulesets, hooks), or deliver by pull request"))
+			refused = append(refused, u)
+			why = append(why, b.failed("pushing to "+u.Branch, result.Err, "allow the App or user to push to this "+
+				"branch (branch protection, rulesets, hooks), or deliver by pull request"))
 		}
+	}
+
+	b.division.pushes += 1 - raced
+	if len(refused) > 0 {
+		b.divide(refused, why)
 	}
 }
 
@@ -66,6 +76,7 @@ func (b *gitBatch) accepted(u *branchUpdate) {
 		b.writer.forgetLastState(b.repository, u.Branch)
 	}
 
+	b.noteAccepted(u)
 	for _, t := range u.tasks() {
 		t.pending = false
 		t.outcome.Kind = Committed

@@ -53,7 +53,7 @@ func (r *Repository) Push(
 	}
 
 	refused, pushErr := r.remote.push(ctx, updates, pack)
-	if errors.Is(pushErr, errNotUnpacked) { // the server may not accept thin packs
+	if errors.Is(pushErr, ErrNotUnpacked) { // the server may not accept thin packs
 		if pack, err = stage.objects.encode(stage.objects.order, false); err == nil {
 			refused, pushErr = r.remote.push(ctx, updates, pack)
 		}
@@ -107,6 +107,8 @@ func (r *Repository) examinePush(
 		case at == u.New: // both are zero if the branch was deleted
 		case at != u.Old:
 			results[i].Status = PushRaced
+		case errors.Is(pushErr, ErrNotUnpacked):
+			results[i] = PushResult{PushRefused, pushErr}
 		case pushErr != nil:
 			results[i] = PushResult{PushFailed, pushErr}
 		default:

@@ -174,7 +174,9 @@ func (r *remote) fetch(
 	return &response.ShallowUpdate, nil
 }
 
-var errNotUnpacked = errors.New("the server could not unpack the push")
+// ErrNotUnpacked means that the server could not unpack a push, or found an object in
+// it that it does not allow: it refused all branches for one object.
+var ErrNotUnpacked = errors.New("the server could not unpack the push")
 
 // push sends a pack, if there is one, and moves branches. It returns the server's
 // message for each branch that it refused. It returns an error if the push failed as a
@@ -221,7 +223,7 @@ func (r *remote) push(
 	}
 
 	if report.UnpackStatus != "ok" {
-		return nil, r.failed("pushing", fmt.Errorf("%w: %s", errNotUnpacked, report.UnpackStatus))
+		return nil, r.failed("pushing", fmt.Errorf("%w: %s", ErrNotUnpacked, report.UnpackStatus))
 	}
 
 	refused = map[string]string{}

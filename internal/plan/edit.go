@@ -189,6 +189,7 @@ func (d *Decision) newWork() *Work {
 	return &Work{
 		Application: d.Application.String(),
 		Name:        d.Application.Name,
+		Project:     d.Case.Application.Project,
 		Base:        d.Case.Place.Base.Branch,
 		File:        d.file.Path,
 	}

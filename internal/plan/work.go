@@ -13,6 +13,7 @@ type Edit func(old []byte) (content []byte, changes []image.Change, err error)
 type Work struct {
 	Application string // namespace/name
 	Name        string // for messages: the Application's name
+	Project     string // the Application's project
 	Base        string // branch to commit to, or the base of the pull request
 	// Write is another branch to commit to, made from Base where it does not
 	// exist, or the head of the pull request.
