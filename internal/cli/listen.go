@@ -43,11 +43,8 @@ func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), er
 			end()
 			return nil, fmt.Errorf("events.listen: %w; choose another address, or \"\" for none", err)
 		}
-		server = &http.Server{
-			Handler: webhooks, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
-			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		}
-		running.Go(func() { _ = server.Serve(listener) }) // Shutdown ends it
+		server = trigger.NewServer(webhooks)
+		running.Go(func() { _ = server.Serve(trigger.Limit(listener)) }) // Shutdown ends it
 		p.log.Info("listening for webhooks", "address", listener.Addr().String(), "types", webhooks.Types())
 	}
 

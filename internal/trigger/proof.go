@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"regexp"
 )
 
 // proof is a way in which a sender proves that it knows the secret.
@@ -12,19 +13,25 @@ type proof struct {
 	// shown returns what the sender shows ahead of the body: the secret itself
 	// or a signature. It is empty if the sender shows nothing.
 	shown func(m message) string
-	// valid reports whether what was shown proves the secret.
+	// valid reports whether what was shown proves the secret. body is nil unless
+	// the proof is of the body.
 	valid func(shown string, body []byte, secret string) bool
+	// ofBody is set if the body must be read before the proof can be checked.
+	ofBody bool
 }
 
 var (
 	// Docker Hub, Quay and Alibaba sign nothing: the secret is in the address.
-	secretInQuery         = proof{querySecret, equalsSecret}
-	secretInQueryOrHeader = proof{queryOrHeaderSecret, equalsSecret}
+	secretInQuery         = proof{shown: querySecret, valid: equalsSecret}
+	secretInQueryOrHeader = proof{shown: queryOrHeaderSecret, valid: equalsSecret}
 	// Harbor sends its secret as it is; Azure, any header that it is told to send.
-	secretInAuthorization = proof{authorization, equalsAuthorization}
+	secretInAuthorization = proof{shown: authorization, valid: equalsAuthorization}
 	// https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-	signedBody = proof{githubSignature, signsBody}
+	signedBody = proof{shown: githubSignature, valid: signsBody, ofBody: true}
 )
+
+// signature is what a body can be signed with: nothing else is worth reading it for.
+var signature = regexp.MustCompile(`^sha256=[0-9a-f]{64}$`)
 
 func querySecret(m message) string {
 	if given := m.query["secret"]; len(given) > 0 {
@@ -40,7 +47,9 @@ func queryOrHeaderSecret(m message) string {
 
 func authorization(m message) string { return m.header.Get("Authorization") }
 
-func githubSignature(m message) string { return m.header.Get("X-Hub-Signature-256") }
+func githubSignature(m message) string {
+	return signature.FindString(m.header.Get("X-Hub-Signature-256"))
+}
 
 func equalsSecret(shown string, _ []byte, secret string) bool { return equal(shown, secret) }
 

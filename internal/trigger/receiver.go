@@ -43,8 +43,8 @@ func NewReceiver(sink Sink, count func(kind string, result Result), log *slog.Lo
 }
 
 // Take passes on the triggers of a message of a type, or counts and logs what was
-// wrong with it: err is nil, or wraps [ErrIgnored], [ErrForged] or [ErrOversized],
-// or means that the message is malformed. body identifies the message if its
+// wrong with it: err is nil, or wraps [ErrIgnored], [ErrForged], [ErrOversized] or
+// [ErrBusy], or means that the message is malformed. body identifies the message if its
 // triggers have no ID.
 func (r *Receiver) Take(kind string, triggers []Trigger, body []byte, err error) Result {
 	result := resultOf(err)
@@ -75,6 +75,8 @@ func resultOf(err error) Result {
 		return Forged
 	case errors.Is(err, ErrOversized):
 		return Oversized
+	case errors.Is(err, ErrBusy):
+		return Busy
 	}
 
 	return Malformed

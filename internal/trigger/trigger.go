@@ -13,7 +13,10 @@
 //   - A sender receives whether its message was accepted (HTTP 200) and, once it
 //     is authenticated, what is wrong with the message. A sender without the
 //     secret learns only that its secret is missing or wrong; nothing of its
-//     message is interpreted.
+//     message is interpreted, and its body is read only if the proof is a
+//     signature of the body.
+//   - Each type of message has places of its own (see [Webhooks]): whoever sends
+//     many messages of one type keeps nobody out who sends another.
 //   - The [Sink] receives what authenticated messages name: images, and branches
 //     with their heads. It receives nothing from ignored or malformed messages.
 //   - The log and the metrics get the type and the [Result] of each message,
@@ -81,6 +84,7 @@ const (
 	Oversized Result = "oversized" // larger than MaxSize
 	Malformed Result = "malformed"
 	Unknown   Result = "unknown" // no secret is configured for its type
+	Busy      Result = "busy"    // too many messages of its type arrived at a time
 )
 
 // MaxSize is the size of the largest message that is accepted, in bytes. Real
@@ -94,6 +98,8 @@ var (
 	ErrIgnored = errors.New("nothing was pushed")
 	// ErrForged is wrapped where the sender did not prove who it is.
 	ErrForged = errors.New("the sender is not authenticated")
+	// ErrBusy is returned where too many messages of one type arrive at a time.
+	ErrBusy = errors.New("too many messages of this type arrive at a time")
 	// ErrOversized is returned for messages that are larger than MaxSize.
 	ErrOversized = fmt.Errorf("the message is larger than %d KB", MaxSize>>10)
 )

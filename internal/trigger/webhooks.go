@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// maxConcurrent bounds how many messages are in memory at a time.
-const maxConcurrent = 64
-
 // Sender is a type of webhooks that does not prove itself with a secret, such as
 // Pub/Sub with its signed tokens.
 type Sender interface {
@@ -26,23 +23,28 @@ type Sender interface {
 }
 
 // Webhooks serves POST /webhook?type=TYPE. It answers 200 to messages that are
-// accepted or ignored, and 400, 401, 404, 405 or 413 to others.
+// accepted or ignored, and 400, 401, 404, 405, 413 or 503 to others.
+//
+// A message is read once its sender has proved who it is; where the proof is a
+// signature of the message, a bounded number of bytes is read before. Each type
+// has a bounded number of places, so that senders of one type never wait for
+// those of another.
 type Webhooks struct {
 	receiver *Receiver
 	secrets  map[string]*Secret
 	senders  map[string]Sender
-	slots    chan struct{}
+	lanes    map[string]*lane // by type; those of enabled types alone
 }
 
 // NewWebhooks returns a handler for the types (see [Types]) that have a secret,
 // and for those that have a sender of their own.
 func NewWebhooks(receiver *Receiver, secrets map[string]*Secret, senders map[string]Sender) *Webhooks {
-	return &Webhooks{
-		receiver: receiver,
-		secrets:  secrets,
-		senders:  senders,
-		slots:    make(chan struct{}, maxConcurrent),
+	h := &Webhooks{receiver: receiver, secrets: secrets, senders: senders, lanes: map[string]*lane{}}
+	for _, kind := range h.Types() {
+		h.lanes[kind] = newLane()
 	}
+
+	return h
 }
 
 // Types returns the types that are enabled: those with a secret, then the others.
@@ -50,32 +52,44 @@ func (h *Webhooks) Types() []string {
 	return append(slices.Sorted(maps.Keys(h.secrets)), slices.Sorted(maps.Keys(h.senders))...)
 }
 
-// receiveFunc returns the triggers of a request of an enabled type, and its body.
-type receiveFunc func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error)
+// inbound is how messages of one type are received.
+type inbound struct {
+	// prove returns ErrForged if the header shows already that the sender does not
+	// know the secret. It reads nothing.
+	prove func(r *http.Request) error
+	// receive reads and checks a message, and returns its triggers and its body.
+	receive func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error)
+}
 
-// find returns how to receive messages of a type; nil if it is not enabled.
-func (h *Webhooks) find(kind string) receiveFunc {
+// find returns how to receive messages of a type; false if it is not enabled.
+func (h *Webhooks) find(kind string) (inbound, bool) {
 	if sender := h.senders[kind]; sender != nil {
-		return func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
-			return receiveFrom(sender, w, r)
-		}
+		return inbound{
+			prove: func(*http.Request) error { return nil }, // the sender has to be asked
+			receive: func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+				return receiveFrom(sender, w, r)
+			},
+		}, true
 	}
 
 	hook, known := webhooks[kind]
 	secret := h.secrets[kind]
 	if !known || secret == nil {
-		return nil
+		return inbound{}, false
 	}
 
-	return func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
-		return hook.receive(secret.current(time.Now()), w, r)
-	}
+	return inbound{
+		prove: func(r *http.Request) error { return hook.prove(secret.current(time.Now()), r) },
+		receive: func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
+			return hook.receive(secret.current(time.Now()), w, r)
+		},
+	}, true
 }
 
 // ServeHTTP receives one message.
 func (h *Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := r.URL.Query().Get("type")
-	receive := h.find(kind)
+	in, enabled := h.find(kind)
 
 	switch {
 	case r.URL.Path != "/webhook":
@@ -85,20 +99,31 @@ func (h *Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "use POST", http.StatusMethodNotAllowed)
 		return
-	case receive == nil:
+	case !enabled:
 		h.refuseUnknown(w, kind)
 		return
 	}
 
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-r.Context().Done():
-		return
+	triggers, body, err := h.take(kind, in, w, r)
+	answer(w, h.receiver.Take(kind, triggers, body, err), err)
+}
+
+// take reads a message when its sender has shown what it can show, and its type has
+// a place for it.
+func (h *Webhooks) take(
+	kind string, in inbound, w http.ResponseWriter, r *http.Request,
+) (triggers []Trigger, body []byte, err error) {
+	if err := in.prove(r); err != nil {
+		return nil, nil, err
 	}
 
-	triggers, body, err := receive(w, r)
-	answer(w, h.receiver.Take(kind, triggers, body, err), err)
+	leave, ok := h.lanes[kind].enter(r.Context())
+	if !ok {
+		return nil, nil, ErrBusy
+	}
+	defer leave()
+
+	return in.receive(w, r)
 }
 
 func (h *Webhooks) refuseUnknown(w http.ResponseWriter, kind string) {
@@ -118,6 +143,9 @@ func answer(w http.ResponseWriter, result Result, err error) {
 		http.Error(w, "the secret, signature or token is missing or wrong", http.StatusUnauthorized)
 	case Oversized:
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	case Busy:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case Malformed:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	case Ignored: // with the reason, for the person who sets up the webhook
@@ -129,20 +157,26 @@ func answer(w http.ResponseWriter, result Result, err error) {
 	}
 }
 
-// receive reads a message if its sender knows the secret.
+// prove returns ErrForged if what the sender shows ahead of the body proves that it
+// does not know the secret.
+func (k webhook) prove(secret string, r *http.Request) error {
+	shown := k.proof.shown(message{header: r.Header, query: r.URL.Query()})
+	if shown == "" || !k.proof.ofBody && !k.proof.valid(shown, nil, secret) {
+		return ErrForged
+	}
+
+	return nil
+}
+
+// receive reads a message if its sender knows the secret. Call prove before.
 func (k webhook) receive(secret string, w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
 	m := message{header: r.Header, query: r.URL.Query()}
-
-	shown := k.proof.shown(m)
-	if shown == "" {
-		return nil, nil, ErrForged // without reading the body
-	}
 
 	var err error
 	if m.body, err = readBody(w, r); err != nil {
 		return nil, m.body, err
 	}
-	if !k.proof.valid(shown, m.body, secret) {
+	if k.proof.ofBody && !k.proof.valid(k.proof.shown(m), m.body, secret) {
 		return nil, m.body, ErrForged
 	}
 

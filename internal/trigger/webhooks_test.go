@@ -24,6 +24,7 @@ import (
 type world struct {
 	t        *testing.T
 	receiver *Receiver
+	webhooks *Webhooks
 	server   *httptest.Server
 
 	mu     sync.Mutex
@@ -93,7 +94,8 @@ func (w *world) serve() {
 		}
 		secrets[kind] = secret
 	}
-	w.server = httptest.NewServer(NewWebhooks(w.receiver, secrets, nil))
+	w.webhooks = NewWebhooks(w.receiver, secrets, nil)
+	w.server = httptest.NewServer(w.webhooks)
 	w.t.Cleanup(w.server.Close)
 }
 

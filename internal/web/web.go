@@ -80,10 +80,22 @@ func (s *Server) Start(listen, metricsListen string) (stop func(), err error) {
 			stop()
 			return nil, &ListenError{at.serving, err}
 		}
-		server := &http.Server{Handler: at.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		server := newServer(at.handler)
 		servers = append(servers, server)
 		running.Go(func() { _ = server.Serve(listener) }) // stop ends it
 	}
 
 	return stop, nil
+}
+
+// newServer returns a server that gives slow clients up.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
 }

@@ -136,6 +136,21 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
+// TestServerGivesUp checks that no client can hold a connection for ever.
+func TestServerGivesUp(t *testing.T) {
+	s := newServer(nil)
+	for what, limit := range map[string]time.Duration{
+		"header": s.ReadHeaderTimeout, "body": s.ReadTimeout, "answer": s.WriteTimeout, "next request": s.IdleTimeout,
+	} {
+		if limit <= 0 || limit > time.Minute {
+			t.Errorf("%s: %s", what, limit)
+		}
+	}
+	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > 64<<10 {
+		t.Errorf("a header may have %d bytes", s.MaxHeaderBytes)
+	}
+}
+
 // TestMetricNames holds the names, types and labels of all metrics: dashboards
 // and alerts are built on them.
 func TestMetricNames(t *testing.T) {

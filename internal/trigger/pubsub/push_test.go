@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +24,9 @@ import (
 
 // keySet serves public keys as Google does, and signs tokens with one of them.
 type keySet struct {
-	key    *rsa.PrivateKey
-	server *httptest.Server
+	key     *rsa.PrivateKey
+	server  *httptest.Server
+	fetched atomic.Int32
 }
 
 // RoundTrip sends requests for Google's keys to ours.
@@ -46,6 +49,7 @@ func newKeySet(t *testing.T) *keySet {
 	k := &keySet{key: key}
 	encode := base64.RawURLEncoding.EncodeToString
 	k.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		k.fetched.Add(1)
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{{
 			"kid": "one", "kty": "RSA", "alg": "RS256", "use": "sig",
@@ -177,4 +181,47 @@ func post(t *testing.T, server *httptest.Server, token, body string) (status int
 	}
 
 	return response.StatusCode, string(data)
+}
+
+// TestKeysAreFetchedForPlausibleTokens checks that Google is not asked for its keys
+// because of a token that would not be accepted anyway, and that it is asked once for
+// many that could be.
+func TestKeysAreFetchedForPlausibleTokens(t *testing.T) {
+	keys := newKeySet(t)
+	push, err := NewPush(t.Context(), audience, account, &http.Client{Transport: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticate := func(token string) error {
+		return push.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + token}})
+	}
+
+	for _, c := range []jwt.MapClaims{
+		claim("aud", "https://other.example.com"), claim("email", "x@p.iam.gserviceaccount.com"),
+		claim("email_verified", false), claim("iss", "https://example.com"),
+		claim("exp", time.Now().Add(-time.Hour).Unix()),
+	} {
+		if err := authenticate(keys.sign(t, keys.key, c)); !errors.Is(err, trigger.ErrForged) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+	if n := keys.fetched.Load(); n != 0 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+
+	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if err := authenticate(keys.sign(t, stranger, claims(nil))); !errors.Is(err, trigger.ErrForged) {
+			t.Error(err)
+		}
+		if err := authenticate(keys.sign(t, keys.key, claims(nil))); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := keys.fetched.Load(); n != 1 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
 }
