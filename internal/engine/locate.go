@@ -213,23 +213,10 @@ func explainRead(repository string, file gitwrite.File, err error) error {
 		return fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision",
 			repository, err, spec.Prefix)
 	case errors.Is(err, gitwrite.ErrNoFile):
-		return fmt.Errorf("repository %s, branch %s: %w%s; create the kustomization, or name its folder in "+
+		return fmt.Errorf("repository %s, branch %s: %w; create the kustomization, or name its folder in "+
 			"%swrite-back-target: kustomization:FOLDER (for Helm: helmvalues:FILE)",
-			repository, file.Branch, err, folderHas(file.Others), spec.Prefix)
+			repository, file.Branch, err, spec.Prefix)
 	}
 
 	return fmt.Errorf("repository %s, branch %s: %w", repository, file.Branch, err)
-}
-
-func folderHas(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-
-	shown := strings.Join(names[:min(len(names), 5)], ", ")
-	if len(names) > 5 {
-		shown += ", …"
-	}
-
-	return " (the folder has " + shown + ")"
 }

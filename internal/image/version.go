@@ -7,7 +7,15 @@ import "strings"
 type Version struct {
 	Tag    string // empty: none
 	Digest string // "sha256:…"; empty: none
+
+	// Hidden is set instead of the other two where a file has a text that may not
+	// be shown, since it may be something else than a version.
+	Hidden bool
 }
+
+// NotShown is what people see instead of a hidden version. No tag can have
+// parentheses.
+const NotShown = "(not shown)"
 
 // ParseVersion reads "tag", "tag@digest" or "digest", the forms of
 // [Version.String]. It does not check the grammar of its parts.
@@ -20,9 +28,19 @@ func ParseVersion(s string) Version {
 	return Version{Tag: tag, Digest: digest}
 }
 
-// String is the tag, tag@digest, the digest alone, or empty.
+// Valid reports whether the parts have the grammar of a tag, which may have build
+// metadata, and of a digest. A version without either is not valid.
+func (v Version) Valid() bool {
+	return !v.IsZero() && (v.Tag == "" || buildTag.MatchString(v.Tag)) &&
+		(v.Digest == "" || digestPattern.MatchString(v.Digest))
+}
+
+// String is the tag, tag@digest, the digest alone, or empty; [NotShown] for a
+// version that is hidden.
 func (v Version) String() string {
 	switch {
+	case v.Hidden:
+		return NotShown
 	case v.Digest == "":
 		return v.Tag
 	case v.Tag == "":
@@ -32,7 +50,7 @@ func (v Version) String() string {
 	return v.Tag + "@" + v.Digest
 }
 
-// IsZero reports whether there is neither a tag nor a digest.
+// IsZero reports whether there is neither a tag nor a digest, not even a hidden one.
 func (v Version) IsZero() bool { return v == Version{} }
 
 // Change is one image that goes from one version to another in one file.

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,7 +102,7 @@ func TestHostileFiles(t *testing.T) {
 				}
 				continue
 			}
-			if v, err := f.Read(got, e); err != nil || v.Tag != "2" {
+			if v, err := Read(f, got, e); err != nil || v.Tag != "2" {
 				t.Errorf("%s, %s: %+v, %v, from\n%s", kind, name, v, err, got)
 			}
 		}
@@ -125,8 +126,48 @@ func TestTwoVersionsUnderOneKey(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", kind, err)
 			}
-			if v, err := f.Read(got, e); err != nil || v.Tag != "2" {
+			if v, err := Read(f, got, e); err != nil || v.Tag != "2" {
 				t.Errorf("%s: %+v, %v, from\n%s", kind, v, err, got)
+			}
+		}
+	}
+}
+
+// TestLargeFiles holds that an Application with as many images as it may have can
+// be set in a file that is as large as it may be, of any format, without steps that
+// grow with the square of the size: each image looks at each item of a list.
+func TestLargeFiles(t *testing.T) {
+	var entries []Entry
+	for i := range 200 {
+		name := fmt.Sprintf("ghcr.io/o/app%d", i*100)
+		entries = append(entries, Entry{Image: name, Version: image.Version{Tag: "2"},
+			HelmName: fmt.Sprintf("n%d", i*100), HelmTag: fmt.Sprintf("t%d", i*100)})
+	}
+
+	var src strings.Builder
+	for _, part := range []struct{ head, item string }{
+		{"images:\n", "- {name: ghcr.io/o/app%d, newTag: '1'}\n"},
+		{"kustomize:\n  images:\n", "  - ghcr.io/o/app%d:1\n"},
+		{"helm:\n  parameters:\n", "  - {name: t%d, value: '1'}\n"},
+	} {
+		src.WriteString(part.head)
+		for i := range 10_000 {
+			fmt.Fprintf(&src, part.item, i)
+		}
+	}
+	for kind, f := range allFormats() {
+		got, err := f.Set([]byte(src.String()), entries...)
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		images, err := f.Open(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if v, err := images.Version(e); err != nil || v.Tag != "2" {
+				t.Errorf("%s: %+v, %v", kind, v, err)
 			}
 		}
 	}
@@ -171,7 +212,7 @@ func FuzzFormats(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if v, err := f.Read(got, e); err != nil || v.Tag != tag {
+			if v, err := Read(f, got, e); err != nil || v.Tag != tag {
 				t.Fatalf("%s: read back %+v, %v from %q", kind, v, err, got)
 			}
 			if again, err := f.Set(got, e); err != nil || !bytes.Equal(again, got) {

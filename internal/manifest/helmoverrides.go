@@ -21,33 +21,55 @@ var helmParameters = overrideList{"helm", "parameters"}
 // Key is the name of the parameter that holds the version.
 func (HelmOverrides) Key(e Entry) string { return e.helmKey() }
 
-// Read returns the value of the parameter of an image.
-func (HelmOverrides) Read(src []byte, e Entry) (Version, error) {
-	list, err := helmParameters.read(src)
-	if err != nil {
-		return Version{}, err
-	}
-
-	if e.HelmSpec == "" {
-		return version(parameter(list, e.HelmTag)), nil
-	}
-	got := parameter(list, e.HelmSpec)
-	if got == "" {
-		return Version{}, nil
-	}
-	return referenceVersion(got, "the parameter "+e.HelmSpec)
+// Open parses a file of overrides.
+func (h HelmOverrides) Open(src []byte) (Images, error) {
+	file, err := helmParameters.open(src)
+	return h.items(file), err
 }
 
 // Set sets or adds the parameters.
 func (h HelmOverrides) Set(src []byte, entries ...Entry) ([]byte, error) {
-	return helmParameters.set(h, src, entries)
+	return helmParameters.set(h.items, src, entries)
 }
 
-func (h HelmOverrides) edit(
-	f *yamledit.File, list *yaml.Node, e Entry,
-) (splices []yamledit.Splice, missing []yamledit.Value, err error) {
+// helmParameterList are the parameters of a file.
+type helmParameterList struct {
+	HelmOverrides
+	file   *yamledit.File
+	byName map[string]*yaml.Node // the last item with a name, which is the one that Helm uses
+}
+
+func (h HelmOverrides) items(o overrides) overrideItems {
+	p := helmParameterList{h, o.file, map[string]*yaml.Node{}}
+	for _, node := range o.items() {
+		if _, v := yamledit.Lookup(node, "name"); v != nil {
+			p.byName[yamledit.Text(v)] = node
+		}
+	}
+	return p
+}
+
+// value is the value of a parameter, empty where there is none.
+func (p helmParameterList) value(name string) string {
+	_, v := yamledit.Lookup(p.byName[name], "value")
+	return yamledit.Text(v)
+}
+
+// Version returns the value of the parameter of an image.
+func (p helmParameterList) Version(e Entry) (Version, error) {
+	if e.HelmSpec == "" {
+		return version(p.value(e.HelmTag), e.HelmTag), nil
+	}
+	got := p.value(e.HelmSpec)
+	if got == "" {
+		return Version{}, nil
+	}
+	return e.referenceVersion(got, "the parameter "+e.HelmSpec)
+}
+
+func (p helmParameterList) edit(e Entry) (splices []yamledit.Splice, missing []item, err error) {
 	wanted := []namedValue{
-		{e.HelmName, e.spelt(parameter(list, e.HelmName))},
+		{e.HelmName, e.spelt(p.value(e.HelmName))},
 		{e.HelmTag, e.Version.String()},
 	}
 	if e.HelmSpec != "" {
@@ -55,12 +77,12 @@ func (h HelmOverrides) edit(
 	}
 
 	for _, want := range wanted {
-		node := parameterNode(list, want.name)
+		node := p.byName[want.name]
 		if node == nil {
-			missing = append(missing, h.parameter(want))
+			missing = append(missing, item{want.name, p.parameter(want)})
 			continue
 		}
-		set, err := h.setParameter(f, node, want.value)
+		set, err := p.setParameter(p.file, node, want.value)
 		if err != nil {
 			return nil, nil, fmt.Errorf("parameter %s: %w", want.name, err)
 		}
@@ -122,25 +144,4 @@ func (h HelmOverrides) forced() yamledit.Field {
 		key = "forceString"
 	}
 	return yamledit.Field{Key: key, Value: yamledit.Value{Text: "true", Bool: true}}
-}
-
-// parameter is the value of a parameter, empty where there is none.
-func parameter(list *yaml.Node, name string) string {
-	_, v := yamledit.Lookup(parameterNode(list, name), "value")
-	return yamledit.Text(v)
-}
-
-// parameterNode is the last item with a name, which is the one that Helm uses.
-func parameterNode(list *yaml.Node, name string) *yaml.Node {
-	if list == nil {
-		return nil
-	}
-
-	var found *yaml.Node
-	for _, item := range list.Content {
-		if _, v := yamledit.Lookup(item, "name"); v != nil && yamledit.Text(v) == name {
-			found = item
-		}
-	}
-	return found
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/yamledit"
 )
@@ -18,25 +16,30 @@ type HelmValues struct{}
 // Key is the key that holds the version.
 func (HelmValues) Key(e Entry) string { return e.helmKey() }
 
-// Read returns the value of the key of an image. An empty value is not a
+// Open parses a file of values.
+func (HelmValues) Open(src []byte) (Images, error) {
+	file, _, err := yamledit.ParseMap(src)
+	return helmValues{file}, err
+}
+
+// helmValues are the values of a file.
+type helmValues struct{ file *yamledit.File }
+
+// Version returns the value of the key of an image. An empty value is not a
 // version: charts use their own then.
-func (HelmValues) Read(src []byte, e Entry) (Version, error) {
-	_, root, err := yamledit.ParseMap(src)
-	if err != nil {
-		return Version{}, err
-	}
+func (values helmValues) Version(e Entry) (Version, error) {
 	key := e.helmKey()
-	got, found, err := yamledit.KeyPath(key).Get(root)
+	got, found, err := values.file.Text(yamledit.KeyPath(key))
 	if err != nil {
 		return Version{}, fmt.Errorf("%w: %s: %w", yamledit.ErrShape, key, err)
 	}
 
-	v := version(got)
+	v := version(got, key)
 	if e.HelmSpec != "" && got != "" {
-		if v, err = referenceVersion(got, key); err != nil {
+		if v, err = e.referenceVersion(got, key); err != nil {
 			return Version{}, err
 		}
-		v.Found = v.String() != "" // a name alone has no version
+		v.Found = !v.IsZero() // a name alone has no version
 	}
 	if !found {
 		v.Missing = key
@@ -47,14 +50,14 @@ func (HelmValues) Read(src []byte, e Entry) (Version, error) {
 // Set sets the keys of all entries. Keys that are missing are added.
 // Aliases elsewhere keep the old value; see [yamledit.SetKeys].
 func (HelmValues) Set(src []byte, entries ...Entry) ([]byte, error) {
-	_, root, err := yamledit.ParseMap(src)
+	file, _, err := yamledit.ParseMap(src)
 	if err != nil {
 		return nil, err
 	}
 
 	var settings []yamledit.Setting
 	for _, e := range entries {
-		wanted, err := e.settings(root)
+		wanted, err := e.settings(file)
 		if err != nil {
 			return nil, err
 		}
@@ -78,12 +81,12 @@ func sameReference(a, b string) bool {
 // settings are the keys that an entry sets. A name in the file stays as it is
 // if it is the same image, with or without its registry: many charts have a
 // key of its own for the registry.
-func (e Entry) settings(root *yaml.Node) ([]yamledit.Setting, error) {
+func (e Entry) settings(file *yamledit.File) ([]yamledit.Setting, error) {
 	key := yamledit.KeyPath(e.HelmName)
 	if e.HelmSpec != "" {
 		key = yamledit.KeyPath(e.HelmSpec)
 	}
-	old, _, err := key.Get(root)
+	old, _, err := file.Text(key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", yamledit.ErrShape, key, err)
 	}

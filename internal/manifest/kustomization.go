@@ -22,10 +22,10 @@ type Kustomization struct{}
 // Key is the name of the entry.
 func (Kustomization) Key(e Entry) string { return e.name() }
 
-// Read returns the newTag and the digest of an image's entry.
-func (Kustomization) Read(src []byte, e Entry) (Version, error) {
-	entry, found, err := readKustomizeImage(src, e.name())
-	return Version{Version: image.Version{Tag: entry.NewTag, Digest: entry.Digest}, Found: found}, err
+// Open parses a kustomization.
+func (Kustomization) Open(src []byte) (Images, error) {
+	k, err := parseKustomization(src)
+	return k, err
 }
 
 // Set sets the entries.
@@ -50,27 +50,86 @@ type kustomizeImage struct {
 }
 
 // kustomization is a kustomization.yaml that was parsed.
-type kustomization struct{ *yamledit.File }
-
-func parseKustomization(src []byte) (kustomization, error) {
-	f, err := yamledit.Parse(src)
-	return kustomization{f}, err
+type kustomization struct {
+	*yamledit.File
+	root    *yaml.Node                         // the map to edit; nil if there is none
+	entries map[spelling]map[string]*yaml.Node // of images:
 }
 
-// readKustomizeImage returns the entry of src for an image name. An entry is
-// found by its exact name first, then by its name without a tag, then by the
-// same image in another spelling; of several, the last, whose tag kustomize
-// ends up with.
-func readKustomizeImage(src []byte, name string) (entry kustomizeImage, found bool, err error) {
-	k, err := parseKustomization(src)
+// spelling is how the name of an entry is compared with that of an image.
+type spelling int
+
+// The spellings, the preferred one first.
+const (
+	exactly    spelling = iota
+	withoutTag          // the name of the entry has a tag
+	sameImage           // another spelling of the same image
+)
+
+func parseKustomization(src []byte) (*kustomization, error) {
+	f, err := yamledit.Parse(src)
 	if err != nil {
-		return kustomizeImage{}, false, err
+		return nil, err
 	}
-	node := k.entry(name)
+
+	k := &kustomization{File: f}
+	k.root = k.findRoot()
+	k.entries = entriesOf(k.root)
+	return k, nil
+}
+
+// entriesOf returns the entries of images: by their names; of several with one
+// name, the last.
+func entriesOf(root *yaml.Node) map[spelling]map[string]*yaml.Node {
+	entries := map[spelling]map[string]*yaml.Node{exactly: {}, withoutTag: {}, sameImage: {}}
+	_, images := yamledit.Lookup(root, "images")
+	if images == nil || images.Kind != yaml.SequenceNode {
+		return entries
+	}
+
+	for _, node := range images.Content {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		_, v := yamledit.Lookup(node, "name")
+		if v == nil {
+			continue
+		}
+
+		name := yamledit.Text(v)
+		bare, _, _ := image.CutTag(name)
+		entries[exactly][name] = node
+		if bare != name {
+			entries[withoutTag][bare] = node
+		}
+		entries[sameImage][comparableName(bare)] = node
+	}
+	return entries
+}
+
+// entry finds the node of an image's entry: by its exact name first, then by its
+// name without a tag, then by the same image in another spelling; of several, the
+// last, whose tag kustomize ends up with. It is nil where there is none.
+func (k *kustomization) entry(name string) *yaml.Node {
+	for _, found := range []*yaml.Node{
+		k.entries[exactly][name], k.entries[withoutTag][name], k.entries[sameImage][comparableName(name)],
+	} {
+		if found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// Version returns the newTag and the digest of an image's entry.
+func (k *kustomization) Version(e Entry) (Version, error) {
+	node := k.entry(e.name())
 	if node == nil {
-		return kustomizeImage{Name: name}, false, nil
+		return Version{}, nil
 	}
-	return readEntry(node), true, nil
+	entry := readEntry(node)
+	v := image.Version{Tag: entry.NewTag, Digest: entry.Digest}
+	return Version{Version: v, Shown: shown(v, true), Found: true}, nil
 }
 
 func readEntry(node *yaml.Node) kustomizeImage {
@@ -132,7 +191,7 @@ func setKustomizeImages(src []byte, edits ...kustomizeImage) ([]byte, error) {
 }
 
 // twin returns the edit that sets the same entry as edit, whose node is given.
-func (k kustomization) twin(earlier []kustomizeImage, edit kustomizeImage, node *yaml.Node) *kustomizeImage {
+func (k *kustomization) twin(earlier []kustomizeImage, edit kustomizeImage, node *yaml.Node) *kustomizeImage {
 	i := slices.IndexFunc(earlier, func(e kustomizeImage) bool {
 		return e.Name == edit.Name || sameName(e.Name, edit.Name) || node != nil && k.entry(e.Name) == node
 	})
@@ -142,9 +201,9 @@ func (k kustomization) twin(earlier []kustomizeImage, edit kustomizeImage, node 
 	return &earlier[i]
 }
 
-// root is the map of the document to edit: the first that has images:, else
-// the first that is a map.
-func (k kustomization) root() *yaml.Node {
+// findRoot returns the map of the document to edit: the first that has images:,
+// else the first that is a map.
+func (k *kustomization) findRoot() *yaml.Node {
 	var first *yaml.Node
 	for i := range k.Documents() {
 		root := k.Root(i)
@@ -161,46 +220,8 @@ func (k kustomization) root() *yaml.Node {
 	return first
 }
 
-// entry finds the node of an image's entry, nil where there is none.
-func (k kustomization) entry(name string) *yaml.Node {
-	_, images := yamledit.Lookup(k.root(), "images")
-	if images == nil || images.Kind != yaml.SequenceNode {
-		return nil
-	}
-
-	want, wantErr := image.ParseName(name)
-	var exact, untagged, respelt *yaml.Node
-	for _, item := range images.Content {
-		if item.Kind == yaml.AliasNode {
-			item = item.Alias
-		}
-		_, v := yamledit.Lookup(item, "name")
-		if v == nil {
-			continue
-		}
-
-		bare, _, _ := image.CutTag(yamledit.Text(v))
-		got, err := image.ParseName(bare)
-		switch {
-		case yamledit.Text(v) == name:
-			exact = item
-		case bare == name:
-			untagged = item
-		case err == nil && wantErr == nil && got.SameImage(want):
-			respelt = item
-		}
-	}
-
-	for _, found := range []*yaml.Node{exact, untagged, respelt} {
-		if found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
 // setEntry makes an edit of an existing entry.
-func (k kustomization) setEntry(
+func (k *kustomization) setEntry(
 	entry *yaml.Node, edit kustomizeImage, wanted map[*yaml.Node]string,
 ) ([]yamledit.Splice, error) {
 	_, name := yamledit.Lookup(entry, "name")
@@ -242,7 +263,7 @@ func (k kustomization) setEntry(
 }
 
 // wantedTags maps the newTag nodes of all edited entries to their new values.
-func (k kustomization) wantedTags(edits []kustomizeImage) map[*yaml.Node]string {
+func (k *kustomization) wantedTags(edits []kustomizeImage) map[*yaml.Node]string {
 	wanted := map[*yaml.Node]string{}
 	for _, edit := range edits {
 		if _, v := yamledit.Lookup(k.entry(edit.Name), "newTag"); v != nil {
@@ -254,8 +275,8 @@ func (k kustomization) wantedTags(edits []kustomizeImage) map[*yaml.Node]string 
 
 // addEntries adds entries to the images: list, and the list where there is
 // none, in the style and indentation of the file.
-func (k kustomization) addEntries(entries []kustomizeImage) ([]yamledit.Splice, error) {
-	root := k.root()
+func (k *kustomization) addEntries(entries []kustomizeImage) ([]yamledit.Splice, error) {
+	root := k.root
 	if first := k.Root(0); root == nil && first != nil && first.Tag != yaml.NodeTagNull {
 		return nil, errors.New("it is not a kustomization; expected a map with images")
 	}
@@ -286,7 +307,7 @@ func (e kustomizeImage) value() yamledit.Value {
 // verify parses the result of an edit and compares it with what was there:
 // the edited entries have the values that were asked for, and nothing else
 // differs.
-func (k kustomization) verify(result []byte, edits []kustomizeImage) error {
+func (k *kustomization) verify(result []byte, edits []kustomizeImage) error {
 	after, err := parseKustomization(result)
 	if err != nil {
 		return fmt.Errorf("after the edit, %w", err)
@@ -317,8 +338,7 @@ func verifyEntry(node *yaml.Node, edit kustomizeImage) error {
 	}
 	got := readEntry(node)
 	if got.NewTag != edit.NewTag || got.Digest != edit.Digest || edit.NewName != "" && got.NewName != edit.NewName {
-		return fmt.Errorf("the entry for %s has newName %q, newTag %q and digest %q",
-			edit.Name, got.NewName, got.NewTag, got.Digest)
+		return fmt.Errorf("the entry for %s does not have the version that was set", edit.Name)
 	}
 	for _, key := range []string{"newTag", "digest", "newName"} {
 		_, v := yamledit.Lookup(node, key)
@@ -331,8 +351,8 @@ func verifyEntry(node *yaml.Node, edit kustomizeImage) error {
 
 // sameDocuments compares all but the edited entries. A document or a list
 // that was not there before counts as an empty one.
-func (k kustomization) sameDocuments(after kustomization, edited map[*yaml.Node]bool) bool {
-	a, b := k.root(), after.root()
+func (k *kustomization) sameDocuments(after *kustomization, edited map[*yaml.Node]bool) bool {
+	a, b := k.root, after.root
 	for i := range max(k.Documents(), after.Documents()) {
 		x, y := k.Root(i), after.Root(i)
 		if x == a && y == b {

@@ -59,6 +59,19 @@ func readVector(t testing.TB, name string) []byte {
 	return data
 }
 
+// readKustomizeImage returns the entry of a file for an image name.
+func readKustomizeImage(src []byte, name string) (entry kustomizeImage, found bool, err error) {
+	k, err := parseKustomization(src)
+	if err != nil {
+		return entry, false, err
+	}
+	node := k.entry(name)
+	if node == nil {
+		return entry, false, nil
+	}
+	return readEntry(node), true, nil
+}
+
 func TestVectors(t *testing.T) {
 	vectors := readVectors(t)
 	if len(vectors) < 40 {

@@ -19,12 +19,11 @@ import (
 // Format reads and sets images in files of one format. All methods are pure.
 // Errors wrap [yamledit.ErrUnreadable] for a file that cannot be parsed, and
 // [yamledit.ErrShape] for a file in which an image cannot be read or set; the
-// message says what to change by hand.
+// message says what to change by hand. It never quotes what a file holds: whoever
+// may read the message may not be allowed to read the file.
 type Format interface {
-	// Read returns the version that a file has for an entry, whose own Version
-	// is ignored. Version.Found is false where the file has none, for example
-	// because it is empty.
-	Read(src []byte, e Entry) (Version, error)
+	// Open parses a file, which may be empty.
+	Open(src []byte) (Images, error)
 
 	// Set returns a file with all entries set, in one step. The file may be
 	// empty. It comes back as it was where everything is set already; reading
@@ -35,6 +34,24 @@ type Format interface {
 	// Key is what holds the version of an entry in a file: the key or the name
 	// that people see there. Entries with the same key share one version.
 	Key(e Entry) string
+}
+
+// Images are the images of a file that was parsed.
+type Images interface {
+	// Version returns the version that the file has for an entry, whose own
+	// Version is ignored. Version.Found is false where the file has none, for
+	// example because it is empty. The error wraps [yamledit.ErrShape].
+	Version(e Entry) (Version, error)
+}
+
+// Read returns the version that a file has for one entry. For several entries,
+// open the file once.
+func Read(format Format, src []byte, e Entry) (Version, error) {
+	images, err := format.Open(src)
+	if err != nil {
+		return Version{}, err
+	}
+	return images.Version(e)
 }
 
 // Form is the name of a kind of file, as write-back-target and config.yaml

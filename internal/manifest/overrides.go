@@ -14,87 +14,120 @@ type overrideList struct{ section, list string }
 
 func (l overrideList) String() string { return l.section + "." + l.list }
 
-// overrideFormat is a format whose images are the items of an overrideList.
-type overrideFormat interface {
-	Read(src []byte, e Entry) (Version, error)
-	// edit returns the edits of the items that an entry has in the list, and
-	// the items that it does not have yet. The list is nil where there is none.
-	edit(f *yamledit.File, list *yaml.Node, e Entry) (splices []yamledit.Splice, missing []yamledit.Value, err error)
+// overrides is a file of overrides that was parsed. The list is nil where the
+// file does not have it.
+type overrides struct {
+	file *yamledit.File
+	root *yaml.Node
+	list *yaml.Node
 }
 
-// find returns the list, nil where the file does not have it.
-func (l overrideList) find(root *yaml.Node) (*yaml.Node, error) {
-	_, section := yamledit.Lookup(root, l.section)
+// item is an item that a list does not have yet, with the name that it is found
+// by, the same for all spellings.
+type item struct {
+	name  string
+	value yamledit.Value
+}
+
+// overrideItems are the images of a file of overrides: the items of its list.
+type overrideItems interface {
+	Images
+	// edit returns the edits of the items that an entry has in the list, and
+	// the items that it does not have yet.
+	edit(e Entry) (splices []yamledit.Splice, missing []item, err error)
+}
+
+// items are the items of the list.
+func (o overrides) items() []*yaml.Node {
+	if o.list == nil {
+		return nil
+	}
+	return o.list.Content
+}
+
+// open parses a file and finds its list.
+func (l overrideList) open(src []byte) (o overrides, err error) {
+	if o.file, o.root, err = yamledit.ParseMap(src); err != nil {
+		return o, err
+	}
+
+	_, section := yamledit.Lookup(o.root, l.section)
 	_, list := yamledit.Lookup(section, l.list)
 	for _, n := range []*yaml.Node{section, list} {
 		if n != nil && n.Kind == yaml.AliasNode {
-			return nil, fmt.Errorf("%w: line %d: %s is an alias; write it out", yamledit.ErrShape, n.Line, l)
+			return o, fmt.Errorf("%w: line %d: %s is an alias; write it out", yamledit.ErrShape, n.Line, l)
 		}
 	}
 
 	if section != nil && section.Kind != yaml.MappingNode && section.Tag != yaml.NodeTagNull ||
 		list != nil && list.Kind != yaml.SequenceNode && list.Tag != yaml.NodeTagNull {
-		return nil, fmt.Errorf("%w: %s is not a list", yamledit.ErrShape, l)
+		return o, fmt.Errorf("%w: %s is not a list", yamledit.ErrShape, l)
 	}
-	if list == nil || list.Kind != yaml.SequenceNode {
-		return nil, nil
+	if list != nil && list.Kind == yaml.SequenceNode {
+		o.list = list
 	}
-	return list, nil
+	return o, nil
 }
 
-// read parses a file and returns its list, nil where the file does not have it.
-func (l overrideList) read(src []byte) (*yaml.Node, error) {
-	_, root, err := yamledit.ParseMap(src)
+// set edits the list for all entries, and verifies the result. items reads the
+// list of a file.
+func (l overrideList) set(items func(overrides) overrideItems, src []byte, entries []Entry) ([]byte, error) {
+	before, err := l.open(src)
 	if err != nil {
 		return nil, err
 	}
-	return l.find(root)
-}
-
-// set edits the list for one entry after the other, and verifies the result.
-func (l overrideList) set(format overrideFormat, src []byte, entries []Entry) ([]byte, error) {
+	splices, err := l.edits(items(before), before, entries)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", yamledit.ErrShape, l, err)
+	}
 	result := src
-	for _, e := range entries {
-		var err error
-		if result, err = l.setOne(format, result, e); err != nil {
-			return nil, err
-		}
+	if len(splices) > 0 {
+		result = before.file.Apply(splices)
 	}
 
+	after, err := l.open(result)
+	if err != nil {
+		return nil, fmt.Errorf("%w: after the edit, %w", yamledit.ErrShape, err)
+	}
+	have := items(after)
 	for _, e := range entries {
-		if v, err := format.Read(result, e); err != nil || v.Version != e.Version {
+		if v, err := have.Version(e); err != nil || v.Version != e.Version {
 			return nil, fmt.Errorf("%w: after the edit, %s does not have %s for %s; two images may share an item",
 				yamledit.ErrShape, l, e.Version, e.Image)
 		}
 	}
-	if err := yamledit.SameExcept(src, result, l.section, l.list); err != nil {
+	if err := yamledit.SameExcept(before.file, after.file, l.section, l.list); err != nil {
 		return nil, err
 	}
 	return result, nil
 }
 
-func (l overrideList) setOne(format overrideFormat, src []byte, e Entry) ([]byte, error) {
-	f, root, err := yamledit.ParseMap(src)
-	if err != nil {
-		return nil, err
-	}
-	list, err := l.find(root)
-	if err != nil {
-		return nil, err
+// edits returns the edits for all entries. Entries that are found by one name,
+// or in one item, must want the same.
+func (l overrideList) edits(items overrideItems, o overrides, entries []Entry) ([]yamledit.Splice, error) {
+	var splices []yamledit.Splice
+	var added []yamledit.Value
+	names := map[string]bool{}
+
+	for _, e := range entries {
+		changed, missing, err := items.edit(e)
+		if err != nil {
+			return nil, err
+		}
+		if splices, err = yamledit.Join(splices, changed); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Image, err)
+		}
+		for _, m := range missing {
+			if !names[m.name] {
+				names[m.name] = true
+				added = append(added, m.value)
+			}
+		}
 	}
 
-	splices, missing, err := format.edit(f, list, e)
-	if err == nil && len(missing) > 0 {
-		var added []yamledit.Splice
-		added, err = f.AddItems(root, []string{l.section, l.list}, missing)
-		splices = append(splices, added...)
+	if len(added) == 0 {
+		return splices, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", yamledit.ErrShape, l, err)
-	}
-
-	if len(splices) == 0 {
-		return src, nil
-	}
-	return f.Apply(splices), nil
+	more, err := o.file.AddItems(o.root, []string{l.section, l.list}, added)
+	return append(splices, more...), err
 }

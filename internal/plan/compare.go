@@ -27,14 +27,17 @@ func (d *Decision) compare(candidate Candidate) Image {
 	file, err := d.file, d.fileErr
 	i.Branch, i.File = d.Case.Place.Base.Branch, file.Path
 	if err == nil {
-		if want.have, err = want.format.Read(file.Data, want.entry); err != nil {
+		if want.have, err = d.have(want.entry); err != nil {
 			err = fmt.Errorf("%s: %w; correct the file", file, err)
 		}
 	}
 
 	i.Old = candidate.Spec.Live.Version
 	if want.have.Found {
-		i.Old = want.have.Version
+		i.Old = want.have.Shown
+	}
+	if want.have.Version == candidate.Spec.Live.Version { // whoever sees the Application sees it
+		i.Old = candidate.Spec.Live.Version
 	}
 	i.Current = i.Old.String()
 
@@ -52,6 +55,19 @@ func (d *Decision) compare(candidate Candidate) Image {
 	}
 
 	return i
+}
+
+// have returns the version that the file has for an image. The file is parsed once
+// for all images.
+func (d *Decision) have(e manifest.Entry) (v manifest.Version, err error) {
+	if d.images == nil && d.openErr == nil {
+		d.images, d.openErr = d.Case.Place.Format.Open(d.file.Data)
+	}
+	if d.openErr != nil {
+		return v, d.openErr
+	}
+
+	return d.images.Version(e)
 }
 
 func newImage(candidate Candidate, c *Case) Image {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/aymanbagabas/go-udiff"
 
@@ -26,8 +27,16 @@ func editOf(all []*wanted) Edit {
 		var entries []manifest.Entry
 		var changes []image.Change
 
+		if len(all) == 0 {
+			return old, nil, nil
+		}
+		images, err := all[0].format.Open(old)
+		if err != nil {
+			return nil, nil, err
+		}
+
 		for _, w := range all {
-			got, err := w.format.Read(old, w.entry)
+			got, err := images.Version(w.entry)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -56,6 +65,10 @@ type draft struct {
 
 func (d *draft) hasWork() bool { return d != nil && d.work != nil }
 
+// mostTried is how many bytes are edited to find out which images of an Application
+// cannot be set. Beyond that, none of them is.
+const mostTried = 4 << 20
+
 // newDraft makes the edit of one case and shows it as a diff. Images that
 // cannot be set are noted in failed; the others go on.
 func newDraft(d *Decision, s Settings, failed map[*Image]error) *draft {
@@ -65,7 +78,7 @@ func newDraft(d *Decision, s Settings, failed map[*Image]error) *draft {
 
 	due := d.due()
 	e := try(d.file, append(carried(d), wants(due)...))
-	if e.err != nil {
+	if e.err != nil && len(due)*len(d.file.Data) <= mostTried {
 		due = settable(d.file, due, failed)
 		e = try(d.file, wants(due))
 	}
@@ -136,10 +149,23 @@ func carried(d *Decision) []*wanted {
 		return nil
 	}
 
+	images := d.Application.Images
+	if !slices.ContainsFunc(images, Image.heldBack) {
+		return nil
+	}
+	base, err := at.Format.Open(d.file.Data)
+	if err != nil {
+		return nil
+	}
+	head, err := at.Format.Open(at.Head.Data)
+	if err != nil {
+		return nil
+	}
+
 	var all []*wanted
-	for i := range d.Application.Images {
-		if img := &d.Application.Images[i]; img.heldBack() {
-			if w := carriedImage(d, img); w != nil {
+	for i := range images {
+		if img := &images[i]; img.heldBack() {
+			if w := carriedImage(d, img, base, head); w != nil {
 				all = append(all, w)
 			}
 		}
@@ -148,22 +174,21 @@ func carried(d *Decision) []*wanted {
 	return all
 }
 
-func carriedImage(d *Decision, img *Image) *wanted {
-	at := &d.Case.Place
-	w := &wanted{entry: entryOf(img.Spec), format: at.Format}
+func carriedImage(d *Decision, img *Image, base, head manifest.Images) *wanted {
+	w := &wanted{entry: entryOf(img.Spec), format: d.Case.Place.Format}
 
-	base, err := w.format.Read(d.file.Data, w.entry)
+	have, err := base.Version(w.entry)
 	if err != nil {
 		return nil
 	}
-	head, err := w.format.Read(at.Head.Data, w.entry)
-	if err != nil || !head.Found || head.String() == base.String() {
+	proposed, err := head.Version(w.entry)
+	if err != nil || !proposed.Found || proposed.String() == have.String() {
 		return nil
 	}
 
-	w.entry.Version, w.have = head.Version, base
+	w.entry.Version, w.have = proposed.Version, have
 	w.change = image.Change{
-		File: d.file.Path, Image: w.entry.Image, Alias: img.Label(), Old: base.Version, New: head.Version,
+		File: d.file.Path, Image: w.entry.Image, Alias: img.Label(), Old: have.Shown, New: proposed.Shown,
 	}
 
 	return w

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -17,6 +18,8 @@ type Decision struct {
 	delivery string
 	file     File // whose content counts
 	fileErr  error
+	images   manifest.Images // of file; nil before the first image, and after the last
+	openErr  error           // of images
 	draft    *draft
 }
 
@@ -115,6 +118,7 @@ func (d *Decision) begin(s Settings) {
 		app.Images[i] = d.compare(candidate)
 		d.route(&app.Images[i])
 	}
+	d.images = nil // a parsed file is many times as large
 }
 
 // route notes how and by which branch a change of an image reaches the base.

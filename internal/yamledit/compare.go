@@ -3,8 +3,6 @@ package yamledit
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -42,50 +40,34 @@ func Equal(a, b *yaml.Node, ignored map[*yaml.Node]bool) bool {
 // an error where they differ in anything but the value at a path of keys. Maps
 // on the way that hold nothing else count as missing. The error wraps
 // [ErrUnreadable] or [ErrShape].
-func SameExcept(before, after []byte, path ...string) error {
-	was, err := decode(before)
+func SameExcept(before, after *File, path ...string) error {
+	was, err := meaningOf(before.root)
 	if err != nil {
 		return err
 	}
-	is, err := decode(after)
+	is, err := meaningOf(after.root)
 	if err != nil {
 		return fmt.Errorf("%w: after the edit, %w", ErrShape, err)
 	}
 
-	remove(was, path)
-	remove(is, path)
-	if !reflect.DeepEqual(was, is) {
-		return fmt.Errorf("%w: %w", ErrShape, errMoreChanged)
+	return sameMeaning(orEmpty(was.without(path)), orEmpty(is.without(path)))
+}
+
+func orEmpty(m *meaning) *meaning {
+	if m == nil {
+		return &meaning{kind: yaml.MappingNode}
+	}
+	return m
+}
+
+// sameMeaning is an error where two meanings differ. It wraps [ErrShape].
+func sameMeaning(was, is *meaning) error {
+	equal, err := same(was, is, &budget{})
+	if err == nil && !equal {
+		err = errMoreChanged
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrShape, err)
 	}
 	return nil
-}
-
-// remove takes the value at a path out of decoded values, and the maps that
-// are empty then.
-func remove(values map[string]any, path []string) {
-	if len(path) > 1 {
-		inner, _ := values[path[0]].(map[string]any)
-		remove(inner, path[1:])
-		if len(inner) > 0 {
-			return
-		}
-	}
-	delete(values, path[0])
-}
-
-// decode decodes a file with its anchors resolved. The error wraps
-// [ErrUnreadable]: a file can be parsed and still have no meaning, such as a
-// map that contains itself.
-func decode(src []byte) (map[string]any, error) {
-	out := map[string]any{}
-	_, root, err := ParseMap(src)
-	if err != nil || root == nil {
-		return out, err
-	}
-
-	if err := root.Decode(&out); err != nil {
-		message := strings.Fields(strings.TrimPrefix(err.Error(), "yaml: "))
-		return nil, fmt.Errorf("%w: %s", ErrUnreadable, strings.Join(message, " "))
-	}
-	return out, nil
 }

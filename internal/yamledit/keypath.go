@@ -15,11 +15,11 @@ import (
 // root is preferred, then the shortest first part that the file has.
 type KeyPath string
 
-// Get returns the text under the key, and whether the file has the key. The
-// text is empty for null. It is an error where the path leads through, or to,
-// a value of another kind. A nil root is an empty document.
-func (path KeyPath) Get(root *yaml.Node) (text string, found bool, err error) {
-	p, err := path.find(root)
+// Text returns the text under a key, and whether the file of [ParseMap] has the
+// key. The text is empty for null. It is an error where the path leads through,
+// or to, a value of another kind.
+func (f *File) Text(key KeyPath) (text string, found bool, err error) {
+	p, err := f.find(key)
 	if err != nil || p.node == nil || len(p.rest) > 0 {
 		return "", false, err
 	}
@@ -44,52 +44,58 @@ type location struct {
 	// under the last part; both are nil where the map does not have rest.
 	mapping, key, node *yaml.Node
 	rest               []string
+	above              []*yaml.Node // the maps and lists on the way, with mapping
 	via                []*yaml.Node // the aliases on the way to mapping
+	holder             *yaml.Node   // the map that has the last of via; nil if it comes by <<
 	merged             bool         // node comes from another map, by <<
 }
 
 // value is the node itself, or the anchored node that it is an alias of.
-func (p location) value() *yaml.Node {
+func (p *location) value() *yaml.Node {
 	if p.node != nil && p.node.Kind == yaml.AliasNode {
 		return p.node.Alias
 	}
 	return p.node
 }
 
-// find follows a path from the root of a document.
-func (path KeyPath) find(root *yaml.Node) (location, error) {
-	p := location{mapping: root}
+// find follows a path from the root of the file.
+func (f *File) find(path KeyPath) (*location, error) {
+	p := &location{mapping: f.root}
 	if path == "" {
 		return p, errors.New("the key is empty")
 	}
+	if len(path) > longestKey || strings.Count(string(path), ".") >= mostKeyParts {
+		return p, errLongKey
+	}
 
 	parts := strings.Split(string(path), ".")
-	if root == nil || isNull(root) {
-		p.mapping, p.rest = nil, parts
+	if f.root == nil {
+		p.rest = parts
 		return p, nil
 	}
-	if root.Kind != yaml.MappingNode {
-		return p, errNotMap(root)
-	}
 
-	if key, node := Lookup(root, string(path)); key != nil {
+	p.above = []*yaml.Node{f.root}
+	if key, node := f.lookup(f.root, string(path)); key != nil {
 		p.key, p.node = key, node
 		return p, nil
 	}
-	return path.descend(p, parts)
+	return p, f.descend(p, path, parts)
 }
 
 // descend follows the parts of a path from the map at p, as far as the file has them.
-func (path KeyPath) descend(p location, parts []string) (location, error) {
+func (f *File) descend(p *location, path KeyPath, parts []string) error {
 	for len(parts) > 0 {
-		length, name, index := p.enter(parts)
+		length, name, index, err := f.enter(p, parts)
+		if err != nil {
+			return err
+		}
 		if length == 0 {
 			p.rest, p.merged = parts, false
-			return p, creatable(parts)
+			return creatable(parts)
 		}
 		if index >= 0 {
 			if err := p.enterList(name, index); err != nil {
-				return p, err
+				return err
 			}
 		}
 
@@ -101,36 +107,48 @@ func (path KeyPath) descend(p location, parts []string) (location, error) {
 		value := p.value()
 		if isNull(value) {
 			p.rest = parts
-			return p, creatable(parts)
+			return creatable(parts)
 		}
 		if value.Kind != yaml.MappingNode {
-			return p, fmt.Errorf("%s is a %s, so it cannot contain %s (line %d)",
+			return fmt.Errorf("%s is a %s, so it cannot contain %s (line %d)",
 				name, kindOf(value), strings.Join(parts, "."), p.key.Line)
 		}
-		if p.node.Kind == yaml.AliasNode || p.merged {
-			p.via = append(p.via, p.node)
-		}
+		p.follow(index < 0)
 		p.mapping = value
+		p.above = append(p.above, value)
 	}
 
 	if value := p.value(); value.Kind != yaml.ScalarNode {
-		return p, fmt.Errorf("%s is a %s, not a value (line %d)", path, kindOf(value), p.key.Line)
+		return fmt.Errorf("%s is a %s, not a value (line %d)", path, kindOf(value), p.key.Line)
 	}
-	return p, nil
+	return nil
+}
+
+// follow notes the alias or the merge by which the next map is reached.
+func (p *location) follow(inMap bool) {
+	if p.node.Kind != yaml.AliasNode && !p.merged {
+		return
+	}
+
+	p.via = append(p.via, p.node)
+	p.holder = nil
+	if inMap && !p.merged {
+		p.holder = p.mapping
+	}
 }
 
 // enter moves p to the shortest first parts that are a key of its map. It
 // returns how many parts these are, zero where there is no such key, and
 // their name and index.
-func (p *location) enter(parts []string) (length int, name string, index int) {
+func (f *File) enter(p *location, parts []string) (length int, name string, index int, err error) {
 	for n := 1; n <= len(parts); n++ {
 		name, index = splitIndex(strings.Join(parts[:n], "."))
-		p.key, p.node, p.merged = lookupMerged(p.mapping, name, deepestMerge)
-		if p.key != nil {
-			return n, name, index
+		p.key, p.node, p.merged, err = f.lookupMerged(p.mapping, name)
+		if p.key != nil || err != nil {
+			return n, name, index, err
 		}
 	}
-	return 0, "", -1
+	return 0, "", -1, nil
 }
 
 // enterList moves p from a list to one of its items.
@@ -145,8 +163,9 @@ func (p *location) enterList(name string, index int) error {
 	}
 
 	if p.node.Kind == yaml.AliasNode {
-		p.via = append(p.via, p.node)
+		p.follow(false)
 	}
+	p.above = append(p.above, list)
 	p.node, p.merged = list.Content[index], false
 	return nil
 }
@@ -159,35 +178,4 @@ func creatable(parts []string) error {
 		}
 	}
 	return nil
-}
-
-// deepestMerge limits how far << is followed, since a map can include itself.
-const deepestMerge = 16
-
-// lookupMerged looks for a key in a map, then in the maps that it includes by <<.
-func lookupMerged(mapping *yaml.Node, name string, depth int) (key, value *yaml.Node, merged bool) {
-	if depth == 0 {
-		return nil, nil, false
-	}
-	if key, value = Lookup(mapping, name); key != nil {
-		return key, value, false
-	}
-
-	_, merge := Lookup(mapping, "<<")
-	if merge == nil {
-		return nil, nil, false
-	}
-	sources := []*yaml.Node{merge}
-	if merge.Kind == yaml.SequenceNode {
-		sources = merge.Content
-	}
-	for _, source := range sources {
-		if source.Kind == yaml.AliasNode {
-			source = source.Alias
-		}
-		if key, value, _ = lookupMerged(source, name, depth-1); key != nil {
-			return key, value, true
-		}
-	}
-	return nil, nil, false
 }

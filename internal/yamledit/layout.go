@@ -17,9 +17,41 @@ func margin(mapping *yaml.Node) string {
 	return strings.Repeat(" ", n.Column-1)
 }
 
+// layout keeps what is found out about the style of a file: each answer needs a
+// look at the whole file, and each edit needs the answers.
+type layout struct {
+	mapStep, itemStep    *string
+	usualQuote           byte
+	endOf, documentEndOf offsets
+}
+
+// offsets are offsets that were found for nodes.
+type offsets map[*yaml.Node]int
+
+// of returns the offset for a node, and looks for it once.
+func (o *offsets) of(n *yaml.Node, find func(*yaml.Node) int) int {
+	at, found := (*o)[n]
+	if !found {
+		at = find(n)
+		if *o == nil {
+			*o = offsets{}
+		}
+		(*o)[n] = at
+	}
+	return at
+}
+
 // step is how far the file indents a map within a map; two spaces where the
 // file has none.
 func (f *File) step() string {
+	if f.mapStep == nil {
+		step := strings.Repeat(" ", f.findStep())
+		f.mapStep = &step
+	}
+	return *f.mapStep
+}
+
+func (f *File) findStep() int {
 	step := 0
 	f.walkBlockMaps(func(n *yaml.Node) {
 		if step > 0 {
@@ -39,12 +71,20 @@ func (f *File) step() string {
 	if step == 0 {
 		step = 2
 	}
-	return strings.Repeat(" ", step)
+	return step
 }
 
 // listStep is how far the file indents a list below its key; not at all where
 // the file has none.
 func (f *File) listStep() string {
+	if f.itemStep == nil {
+		step := strings.Repeat(" ", max(f.findListStep(), 0))
+		f.itemStep = &step
+	}
+	return *f.itemStep
+}
+
+func (f *File) findListStep() int {
 	step := -1
 	f.walkBlockMaps(func(n *yaml.Node) {
 		for i := 1; i < len(n.Content) && step < 0; i += 2 {
@@ -53,7 +93,7 @@ func (f *File) listStep() string {
 			}
 		}
 	})
-	return strings.Repeat(" ", max(step, 0))
+	return step
 }
 
 // walkBlockMaps visits the maps that are not in braces.

@@ -47,25 +47,6 @@ func walk(n *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
-// holds reports whether wanted is n or below it.
-func holds(n, wanted *yaml.Node) bool {
-	found := false
-	walk(n, func(child *yaml.Node) { found = found || child == wanted })
-	return found
-}
-
-func parentOf(n, child *yaml.Node) *yaml.Node {
-	for _, c := range n.Content {
-		if c == child {
-			return n
-		}
-		if found := parentOf(c, child); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
 // kindOf is the kind of a node as messages name it.
 func kindOf(n *yaml.Node) string {
 	switch n.Kind {

@@ -10,33 +10,63 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// lineStarts counts lines as kyaml's scanner does: besides CR and LF it knows
-// the line breaks of YAML 1.1, which are NEL, LS and PS.
-func lineStarts(text []byte) []int {
-	starts := []int{0}
-	for i := 0; i < len(text); {
+// lines says where the characters of a text stand: kyaml counts lines, and
+// columns in characters. A line may be as long as the file.
+type lines struct {
+	starts     []int // offset of the first byte of each line
+	characters []int // number of the first character of each line
+	marks      []int // offset of every markEvery-th character
+}
+
+const markEvery = 256
+
+// linesOf counts lines as kyaml's scanner does: besides CR and LF it knows the
+// line breaks of YAML 1.1, which are NEL, LS and PS.
+func linesOf(text []byte) lines {
+	breaks := bytes.Count(text, []byte("\n"))
+	l := lines{
+		starts:     append(make([]int, 0, breaks+1), 0),
+		characters: append(make([]int, 0, breaks+1), 0),
+		marks:      make([]int, 0, len(text)/markEvery+1),
+	}
+
+	character := 0
+	for i := 0; i < len(text); character++ {
+		if character%markEvery == 0 {
+			l.marks = append(l.marks, i)
+		}
 		r, width := utf8.DecodeRune(text[i:])
 		i += width
 		switch r {
 		case '\r':
 			if i < len(text) && text[i] == '\n' {
-				i++
+				continue // the break ends with the next character
 			}
-			starts = append(starts, i)
+			fallthrough
 		case '\n', '\u0085', '\u2028', '\u2029':
-			starts = append(starts, i)
+			l.starts = append(l.starts, i)
+			l.characters = append(l.characters, character+1)
 		}
 	}
-	return starts
+	return l
 }
 
-// offset is the byte at which a node begins; kyaml counts columns in characters.
+// offset is the byte at which a node begins.
 func (f *File) offset(n *yaml.Node) int {
-	if n.Line > len(f.lines) { // an empty value at the very end
+	if n.Line > len(f.starts) { // an empty value at the very end
 		return len(f.text)
 	}
-	i := f.lines[n.Line-1]
-	for column := 1; column < n.Column && i < len(f.text); column++ {
+
+	character := f.characters[n.Line-1] + n.Column - 1
+	mark := character / markEvery
+	if mark >= len(f.marks) {
+		return len(f.text)
+	}
+	i := f.marks[mark]
+	for range character - mark*markEvery {
+		if i >= len(f.text) {
+			break
+		}
 		_, width := utf8.DecodeRune(f.text[i:])
 		i += width
 	}
@@ -45,17 +75,17 @@ func (f *File) offset(n *yaml.Node) int {
 
 // lineStart is the offset of the first byte of the line that holds i.
 func (f *File) lineStart(i int) int {
-	return f.lines[sort.SearchInts(f.lines, i+1)-1]
+	return f.starts[sort.SearchInts(f.starts, i+1)-1]
 }
 
 // lineEnd is the offset behind the line break of the line that holds i, or the
 // end of the text.
 func (f *File) lineEnd(i int) int {
-	next := sort.SearchInts(f.lines, i+1)
-	if next == len(f.lines) {
+	next := sort.SearchInts(f.starts, i+1)
+	if next == len(f.starts) {
 		return len(f.text)
 	}
-	return f.lines[next]
+	return f.starts[next]
 }
 
 // valueSpan is where the bytes of a plain value or an alias stand, without its
@@ -132,8 +162,12 @@ func (f *File) lastByte(n *yaml.Node) int {
 		return end
 	}
 
-	// A value over several lines ends with the last line that is indented
-	// deeper than the key before it; callers need no more than that line.
+	return f.endOf.of(n, f.lastLine)
+}
+
+// lastLine is where a value over several lines ends: with the last line that is
+// indented deeper than the key before it. Callers need no more than that line.
+func (f *File) lastLine(n *yaml.Node) int {
 	end := f.lineEnd(f.offset(n))
 	indent := f.indentation(f.lineStart(f.offset(n)))
 	for i := end; i < len(f.text); i = f.lineEnd(i) {
@@ -169,6 +203,10 @@ func (f *File) indentation(lineStart int) int {
 
 // documentEnd is the end of the last line that is not blank in the document of root.
 func (f *File) documentEnd(root *yaml.Node) int {
+	return f.documentEndOf.of(root, f.findDocumentEnd)
+}
+
+func (f *File) findDocumentEnd(root *yaml.Node) int {
 	end := len(f.text)
 	for i := f.lineEnd(f.lastByte(root)); i < len(f.text); i = f.lineEnd(i) {
 		line := f.text[i:]
@@ -189,7 +227,7 @@ func (f *File) documentEnd(root *yaml.Node) int {
 }
 
 func (f *File) endsInBreak() bool {
-	return len(f.text) > 0 && f.lines[len(f.lines)-1] == len(f.text)
+	return len(f.text) > 0 && f.starts[len(f.starts)-1] == len(f.text)
 }
 
 // insertLines puts lines at an offset that begins a line, or at the end of the

@@ -44,6 +44,10 @@ func isPlain(value string) bool {
 
 // quote is the quote that the file uses more often; double where it uses none.
 func (f *File) quote() byte {
+	if f.usualQuote != 0 {
+		return f.usualQuote
+	}
+
 	single, double := 0, 0
 	for _, doc := range f.docs {
 		walk(doc, func(n *yaml.Node) {
@@ -55,8 +59,9 @@ func (f *File) quote() byte {
 			}
 		})
 	}
+	f.usualQuote = '"'
 	if single > double {
-		return '\''
+		f.usualQuote = '\''
 	}
-	return '"'
+	return f.usualQuote
 }

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -33,13 +34,17 @@ var ErrUnreadable = errors.New("the file cannot be read as YAML")
 // edited safely; the message says what to change by hand.
 var ErrShape = errors.New("the file cannot be edited safely")
 
-// File is a parsed YAML file: its bytes, and the nodes with their positions.
+// File is a parsed YAML file: its bytes, and the nodes with their positions. It
+// is not safe for concurrent use.
 type File struct {
-	text  []byte // without a byte order mark
-	bom   bool
-	docs  []*yaml.Node // the document nodes
-	lines []int        // offset of the first byte of each line
-	eol   string
+	text []byte // without a byte order mark
+	bom  bool
+	docs []*yaml.Node // the document nodes
+	root *yaml.Node   // of [ParseMap]
+	lines
+	eol string
+	looked
+	layout
 }
 
 var bom = []byte("\xef\xbb\xbf")
@@ -52,11 +57,16 @@ func Parse(src []byte) (*File, error) {
 	}
 
 	text, hasBOM := bytes.CutPrefix(src, bom)
-	f := &File{text: text, bom: hasBOM, lines: lineStarts(text), eol: "\n"}
+	if err := checkDirectives(text); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+
+	f := &File{text: text, bom: hasBOM, lines: linesOf(text), eol: "\n"}
 	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
 		f.eol = "\r\n"
 	}
 
+	nodes := mostNodes
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	for {
 		var doc yaml.Node
@@ -65,11 +75,26 @@ func Parse(src []byte) (*File, error) {
 			return f, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s", ErrUnreadable, strings.TrimPrefix(err.Error(), "yaml: "))
+			return nil, fmt.Errorf("%w: %s", ErrUnreadable, syntaxError(err))
+		}
+		if nodes, err = checkSize(&doc, deepestNesting, nodes); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+		if len(f.docs) == mostDocuments {
+			return nil, fmt.Errorf("%w: %w", ErrUnreadable, errDocuments)
 		}
 
 		f.docs = append(f.docs, &doc)
 	}
+}
+
+// syntaxError is what the parser says, without what the file holds.
+func syntaxError(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(text, "unknown anchor") { // it quotes the name
+		return "an alias has no anchor before it"
+	}
+	return text
 }
 
 // ParseMap reads a file that holds one map, and returns the map. It is nil
@@ -96,6 +121,7 @@ func ParseMap(src []byte) (*File, *yaml.Node, error) {
 	if root != nil && root.Kind != yaml.MappingNode {
 		return nil, nil, fmt.Errorf("%w: %w", ErrShape, errNotMap(root))
 	}
+	f.root = root
 	return f, root, nil
 }
 
@@ -125,6 +151,21 @@ func (f *File) isRoot(n *yaml.Node) bool {
 type Splice struct {
 	start, end int
 	text       string
+}
+
+// Join returns all splices, each once. It is an error where two of them replace the
+// same bytes by different ones.
+func Join(splices, more []Splice) ([]Splice, error) {
+	for _, s := range more {
+		if slices.Contains(splices, s) {
+			continue
+		}
+		if s.start < s.end && slices.ContainsFunc(splices, s.touches) {
+			return nil, errors.New("another edit sets the same value")
+		}
+		splices = append(splices, s)
+	}
+	return splices, nil
 }
 
 // Apply returns the file with all splices made. They must not overlap; of

@@ -62,8 +62,7 @@ func badRows(good, missing string) map[string]badRow {
 			`app.update-strategy = "newest": unknown update strategy`},
 		"expression": {"good", good + "\napp.allow-tags: 'regexp:(['", "is not a valid Go regular expression"},
 		"digest":     {"good", good + "\napp.update-strategy: digest", "needs the tag to follow"},
-		"missing": {"empty", good, "there is no such file: empty/kustomization.yaml (the folder has " +
-			"deployment.yaml); create the kustomization"},
+		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml; create the kustomization"},
 		"key": {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]",
 			"images[0]: there is no list images"},
 		"template":   {"good", good + "\ngit-branch: 'main:{{index .Images 7}}'", "the template fails"},
