@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -30,9 +31,17 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
 	})
 }
 
-// login returns how a forge signs in to a repository; nil if none of them has it.
+// login returns how a forge signs in to a repository; nil if none of them has it. Its
+// login is sent nowhere else.
 func (f forges) login(address giturl.Address) gitwrite.Login {
-	if at := f.repository(address); at != nil {
+	for _, client := range f {
+		at := client.Repository(address)
+		if at == nil {
+			continue
+		}
+		if err := client.CheckLogin(address); err != nil {
+			return func(context.Context) (string, string, error) { return "", "", err }
+		}
 		return at.Login
 	}
 

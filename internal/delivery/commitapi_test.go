@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/forge/github"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	sandboxgit "github.com/liverty-music/image-writeback/internal/sandbox/git"
 )
 
@@ -147,8 +148,11 @@ func TestAnotherModeGoesByPush(t *testing.T) {
 
 func TestAPIErrors(t *testing.T) {
 	git, hub, client := startHub(t, 1)
-	hub.NotGranted = []string{"contents"}
 	r := open(t, newService(t, viaAPI(client)), git.URLOf(repo))
+	if _, _, err := client.Repository(giturl.Parse(git.URLOf(repo))).Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hub.NotGranted = []string{"contents"} // since the token was given
 	outcomes := writeAll(t, r, setTag("f0/k.yaml", "v0", "v1"))
 	if err := outcomes[0].Err; err == nil || !strings.Contains(err.Error(),
 		"repository permission Contents: read and write") || outcomes[0].Commit != "" {

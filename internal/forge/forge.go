@@ -24,6 +24,11 @@ type Client interface {
 	// every spelling. It returns nil for an address that is not at this forge, and
 	// sends no request.
 	Repository(address giturl.Address) Repository
+	// CheckLogin returns an error if the account's login must not be sent to the
+	// address of a repository that is here: it is sent by HTTPS, at HTTPS's own port or
+	// at the API's, or else exactly as the API is reached. An address of SSH is that of
+	// HTTPS here. The error says how to write the address.
+	CheckLogin(address giturl.Address) error
 }
 
 // Repository is one repository at a forge. Its methods may be called from several

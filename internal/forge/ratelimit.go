@@ -23,29 +23,34 @@ const longestWait = time.Minute
 // maxTries bounds how often one request is sent that meets a rate limit.
 const maxTries = 5
 
-// limitTransport keeps to the rate limits of a forge.
-type limitTransport struct {
-	base   http.RoundTripper
-	writes *rate.Limiter // nil: they are not paced
+// Limits are the rate limits of one account at a forge, whatever tokens it signs its
+// requests with. The zero value knows of none yet.
+type Limits struct {
+	// Writes paces requests that change something; nil: they are not paced.
+	Writes *rate.Limiter
 
 	mu    sync.Mutex
 	until time.Time // when the forge takes requests again
 }
 
-// RateLimited returns a transport that keeps to the rate limits of a forge: where
+// limitTransport keeps to the rate limits of an account.
+type limitTransport struct {
+	*Limits
+	base http.RoundTripper
+}
+
+// Transport returns a transport that keeps to the rate limits of the account: where
 // an answer says until when to wait, nothing is sent before, and the request that
 // was refused is sent again then. The error is a [LimitedError] where that is too
-// long. writes paces requests that change something; nil does not.
+// long.
 // https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-func RateLimited(base http.RoundTripper, writes *rate.Limiter) http.RoundTripper {
-	return &limitTransport{base: base, writes: writes}
-}
+func (l *Limits) Transport(base http.RoundTripper) http.RoundTripper { return &limitTransport{l, base} }
 
 // RoundTrip sends a request, again where a rate limit has refused it.
 func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx := request.Context()
-	if request.Method != http.MethodGet && t.writes != nil {
-		if err := t.writes.Wait(ctx); err != nil {
+	if request.Method != http.MethodGet && t.Writes != nil {
+		if err := t.Writes.Wait(ctx); err != nil {
 			return nil, errors.New("too many requests for one cycle; the rest are sent in the next one")
 		}
 	}

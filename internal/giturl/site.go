@@ -75,6 +75,19 @@ func (a Address) Covers(other Address) bool {
 	return a.plain && other.plain && (below == path || strings.HasPrefix(below, path+"/"))
 }
 
+// ParseAPI reads the address of a forge's API, and returns where the forge has its
+// repositories: at the same host, without a leading "api.", as at GitHub.
+func ParseAPI(text string) Address {
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil || u.Host == "" {
+		return Address{}
+	}
+
+	at := url.URL{Scheme: u.Scheme, Host: strings.TrimPrefix(lower(u.Host), "api.")}
+
+	return Parse(at.String())
+}
+
 // ServedBy reports whether the login of a forge may be sent to the address. server is
 // the address of the forge: the two have the same host, and the address is reached by
 // HTTPS at HTTPS's own port or at the forge's, or else as the forge itself is.

@@ -30,6 +30,12 @@ type ArgoSecrets struct {
 	// Trust returns Argo CD's known SSH hosts and its trusted certificates by host; nil
 	// if there is no cluster.
 	Trust func(ctx context.Context) (knownHosts string, certificates map[string]string)
+	// Servers are the operator's own git servers, beside those of Repositories: only
+	// there a Secret without url is used that nothing vouches for.
+	Servers []giturl.Address
+	// Remedy says what lets Applications use a Secret, NAMESPACE/NAME, for a host; nil:
+	// only a url in the Secret does.
+	Remedy func(secret, host string) string
 
 	mu           sync.Mutex
 	secrets      []RepositorySecret
@@ -113,8 +119,8 @@ func (a *ArgoSecrets) Find(ctx context.Context, access Access) (Credentials, err
 }
 
 func (a *ArgoSecrets) find(ctx context.Context, access Access) (Credentials, error) {
-	if namespace, name, ok := access.secret(); ok {
-		return a.named(ctx, namespace, name)
+	if _, _, ok := access.secret(); ok {
+		return a.named(ctx, access)
 	}
 
 	secrets, err := a.list(ctx)
@@ -125,13 +131,25 @@ func (a *ArgoSecrets) find(ctx context.Context, access Access) (Credentials, err
 	return matchSecrets(secrets, giturl.Parse(access.URL), access.Project)
 }
 
-// named returns the credentials of a Secret that an Application names.
-func (a *ArgoSecrets) named(ctx context.Context, namespace, name string) (Credentials, error) {
+// ElsewhereError means that credentials must not be sent to a repository: nothing says
+// that they are for its server.
+type ElsewhereError struct{ Reason, Remedy string }
+
+// Error returns the reason.
+func (e *ElsewhereError) Error() string { return e.Reason }
+
+// named returns the credentials of the Secret that an Application names. The error is an
+// *[ElsewhereError] if the Secret is for other repositories.
+func (a *ArgoSecrets) named(ctx context.Context, access Access) (Credentials, error) {
+	namespace, name, _ := access.secret()
 	data, err := a.Secret(ctx, namespace, name)
 	if err != nil {
 		return Credentials{}, err
 	}
 
+	if err := a.mayUse(ctx, access, data); err != nil {
+		return Credentials{}, err
+	}
 	found, err := readSecret(data)
 	if err == nil && !found.present() {
 		err = errors.New("it has neither username and password, nor sshPrivateKey, nor githubAppID")
@@ -142,6 +160,62 @@ func (a *ArgoSecrets) named(ctx context.Context, namespace, name string) (Creden
 	}
 
 	return found, nil
+}
+
+// mayUse reports whether the Secret that an Application names may be used for a
+// repository: its url covers the repository's address. Without url, something vouches
+// for it, or the repository is at a server that is the operator's.
+func (a *ArgoSecrets) mayUse(ctx context.Context, access Access, data map[string][]byte) error {
+	namespace, name, _ := access.secret()
+	secret, address := namespace+"/"+name, giturl.Parse(access.URL)
+
+	if covered := strings.TrimSpace(string(data["url"])); covered != "" {
+		if giturl.Parse(covered).Covers(address) {
+			return nil
+		}
+		return &ElsewhereError{
+			Reason: fmt.Sprintf("the url of the Secret %s does not cover this repository", secret),
+			Remedy: "name a Secret whose url covers the repository: the same protocol, host and port, and the beginning " +
+				"of its path",
+		}
+	}
+	if access.Vouched || a.known(ctx, address) {
+		return nil
+	}
+
+	remedy := fmt.Sprintf("add a url to the Secret, such as %s", address.Public())
+	if host := address.HostPort(); a.Remedy != nil && host != "" {
+		remedy += ", or " + a.Remedy(secret, host)
+	}
+
+	return &ElsewhereError{
+		Reason: fmt.Sprintf("the Secret %s has no url, so nothing says that it may be sent to this server", secret),
+		Remedy: remedy,
+	}
+}
+
+// known reports whether an address is at a server that is the operator's: a forge of the
+// configuration, or one of which Argo CD has repositories. Those of a single project do
+// not count: people of the project may have added them.
+func (a *ArgoSecrets) known(ctx context.Context, address giturl.Address) bool {
+	host := address.HostPort()
+	if host == "" {
+		return false
+	}
+	for _, server := range a.Servers {
+		if server.HostPort() == host || address.ServedBy(server) {
+			return true
+		}
+	}
+
+	secrets, err := a.list(ctx)
+	if err != nil {
+		return false // the Secret is then refused, with the remedy
+	}
+
+	return slices.ContainsFunc(secrets, func(s RepositorySecret) bool {
+		return s.project() == "" && s.address().HostPort() == host
+	})
 }
 
 // matchSecrets finds the Secret of a repository. A Secret of the project takes

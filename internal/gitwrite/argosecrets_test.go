@@ -2,12 +2,15 @@ package gitwrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
 )
 
 // storedSecret is a Secret of testdata/gitwrite/argosecrets.yaml, whose README says
@@ -45,6 +48,8 @@ func secretsOf(stored []storedSecret) *ArgoSecrets {
 			}
 			return all, nil
 		},
+		Servers: []giturl.Address{giturl.Parse("https://github.com")},
+		Remedy:  func(secret, host string) string { return "list " + secret + " for " + host },
 		Trust: func(context.Context) (string, map[string]string) {
 			return "known hosts", map[string]string{"example.com": "certificate"}
 		},
@@ -59,8 +64,8 @@ func TestArgoSecrets(t *testing.T) {
 	var file struct {
 		Secrets []storedSecret
 		Vectors []struct {
-			URL, From, Project, User, Key, Proxy, Error string
-			Insecure, Scoped                            bool
+			URL, From, Project, User, Key, Proxy, Error, Remedy string
+			Insecure, Scoped, Vouched                           bool
 		}
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
@@ -76,10 +81,14 @@ func TestArgoSecrets(t *testing.T) {
 			t.Errorf("%s: scoped is %t", what, scoped)
 		}
 
-		got, err := secrets.Find(t.Context(), Access{URL: v.URL, From: v.From, Project: v.Project})
+		got, err := secrets.Find(t.Context(), Access{URL: v.URL, From: v.From, Project: v.Project, Vouched: v.Vouched})
 		if v.Error != "" {
 			if err == nil || !strings.Contains(err.Error(), v.Error) || strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("%s: %v, want %q", what, err, v.Error)
+			}
+			var elsewhere *ElsewhereError
+			if v.Remedy != "" && (!errors.As(err, &elsewhere) || !strings.Contains(elsewhere.Remedy, v.Remedy)) {
+				t.Errorf("%s: %+v, want the remedy %q", what, elsewhere, v.Remedy)
 			}
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"github.com/google/go-github/v88/github"
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
@@ -29,8 +30,12 @@ type Access struct {
 	// From is the source of the credentials, as in the Application's write-back-method:
 	// empty, repocreds, or secret:NAMESPACE/NAME.
 	From string
-	// Project is the Application's project, for credentials that belong to one project.
+	// Project is the Application's project, for credentials that belong to one project;
+	// empty if it is not certain that the Application belongs to it.
 	Project string
+	// Vouched: the Secret that the Application names may be used for the repository even
+	// if it has no url that says so.
+	Vouched bool
 }
 
 // secret returns the Secret that the Application names; ok is false if it names none.
@@ -187,6 +192,15 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 		return nil, errors.New("githubAppPrivateKey is not an RSA private key in PEM form")
 	}
 
+	address := giturl.Parse(endpoint.String())
+	if !address.ServedBy(giturl.ParseAPI(api)) {
+		return nil, &ElsewhereError{
+			Reason: fmt.Sprintf("a token of its GitHub App is sent only to the GitHub of %s", api),
+			Remedy: "write the URL of the repository with https and the host of that GitHub, or set " +
+				"githubAppEnterpriseBaseUrl in the Secret",
+		}
+	}
+
 	apps.BaseURL = api
 	installation := c.GitHubInstallationID
 	if installation == 0 {
@@ -194,6 +208,11 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 	}
 
 	tokens := ghinstallation.NewFromAppsTransport(apps, installation)
+	write := "write"
+	tokens.InstallationTokenOptions = &github.InstallationTokenOptions{
+		Repositories: []string{address.Name()},
+		Permissions:  &github.InstallationPermissions{Contents: &write},
+	}
 	return func(ctx context.Context) (transport.AuthMethod, error) {
 		token, err := tokens.Token(ctx)
 		if err != nil {
@@ -202,9 +221,10 @@ func (c Credentials) gitHubApp(base http.RoundTripper, endpoint *transport.Endpo
 				err = fmt.Errorf("%s answered %s", api, status.Response.Status)
 			}
 			return nil, &Error{
-				Repository: giturl.Parse(endpoint.String()).Public(),
+				Repository: address.Public(),
 				Doing:      "getting a token for the GitHub App of its Secret", Err: err,
-				Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey",
+				Remedy: "check githubAppID, githubAppInstallationID and githubAppPrivateKey, and that the App is " +
+					"installed on the repository with the permission Contents: read and write",
 			}
 		}
 		return &githttp.BasicAuth{Username: "x-access-token", Password: token}, nil
@@ -300,12 +320,24 @@ func (r *remote) renewed(find connect) connect {
 		}
 		next, err := find(ctx)
 		if err != nil {
-			return nil, &Error{
-				Repository: r.public, Doing: "finding its credentials", Err: err,
-				Remedy: "correct the Secret, or name another in write-back-method: git:secret:NAMESPACE/NAME",
-			}
+			return nil, r.noCredentials(err)
 		}
 		last, found = next, time.Now()
 		return last, nil
 	}
+}
+
+// noCredentials is the error for credentials that cannot be read, or that must not be
+// sent to the repository.
+func (r *remote) noCredentials(err error) error {
+	e := &Error{
+		Repository: r.public, Doing: "finding its credentials", Err: err,
+		Remedy: "correct the Secret, or name another in write-back-method: git:secret:NAMESPACE/NAME",
+	}
+	var elsewhere *ElsewhereError
+	if errors.As(err, &elsewhere) {
+		e.Remedy = elsewhere.Remedy
+	}
+
+	return e
 }

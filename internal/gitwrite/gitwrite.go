@@ -72,6 +72,7 @@ type identity struct {
 	address        string
 	user, password string // from the address itself
 	from, project  string
+	vouched        bool
 }
 
 // identify returns the identity of the repository that access names.
@@ -81,7 +82,9 @@ func (s *Service) identify(ctx context.Context, access Access) identity {
 		return identity{address: giturl.Parse(address.HTTPS()).ProtocolKey()}
 	}
 
-	id := identity{address: address.RemoteKey(), from: access.From, project: access.Project}
+	id := identity{
+		address: address.RemoteKey(), from: access.From, project: access.Project, vouched: access.Vouched,
+	}
 	id.user, id.password = address.Login()
 	if address.Protocol() == "ssh" && id.user == "" {
 		id.user = gitssh.DefaultUsername

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ func Run(t *testing.T, start func(t *testing.T) *Fixture) {
 		{"comparison", comparison},
 		{"account", account},
 		{"addresses", addresses},
+		{"where the login goes", loginGoes},
+		{"redirects", redirects},
 		{"commits", commits},
 		{"a short rate limit", shortLimit},
 		{"a long rate limit", longLimit},
@@ -153,6 +156,46 @@ func addresses(t *testing.T, f *Fixture) {
 		if got := f.Client.Repository(giturl.Parse(text)); got != nil {
 			t.Errorf("%s is %v", text, got)
 		}
+	}
+}
+
+// loginGoes nowhere but to the forge itself.
+func loginGoes(t *testing.T, f *Fixture) {
+	at := giturl.Parse(f.Git.URLOf(Name))
+	for _, text := range []string{f.Git.URLOf(Name), "git@" + at.Host() + ":" + Name, "https://" + at.Host() + "/" + Name} {
+		if err := f.Client.CheckLogin(giturl.Parse(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+
+	port := at.HostPort()[len(at.Host()):]
+	for _, text := range []string{"http://" + at.Host() + "/" + Name, "http://" + at.Host() + port + "1/" + Name,
+		"https://" + at.Host() + ":8443/" + Name, "https://" + at.Host() + "./" + Name,
+		"https://" + at.Host() + ".example.net/" + Name} {
+		err := f.Client.CheckLogin(giturl.Parse(text))
+		CheckError(t, err, f.Secret(), "signing in", "write the URL of the repository as http")
+	}
+}
+
+// redirects of the API do not take the login elsewhere.
+func redirects(t *testing.T, f *Fixture) {
+	var received []string
+	stranger := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		received = append(received, r.Method+" "+r.URL.String())
+	}))
+	t.Cleanup(stranger.Close)
+
+	r := f.Repository(t)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect} {
+		f.Break(func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, stranger.URL+r.URL.Path, status)
+			return true
+		})
+		_, err := r.OpenPullRequests(t.Context())
+		CheckError(t, err, f.Secret())
+	}
+	if len(received) > 0 {
+		t.Errorf("the stranger received %q", received)
 	}
 }
 

@@ -21,7 +21,7 @@ const createCommit = `mutation($input: CreateCommitOnBranchInput!) {
 func (r *repository) Commit(
 	ctx context.Context, branch, head, message string, files map[string][]byte,
 ) (hash string, err error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toWrite)
 	if err != nil {
 		return "", err
 	}

@@ -17,9 +17,10 @@ func CompareURL(source giturl.Address, from, to string) string {
 	return "https://github.com/" + source.Path() + "/compare/" + from + "..." + to
 }
 
-// Compare needs the App to be installed on the repository.
+// Compare needs the App to be installed on the repository. Its token can only read
+// the contents of this one.
 func (r *repository) Compare(ctx context.Context, from, to string) (forge.Comparison, error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toCompare)
 	if err != nil {
 		return forge.Comparison{}, err
 	}

@@ -54,13 +54,47 @@ func (r *repository) failed(doing, needs string, err error) error {
 
 // tokenFailed is the error for an answer without a token of the installation.
 func (r *repository) tokenFailed(doing, needs string, response *http.Response) error {
-	e := r.refused(doing, needs, response, unreadMessage(response))
-	if response.StatusCode == http.StatusNotFound {
+	message := unreadMessage(response)
+	e := r.refused(doing, needs, response, message)
+	switch response.StatusCode {
+	case http.StatusNotFound:
 		r.forget()
 		e.Remedy = "check github.app.installationID, or leave it at 0 to have it found; " +
 			"the App may have been uninstalled"
+	case http.StatusUnprocessableEntity:
+		e.Remedy = "install the App on this repository, and check the repository's name"
+		if strings.Contains(message, "permissions") {
+			e.Remedy = grant(tokenNeeds(needs))
+		}
 	}
 	return e
+}
+
+// notGranted reports whether an error is that of a token with more permissions than the
+// App has.
+func notGranted(err error) bool {
+	var token *ghinstallation.HTTPError
+	if !errors.As(err, &token) || token.Response == nil ||
+		token.Response.StatusCode != http.StatusUnprocessableEntity {
+		return false
+	}
+	_ = token.Response.Body.Close()
+
+	return true
+}
+
+// tokenNeeds is what the token needs for a request that needs a permission: those about
+// pull requests share one.
+func tokenNeeds(needs string) string {
+	if needs == readPulls || needs == writePulls {
+		return writeContents + ", and " + writePulls
+	}
+
+	return needs
+}
+
+func grant(needs string) string {
+	return fmt.Sprintf("grant the App the repository permission %s, and accept it in its installation", needs)
 }
 
 // messageOf returns GitHub's message with its details.
@@ -137,7 +171,7 @@ func forbidden(app bool, says func(string) bool, needs string) string {
 	case says("saml"):
 		return "authorize the token for the organization's single sign-on"
 	case app:
-		return fmt.Sprintf("grant the App the repository permission %s, and accept it in its installation", needs)
+		return grant(needs)
 	}
 	return fmt.Sprintf("give the token the permission %s (a classic one: the scope repo)", needs)
 }
@@ -151,7 +185,10 @@ func unprocessable(says func(string) bool) string {
 		return "the base has it already; the next cycle decides again"
 	case says("draft"):
 		return "set github.pullRequest.draft: false, or use a plan that has drafts"
-	case says("collaborator"), says("reviewer"), says("could not resolve to a node"):
+	case says("could not resolve to a node"):
+		return "correct github.pullRequest.reviewers: name teams that have access as ORGANIZATION/TEAM, and grant the " +
+			"App the organization permission Members: read"
+	case says("collaborator"), says("reviewer"):
 		return "correct github.pullRequest.reviewers: name collaborators of the repository, " +
 			"and teams that have access as ORGANIZATION/TEAM"
 	case says("assignee"):

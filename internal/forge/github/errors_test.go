@@ -6,6 +6,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/forge/forgetest"
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	sandboxforge "github.com/liverty-music/image-writeback/internal/sandbox/forge"
 )
 
 // TestRefusals holds the error for each way in which GitHub refuses.
@@ -29,7 +30,27 @@ func TestAMissingPermission(t *testing.T) {
 	hub, r := start(t)
 	hub.NotGranted = []string{"pull_requests"}
 	forgetest.CheckError(t, forgetest.Propose(t, r, proposed()), hub.Token(),
-		"403 Resource not accessible by integration", "grant the App the repository permission Pull requests: read")
+		"422 The permissions requested are not granted", "grant the App the repository permission "+
+			"Contents: read and write, and Pull requests: read and write")
+	if _, _, err := r.Login(t.Context()); err != nil { // git needs it not
+		t.Error(err)
+	}
+	hub.NotGranted = []string{"contents"}
+	_, err := r.Compare(t.Context(), "main", "head")
+	forgetest.CheckError(t, err, hub.Token(), "422", "grant the App the repository permission Contents: read,")
+}
+
+// TestARepositoryThatIsNotInstalled is one that the configured installation does not
+// have.
+func TestARepositoryThatIsNotInstalled(t *testing.T) {
+	hub, r := start(t)
+	if _, _, err := r.Login(t.Context()); err != nil { // finds the installation
+		t.Fatal(err)
+	}
+	r.client.installationID = sandboxforge.InstallationID
+	other := r.client.repository(giturl.Parse(hub.URL + "/o/none"))
+	_, _, err := other.Login(t.Context())
+	forgetest.CheckError(t, err, hub.Token(), "422 There is at least one repository", "install the App on this repository")
 }
 
 // TestNoSuchReviewer names the setting to correct.

@@ -20,6 +20,7 @@ import (
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-github/v88/github"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
@@ -43,26 +44,25 @@ type Options struct {
 // Client is an App, or a personal access token, at one GitHub.
 type Client struct {
 	api            *url.URL
+	server         giturl.Address                       // where repositories are
+	base           http.RoundTripper                    // to the API alone
 	app            func() *ghinstallation.AppsTransport // nil with a token
 	installationID int64                                // 0: found from the repository
 	token          string
 	userAgent      string
-	guard          *httpclient.Guard
 	// writes paces requests that change something: github.com allows 80 of them
 	// a minute, and asks for a second between two. nil: a server of one's own.
 	writes *rate.Limiter
 
-	mu            sync.Mutex
-	repositories  map[string]*repository  // by the key of owner/name
-	installations map[int64]*installation // by their id
-	bot           *author
+	mu           sync.Mutex
+	repositories *lru.Cache[string, *repository]  // by the key of owner/name
+	limits       *lru.Cache[int64, *forge.Limits] // by installation; with a token there is one, 0
+	bot          *author
 }
 
-// installation is one of the App's, or the token, with its own rate limit.
-type installation struct {
-	tokens *ghinstallation.Transport // nil with a token
-	client *github.Client
-}
+// mostRepositories bounds how many repositories, each with its tokens, and how many
+// installations are remembered. One that was forgotten costs a few requests.
+const mostRepositories = 2000
 
 type author struct{ name, email string }
 
@@ -89,10 +89,9 @@ func New(o Options) (*Client, error) {
 			"download one from the App's settings", o.PrivateKeyFile)
 	}
 
-	base := forge.NewTransport(o.Guard)
-	// One for each installation: what renews its tokens writes into it.
+	// One for each token: what renews it writes into it.
 	c.app = func() *ghinstallation.AppsTransport {
-		t := ghinstallation.NewAppsTransportFromPrivateKey(base, o.AppID, parsed)
+		t := ghinstallation.NewAppsTransportFromPrivateKey(c.base, o.AppID, parsed)
 		t.BaseURL = strings.TrimSuffix(c.api.String(), "/")
 		return t
 	}
@@ -109,11 +108,16 @@ func newClient(o Options) (*Client, error) {
 
 	c := &Client{
 		api:            api,
+		server:         giturl.ParseAPI(o.APIURL),
+		base:           forge.NewTransport(api, o.Guard),
 		installationID: o.InstallationID,
 		userAgent:      o.UserAgent,
-		guard:          o.Guard,
-		repositories:   map[string]*repository{},
-		installations:  map[int64]*installation{},
+	}
+	if c.repositories, err = lru.New[string, *repository](mostRepositories); err != nil {
+		return nil, err
+	}
+	if c.limits, err = lru.New[int64, *forge.Limits](mostRepositories); err != nil {
+		return nil, err
 	}
 	if host := c.host(); host == "github.com" || strings.HasSuffix(host, ".ghe.com") {
 		c.writes = rate.NewLimiter(rate.Every(time.Second), 20)
@@ -142,12 +146,15 @@ func (c *Client) repository(address giturl.Address) *repository {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := strings.ToLower(r.fullName())
-	if opened, ok := c.repositories[key]; ok {
+	if opened, ok := c.repositories.Get(key); ok {
 		return opened
 	}
-	c.repositories[key] = r
+	c.repositories.Add(key, r)
 	return r
 }
+
+// CheckLogin allows HTTPS, and what the API itself is reached by.
+func (c *Client) CheckLogin(address giturl.Address) error { return forge.CheckLogin(c.server, address) }
 
 // repository is one repository at GitHub.
 type repository struct {
@@ -155,14 +162,33 @@ type repository struct {
 	owner, name string
 
 	mu             sync.Mutex
-	installationID int64      // found, or configured
-	open           []openPage // the open pull requests when they were last listed
+	installationID int64               // found, or configured
+	sessions       map[rights]*session // with tokens for this repository alone
+	open           []openPage          // the open pull requests when they were last listed
 }
 
 func (r *repository) fullName() string { return r.owner + "/" + r.name }
 
-// reach returns the installation that may work on the repository.
-func (r *repository) reach(ctx context.Context) (*installation, error) {
+// rights are the permissions that a token of the App is asked for, beside that of
+// reading metadata, which every token has. A personal token has those that it has.
+type rights struct{ contents, pullRequests, members string }
+
+var (
+	toWrite   = rights{contents: "write"}
+	toPropose = rights{contents: "write", pullRequests: "write"} // contents: to merge
+	// GitHub finds no team for a token that may not read the members.
+	toAskTeams = rights{contents: "write", pullRequests: "write", members: "read"}
+	toCompare  = rights{contents: "read"}
+)
+
+// session signs requests about one repository with a token, which it renews.
+type session struct {
+	tokens *ghinstallation.Transport // nil with a personal token
+	client *github.Client
+}
+
+// reach returns a session with the rights that are asked for, and no others.
+func (r *repository) reach(ctx context.Context, asked rights) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -177,7 +203,49 @@ func (r *repository) reach(ctx context.Context) (*installation, error) {
 		}
 		r.installationID = found.GetID()
 	}
-	return c.installation(r.installationID), nil
+
+	if c.app == nil {
+		asked = rights{} // there is one token
+	}
+	if opened, ok := r.sessions[asked]; ok {
+		return opened, nil
+	}
+	if r.sessions == nil {
+		r.sessions = map[rights]*session{}
+	}
+	opened := r.session(asked)
+	r.sessions[asked] = opened
+
+	return opened, nil
+}
+
+// session makes a session. No request is sent before it is used.
+func (r *repository) session(asked rights) *session {
+	c, s := r.client, &session{}
+	base := http.RoundTripper(&tokenTransport{token: c.token, base: c.base})
+	if c.app != nil {
+		s.tokens = ghinstallation.NewFromAppsTransport(c.app(), r.installationID)
+		s.tokens.InstallationTokenOptions = &github.InstallationTokenOptions{
+			Repositories: []string{r.name}, Permissions: asked.permissions(),
+		}
+		base = s.tokens
+	}
+	s.client = c.newAPI(c.limitsOf(r.installationID).Transport(base))
+
+	return s
+}
+
+func (a rights) permissions() *github.InstallationPermissions {
+	given := func(level string) *string {
+		if level == "" {
+			return nil
+		}
+		return &level
+	}
+
+	return &github.InstallationPermissions{
+		Contents: given(a.contents), PullRequests: given(a.pullRequests), Members: given(a.members),
+	}
 }
 
 // forget makes the next request find the installation again: it was removed, and
@@ -185,27 +253,21 @@ func (r *repository) reach(ctx context.Context) (*installation, error) {
 func (r *repository) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.installationID = 0
+	r.installationID, r.sessions = 0, nil
 }
 
-// installation returns the installation of an id; with a token there is one, 0.
-func (c *Client) installation(id int64) *installation {
+// limitsOf returns the rate limits of an installation, which all of its tokens share.
+func (c *Client) limitsOf(installation int64) *forge.Limits {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if opened, ok := c.installations[id]; ok {
-		return opened
+	if known, ok := c.limits.Get(installation); ok {
+		return known
 	}
 
-	in := &installation{}
-	base := http.RoundTripper(&tokenTransport{token: c.token, base: forge.NewTransport(c.guard)})
-	if c.app != nil {
-		in.tokens = ghinstallation.NewFromAppsTransport(c.app(), id)
-		in.tokens.InstallationTokenOptions = &github.InstallationTokenOptions{} // without them it sends null
-		base = in.tokens
-	}
-	in.client = c.newAPI(forge.RateLimited(base, c.writes))
-	c.installations[id] = in
-	return in
+	limits := &forge.Limits{Writes: c.writes}
+	c.limits.Add(installation, limits)
+
+	return limits
 }
 
 // newAPI returns the library's client for a transport.
@@ -233,9 +295,10 @@ func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error
 	return t.base.RoundTrip(request)
 }
 
-// Login returns the token of the installation, or the personal one.
+// Login returns a token of the installation that can write the contents of this
+// repository, and nothing else; or the personal token.
 func (r *repository) Login(ctx context.Context) (user, password string, err error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toWrite)
 	if err != nil {
 		return "", "", err
 	}
@@ -268,7 +331,7 @@ func (r *repository) Author(ctx context.Context) (name, email string) {
 	if err != nil {
 		return "", ""
 	}
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toWrite)
 	if err != nil {
 		return "", ""
 	}

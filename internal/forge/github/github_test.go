@@ -183,7 +183,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := client.repository(giturl.Parse(git.URLOf(name)))
-		if _, err := r.reach(t.Context()); err != nil {
+		if _, err := r.reach(t.Context(), toWrite); err != nil {
 			t.Fatal(err)
 		}
 		repositories = append(repositories, r)

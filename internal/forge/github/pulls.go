@@ -31,7 +31,7 @@ type openPage struct {
 // OpenPullRequests sends one request for each hundred. A page that has not
 // changed since the last time costs nothing of the rate limit.
 func (r *repository) OpenPullRequests(ctx context.Context) ([]forge.PullRequest, error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func pullRequest(pr *github.PullRequest) forge.PullRequest {
 
 // ClosedPullRequests sends one request.
 func (r *repository) ClosedPullRequests(ctx context.Context, head string) ([]forge.PullRequest, error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (r *repository) ClosedPullRequests(ctx context.Context, head string) ([]for
 // Create opens a pull request; labels, assignees, reviewers and the automatic
 // merge follow with Complete.
 func (r *repository) Create(ctx context.Context, p forge.Proposal) (forge.PullRequest, error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return forge.PullRequest{}, err
 	}
@@ -146,7 +146,7 @@ func (r *repository) Create(ctx context.Context, p forge.Proposal) (forge.PullRe
 
 // Complete adds labels, assignees, reviewers and the automatic merge.
 func (r *repository) Complete(ctx context.Context, pr forge.PullRequest, p forge.Proposal) error {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,7 @@ func (r *repository) Complete(ctx context.Context, pr forge.PullRequest, p forge
 		}
 	}
 	if len(p.Reviewers) > 0 {
-		request := reviewers(p.Reviewers)
-		if _, _, err := client.PullRequests.RequestReviewers(ctx, r.owner, r.name, pr.Number, request); err != nil {
+		if err := r.askForReviews(ctx, client, pr.Number, reviewers(p.Reviewers)); err != nil {
 			return r.failed("asking for reviews of the pull request", writePulls, err)
 		}
 	}
@@ -172,6 +171,27 @@ func (r *repository) Complete(ctx context.Context, pr forge.PullRequest, p forge
 		return r.autoMerge(ctx, client, pr)
 	}
 	return nil
+}
+
+// askForReviews asks people and teams. For teams, the token may also read the members
+// of the organization; an App without that permission is left to GitHub's answer.
+func (r *repository) askForReviews(
+	ctx context.Context, client *github.Client, number int, request github.ReviewersRequest,
+) error {
+	if len(request.TeamReviewers) > 0 {
+		in, err := r.reach(ctx, toAskTeams)
+		if err != nil {
+			return err
+		}
+		_, _, err = in.client.PullRequests.RequestReviewers(ctx, r.owner, r.name, number, request)
+		if !notGranted(err) {
+			return err
+		}
+	}
+
+	_, _, err := client.PullRequests.RequestReviewers(ctx, r.owner, r.name, number, request)
+
+	return err
 }
 
 // addLabels sends the form that GitHub recommends, which the library does not.
@@ -239,7 +259,7 @@ func (r *repository) Close(ctx context.Context, pr forge.PullRequest, body strin
 }
 
 func (r *repository) edit(ctx context.Context, pr forge.PullRequest, doing string, edit *github.PullRequest) error {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return err
 	}
@@ -251,7 +271,7 @@ func (r *repository) edit(ctx context.Context, pr forge.PullRequest, doing strin
 
 // CommentOnce reads all comments first.
 func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark, text string) error {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return err
 	}
@@ -282,7 +302,7 @@ func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark
 
 // Commits sends one request for each hundred.
 func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge.Commit, error) {
-	in, err := r.reach(ctx)
+	in, err := r.reach(ctx, toPropose)
 	if err != nil {
 		return nil, err
 	}

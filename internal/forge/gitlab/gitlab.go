@@ -59,7 +59,7 @@ func New(o Options) (*Client, error) {
 	}
 
 	// The transport keeps to the rate limits, as for all forges.
-	transport := forge.RateLimited(forge.NewTransport(o.Guard), nil)
+	transport := (&forge.Limits{}).Transport(forge.NewTransport(at, o.Guard))
 	c.api, err = gitlab.NewClient(c.token, gitlab.WithBaseURL(o.URL), gitlab.WithUserAgent(o.UserAgent),
 		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(rate.NewLimiter(rate.Inf, 1)),
 		gitlab.WithHTTPClient(&http.Client{Transport: transport}))
@@ -76,6 +76,11 @@ func (c *Client) Repository(address giturl.Address) forge.Repository {
 		return r
 	}
 	return nil
+}
+
+// CheckLogin allows HTTPS, and what GitLab itself is reached by.
+func (c *Client) CheckLogin(address giturl.Address) error {
+	return forge.CheckLogin(giturl.Parse(c.url.Scheme+"://"+c.url.Host), address)
 }
 
 func (c *Client) repository(address giturl.Address) *repository {

@@ -56,12 +56,14 @@ type GitHub struct {
 	schema      *graphQLSchema
 
 	token           string
+	grants          []Grant
 	owners          []string // each has an installation of its own
 	deviations      []string
 	sandbox.Counter // of a method and a kind, such as "POST pulls"
 }
 
-// NewGitHub starts the API. From then on, the git server requires the App's token.
+// NewGitHub serves the API, at the address of the git server. From then on, the git
+// server requires a token of the App.
 func NewGitHub(git *git.Server) (*GitHub, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -77,7 +79,11 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 
 	h.token = "ghs_" + hex.EncodeToString(secret)
 	h.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	git.Allow = func(user, password string) bool { return user == "x-access-token" && password == h.Token() }
+	git.Allow = func(user, password string) bool {
+		_, ok := h.grant(password)
+		return user == "x-access-token" && ok
+	}
+	git.Permits = h.permits
 	mux := http.NewServeMux()
 	for _, route := range h.routes() {
 		mux.HandleFunc(route.method+" "+route.path, h.checked(route))
@@ -86,7 +92,8 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 	mux.HandleFunc("POST /graphql", h.asInstallation(h.graphQL))
 	pages := http.NewServeMux() // of its own: its pattern overlaps with those of the API
 	pages.HandleFunc("GET /{owner}/{repo}/pull/{pull_number}", h.page)
-	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.Server = git.Server // as a GitHub of one's own does, at the same address
+	git.Forge = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.Served(r.Method + " " + kindOf(r.URL.Path))
 		if h.Fault != nil && h.Fault(w, r) {
 			return
@@ -96,7 +103,7 @@ func NewGitHub(git *git.Server) (*GitHub, error) {
 			return
 		}
 		mux.ServeHTTP(w, r)
-	}))
+	})
 
 	return h, nil
 }
@@ -153,11 +160,15 @@ func (h *GitHub) checked(route route) http.HandlerFunc {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		recorded := httptest.NewRecorder()
-		if permission, _, _ := strings.Cut(route.needs, "="); permission != "" &&
-			slices.Contains(h.NotGranted, permission) {
+		permission, _, _ := strings.Cut(route.needs, "=")
+		grant, known := h.grant(bearer(r))
+		switch {
+		case permission != "" && (slices.Contains(h.NotGranted, permission) || known && !grant.allows(route.needs)):
 			recorded.Header().Set("X-Accepted-GitHub-Permissions", route.needs)
 			refuse(recorded, http.StatusForbidden, "Resource not accessible by integration")
-		} else {
+		case permission != "" && known && !grant.reaches(repositoryOf(r)):
+			refuse(recorded, http.StatusNotFound, "Not Found")
+		default:
 			route.serve(recorded, r)
 		}
 		answer := recorded.Body.Bytes()
@@ -213,9 +224,6 @@ func kindOf(path string) string {
 	return path
 }
 
-// Token is the installation's token.
-func (h *GitHub) Token() string { return h.token }
-
 // asApp lets in who signs as the App, with a JWT as GitHub wants it.
 func (h *GitHub) asApp(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -233,8 +241,7 @@ func (h *GitHub) asApp(next http.HandlerFunc) http.HandlerFunc {
 
 func (h *GitHub) asInstallation(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		authorization, token := r.Header.Get("Authorization"), h.Token()
-		if authorization != "token "+token && authorization != "Bearer "+token {
+		if _, ok := h.grant(bearer(r)); !ok {
 			refuse(w, http.StatusUnauthorized, "Bad credentials")
 			return
 		}
@@ -272,24 +279,6 @@ func (h *GitHub) getInstallation(w http.ResponseWriter, r *http.Request) {
 
 	answer(w, http.StatusOK, map[string]any{"id": InstallationID + slices.Index(h.owners, owner), "app_id": AppID,
 		"app_slug": AppSlug})
-}
-
-func (h *GitHub) createToken(w http.ResponseWriter, r *http.Request) {
-	h.mu.Lock()
-	last := InstallationID + max(len(h.owners)-1, 0)
-	h.mu.Unlock()
-	if id, _ := strconv.Atoi(r.PathValue("installation_id")); id < InstallationID || id > last {
-		refuse(w, http.StatusNotFound, "Not Found")
-		return
-	}
-
-	life := h.TokenLife
-	if life == 0 {
-		life = time.Hour
-	}
-
-	answer(w, http.StatusCreated, map[string]any{"token": h.Token(),
-		"expires_at": time.Now().Add(life).UTC().Format(time.RFC3339)})
 }
 
 func (h *GitHub) getUser(w http.ResponseWriter, r *http.Request) {

@@ -110,11 +110,12 @@ func (h *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 	sandbox.Check(err)
 	var result map[string]any
 	var kind, message string
+	grant, _ := h.grant(bearer(r))
 	switch field.Name {
 	case "enablePullRequestAutoMerge":
-		result, kind, message = h.enableAutoMerge(input.(map[string]any))
+		result, kind, message = h.enableAutoMerge(grant, input.(map[string]any))
 	case "createCommitOnBranch":
-		result, kind, message = h.createCommit(input.(map[string]any))
+		result, kind, message = h.createCommit(grant, input.(map[string]any))
 	default:
 		message = "the stand-in has no " + field.Name
 	}
@@ -152,13 +153,18 @@ func (h *GitHub) selected(set ast.SelectionSet, result map[string]any) map[strin
 	return out
 }
 
-func (h *GitHub) enableAutoMerge(input map[string]any) (result map[string]any, kind, message string) {
+func (h *GitHub) enableAutoMerge(grant Grant, input map[string]any) (
+	result map[string]any, kind, message string,
+) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, pulls := range h.pulls {
 		for _, p := range pulls {
-			if nodeID(p) != input["pullRequestId"] {
+			if nodeID(p) != input["pullRequestId"] || !grant.reaches(p.Repository) {
 				continue
+			}
+			if !grant.allows("contents=write") || !grant.allows("pull_requests=write") {
+				return nil, "FORBIDDEN", "Resource not accessible by integration"
 			}
 			switch h.AutoMerge {
 			case "forbidden":
@@ -178,10 +184,12 @@ func (h *GitHub) enableAutoMerge(input map[string]any) (result map[string]any, k
 
 // createCommit makes a commit as GitHub does: by the App's bot user, committed
 // and signed by GitHub itself.
-func (h *GitHub) createCommit(input map[string]any) (result map[string]any, kind, message string) {
+func (h *GitHub) createCommit(grant Grant, input map[string]any) (
+	result map[string]any, kind, message string,
+) {
 	branch, said := input["branch"].(map[string]any), input["message"].(map[string]any)
 	repository, name := branch["repositoryNameWithOwner"].(string), branch["branchName"].(string)
-	if slices.Contains(h.NotGranted, "contents") {
+	if slices.Contains(h.NotGranted, "contents") || !grant.allows("contents=write") || !grant.reaches(repository) {
 		return nil, "FORBIDDEN", "Resource not accessible by integration"
 	}
 

@@ -201,6 +201,13 @@ func (h *GitHub) requestReviewers(w http.ResponseWriter, r *http.Request) {
 	}
 
 	_ = json.NewDecoder(r.Body).Decode(&request)
+	grant, _ := h.grant(bearer(r))
+	if members := grant.allows("members=read"); len(request.TeamReviewers) > 0 && !members {
+		// The documentation names no permission; GitHub does not find the team.
+		invalid(w, "Could not resolve to a node with the global id of 'T_"+request.TeamReviewers[0]+"'.")
+		return
+	}
+
 	h.withPull(w, r, func(p *Pull) {
 		for _, reviewer := range request.Reviewers {
 			if reviewer == "nobody" {

@@ -29,7 +29,8 @@ type GitLab struct {
 	sandbox.Counter // of a method and a kind, such as "POST merge_requests"
 }
 
-// NewGitLab starts the API. From then on, the git server requires the token.
+// NewGitLab serves the API, at the address of the git server. From then on, the git
+// server requires the token.
 func NewGitLab(git *git.Server) *GitLab {
 	l := &GitLab{pullStore: pullStore{git: git, pulls: map[string][]*Pull{}}}
 	l.pageOf = func(p *Pull) string { return fmt.Sprintf("%s/%s/-/merge_requests/%d", l.URL, p.Repository, p.Number) }
@@ -50,7 +51,8 @@ func NewGitLab(git *git.Server) *GitLab {
 	mux.HandleFunc("GET "+request+"/notes", l.listNotes)
 	mux.HandleFunc("POST "+request+"/notes", l.createNote)
 	mux.HandleFunc("GET "+project+"/repository/compare", l.compare)
-	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l.Server = git.Server // at the same address
+	git.Permits, git.Forge = nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(r.URL.EscapedPath(), "/")
 		kind := parts[len(parts)-1]
 		if _, err := strconv.Atoi(kind); err == nil {
@@ -64,7 +66,7 @@ func NewGitLab(git *git.Server) *GitLab {
 		default:
 			mux.ServeHTTP(w, r)
 		}
-	}))
+	})
 
 	return l
 }

@@ -24,6 +24,13 @@ type Server struct {
 	Root string // the folder of the bare repositories
 	// Allow decides who may come in; nil: everyone.
 	Allow func(user, password string) bool
+	// Permits decides whether who has come in may read a repository, or push to it; nil:
+	// everyone may.
+	Permits func(password, repository string, push bool) bool
+	// Forge answers what is not git's: a forge has its API at the same address.
+	Forge http.Handler
+	// Received is called with every request before it is answered; nil: it is not.
+	Received func(r *http.Request)
 	// BeforePush runs before each push reaches git, such as to win a race.
 	BeforePush func(repository string)
 	// Fault may answer a request in git's stead; it then returns true.
@@ -60,14 +67,26 @@ func gitEnvironment() []string {
 		"GIT_COMMITTER_EMAIL=ada@example.com"}
 }
 
-// ServeHTTP serves git.
+// ServeHTTP serves git, and what the forge has at the same address.
 func (g *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind := "advertise"
-	switch {
-	case strings.HasSuffix(r.URL.Path, "/git-upload-pack"):
-		kind = "fetch"
-	case strings.HasSuffix(r.URL.Path, "/git-receive-pack"):
-		kind = "push"
+	if g.Received != nil {
+		g.Received(r)
+	}
+
+	repository, kind := "", ""
+	for suffix, of := range map[string]string{
+		"/info/refs": "advertise", "/git-upload-pack": "fetch", "/git-receive-pack": "push",
+	} {
+		if path, ok := strings.CutSuffix(r.URL.Path, suffix); ok {
+			repository, kind = strings.TrimPrefix(path, "/"), of
+		}
+	}
+	if kind == "" && g.Forge != nil {
+		g.Forge.ServeHTTP(w, r)
+		return
+	}
+	if kind == "" {
+		kind = "advertise"
 	}
 
 	g.Served(kind)
@@ -75,14 +94,20 @@ func (g *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	if user, password, _ := r.BasicAuth(); g.Allow != nil && !g.Allow(user, password) {
+	user, password, _ := r.BasicAuth()
+	if g.Allow != nil && !g.Allow(user, password) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 		return
 	}
+	push := kind == "push" || r.URL.Query().Get("service") == "git-receive-pack"
+	if g.Permits != nil && !g.Permits(password, strings.TrimSuffix(repository, ".git"), push) {
+		http.Error(w, "you may not", http.StatusForbidden)
+		return
+	}
 
 	if kind == "push" && g.BeforePush != nil {
-		g.BeforePush(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/git-receive-pack"))
+		g.BeforePush(repository)
 	}
 
 	g.handler.ServeHTTP(w, r)
