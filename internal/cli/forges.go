@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/forge/github"
 	"github.com/liverty-music/image-writeback/internal/forge/gitlab"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/report"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // forgeKinds lists the forges. A new one is a folder in internal/forge and a line
@@ -79,16 +81,27 @@ func (f forges) repository(address giturl.Address) forge.Repository {
 	return nil
 }
 
+// comparisons are those that the forges of config.yaml can make. may decides for which
+// repositories an Application gets more than the page for people.
+func (f forges) comparisons(may func(spec.Application, giturl.Address) bool) engine.Comparisons {
+	return engine.Comparisons{Ask: f.compare, Page: comparePage, May: may}
+}
+
 // compare returns what lies between two commits of a repository; where the forge
 // does not say it, only the page for people.
 func (f forges) compare(ctx context.Context, source, from, to string) forge.Comparison {
-	address := giturl.Parse(source)
-	if at := f.repository(address); at != nil {
+	if at := f.repository(giturl.Parse(source)); at != nil {
 		if found, err := at.Compare(ctx, from, to); err == nil {
 			return found
 		}
 	}
 
+	return comparePage(source, from, to)
+}
+
+// comparePage returns only the page for people; nothing for a repository elsewhere.
+func comparePage(source, from, to string) forge.Comparison {
+	address := giturl.Parse(source)
 	for _, kind := range forgeKinds {
 		if page := kind.compareURL(address, from, to); page != "" {
 			return forge.Comparison{URL: page}

@@ -10,6 +10,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
@@ -21,6 +22,8 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
 		argoCD = s.namespace(cluster.Namespace())
 	}
 	credentials := gitCredentials(cluster, argoCD, secretsOf(s.connect))
+	credentials.Servers = s.gitServers()
+	credentials.Remedy = func(secret, host string) string { return permission.AllowSecret(secret, host, "") }
 
 	return gitwrite.New(gitwrite.Options{
 		CacheDir:    s.config.Git.CacheDir,

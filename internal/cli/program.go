@@ -86,7 +86,8 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	p.close = git.Close
 
 	p.engine = &engine.Engine{
-		Source: source, Registries: registries, Git: git, Delivery: delivery, Compare: forges.compare,
+		Source: source, Registries: registries, Git: git, Delivery: delivery,
+		Secrets: s.secrets(registries, p.argoCD()), Compare: forges.comparisons(mayCompare),
 		Settings: decisions, Templates: texts, Log: log,
 	}
 
@@ -95,6 +96,15 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	}
 
 	return p, nil
+}
+
+// argoCD is the namespace of Argo CD.
+func (p *program) argoCD() string {
+	if p.cluster == nil {
+		return p.namespace("")
+	}
+
+	return p.namespace(p.cluster.Namespace())
 }
 
 // source returns the Applications of files or of the cluster, to which it then
@@ -121,7 +131,7 @@ func (p *program) source() (engine.Source, error) {
 		return nil, err
 	}
 
-	defaults.Namespace = p.namespace(p.cluster.Namespace())
+	defaults.Namespace = p.argoCD()
 	source, watch := fromCluster(p.cluster, selection, defaults)
 	p.watch = watch
 

@@ -17,7 +17,9 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/report"
@@ -55,15 +57,40 @@ type Engine struct {
 	Log        *slog.Logger
 	Replicas   Replicas
 
-	// Compare returns what lies between two commits of a source repository, as
-	// far as that is known; nil: nothing is known.
-	Compare func(ctx context.Context, source, from, to string) forge.Comparison
+	// Secrets decides which credentials Applications may name.
+	Secrets permission.Secrets
+	Compare Comparisons
 
 	Events   report.EventCreator                 // nil: no Events are created
 	Publish  func(*report.Cycle)                 // called after each cycle; nil: not
 	Progress func(stage string, done, total int) // called during a cycle; nil: not
 
 	state state
+}
+
+// Comparisons find what lies between two commits of a source repository, which images
+// name. The zero value finds nothing.
+type Comparisons struct {
+	// Ask asks a forge for the commits. It returns what Page does if it gets none.
+	Ask func(ctx context.Context, source, from, to string) forge.Comparison
+	// Page returns only the page for people, who need access of their own.
+	Page func(source, from, to string) forge.Comparison
+	// May reports whether the pull requests of an Application may show the commits of
+	// a repository, which the operator's login may be able to read and its authors not;
+	// nil: they may not.
+	May func(app spec.Application, source giturl.Address) bool
+}
+
+// between compares two commits for the pull request of an Application.
+func (c Comparisons) between(ctx context.Context, app spec.Application, source, from, to string) forge.Comparison {
+	switch {
+	case c.Ask != nil && c.May != nil && c.May(app, giturl.Parse(source)):
+		return c.Ask(ctx, source, from, to)
+	case c.Page != nil:
+		return c.Page(source, from, to)
+	}
+
+	return forge.Comparison{}
 }
 
 // state is what is kept between cycles. All of it may be lost.

@@ -38,8 +38,13 @@ func (c *cycle) locate(ctx context.Context) {
 			continue
 		}
 
+		if refused := c.Secrets.Repository(app); refused != nil {
+			one.Place.Err = refused
+			continue
+		}
 		repository, err := c.Git.Open(ctx, gitwrite.Access{
 			URL: app.Target.Repository, From: app.Target.Credentials, Project: app.Project,
+			Vouched: c.Secrets.Vouches(app),
 		})
 		if err != nil {
 			one.Place.Err = err

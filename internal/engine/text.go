@@ -9,6 +9,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/report"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // How long delivery waits for the facts that pull requests show: for those of one
@@ -59,6 +60,19 @@ func (c *cycle) facts(ctx context.Context, images []*plan.Image) map[*plan.Image
 	return facts
 }
 
+// applicationOf returns the Application of an image of the plan.
+func (c *cycle) applicationOf(img *plan.Image) spec.Application {
+	for _, d := range c.plan.Decisions {
+		for i := range d.Application.Images {
+			if &d.Application.Images[i] == img {
+				return d.Case.Application
+			}
+		}
+	}
+
+	return spec.Application{}
+}
+
 // factsOf asks the registry, and the source repository, about the change of an
 // image. What is not answered is left out: it is not worth the pull request.
 func (c *cycle) factsOf(ctx context.Context, img *plan.Image) report.Facts {
@@ -82,7 +96,7 @@ func (c *cycle) factsOf(ctx context.Context, img *plan.Image) report.Facts {
 	}
 	f.Tag = tag
 
-	if c.Compare == nil || to.Source == "" || to.Revision == "" || img.Old.IsZero() {
+	if to.Source == "" || to.Revision == "" || img.Old.IsZero() {
 		return f
 	}
 	before := image.Tag{Name: img.Old.Tag, Digest: img.Old.Digest}
@@ -90,7 +104,7 @@ func (c *cycle) factsOf(ctx context.Context, img *plan.Image) report.Facts {
 	if err != nil || from.Revision == "" || from.Revision == to.Revision || !sameSource(from.Source, to.Source) {
 		return f
 	}
-	f.Comparison = c.Compare(ctx, to.Source, from.Revision, to.Revision)
+	f.Comparison = c.Compare.between(ctx, c.applicationOf(img), to.Source, from.Revision, to.Revision)
 
 	return f
 }
