@@ -33,7 +33,13 @@ const password, token, key = "s3cret/p@ss w0rd", "s3cret-t0ken", "s3cret-k3y"
 // unreadable ones. It searches for them in all output: logs at debug level, errors,
 // plans, explanations, metrics, Events and commits.
 func TestSecretsStayWhereTheyAre(t *testing.T) {
-	c := newCompat(t, "")
+	c := newCompat(t, `annotations:
+  credentials: [env, ext]
+  secrets:
+  - {secret: argocd/good, hosts: [reg.example.com]}
+  - {secret: argocd/wrong, hosts: [reg.example.com]}
+  - {secret: argocd/bare, hosts: [reg.example.com]}
+`)
 	c.registry.User, c.registry.Password = "ada", password
 	c.git.Allow = func(user, given string) bool { return user == "ada" && given == password }
 	c.registry.Announce("p/app", "1.0.0", digestOf(1), time.Now())

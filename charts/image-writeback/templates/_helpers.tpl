@@ -90,7 +90,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dig "events" "listen" $default .Values.config | default $default | regexFind "[0-9]+$" -}}
 {{- end -}}
 
-{{/* The Secrets that are read by name, as NAMESPACE: [NAME…], from secrets and config.registries. */}}
+{{/* The Secrets that are read by name, as NAMESPACE: [NAME…]: from secrets, config.registries and config.annotations. */}}
 {{- define "image-writeback.secrets" -}}
 {{- $all := dict -}}
 {{- range .Values.secrets -}}
@@ -102,6 +102,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if eq (len $at) 2 -}}
 {{- $_ := set $all (first $at) (append (dig (first $at) list $all) (last $at)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range dig "annotations" "secrets" list .Values.config -}}
+{{- $at := splitList "/" .secret -}}
+{{- if eq (len $at) 2 -}}
+{{- $_ := set $all (first $at) (append (dig (first $at) list $all) (last $at)) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $all -}}
