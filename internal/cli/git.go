@@ -31,6 +31,7 @@ func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
 		Credentials: credentials.Find,
 		Scoped:      credentials.Scoped,
 		Guard:       s.guard,
+		Limits:      s.gitLimits(),
 	})
 }
 

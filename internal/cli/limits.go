@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime/debug"
 
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -21,6 +22,18 @@ func (s *setup) registryLimits() registry.Limits {
 		Tags:        limitOf(int64(c.Tags), "tags"),
 		TagListSize: limitOf(int64(c.TagListSize), "tagListSize"),
 		Memory:      cacheMemory(),
+	}
+}
+
+// gitLimits are the limits of what git servers send.
+func (s *setup) gitLimits() gitwrite.Limits {
+	c := s.config.Limits
+
+	return gitwrite.Limits{
+		References: limitOf(int64(c.References), "references"),
+		PackSize:   limitOf(int64(c.PackSize), "packSize"),
+		FileSize:   limitOf(int64(c.FileSize), "fileSize"),
+		Memory:     cacheMemory(),
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 		address = giturl.Parse(address).HTTPS()
 	}
 
-	r := &remote{public: giturl.Parse(address).Public()}
+	r := &remote{public: giturl.Parse(address).Public(), limits: s.limits}
 	endpoint, err := transport.NewEndpoint(address)
 	if err != nil {
 		return nil, &Error{
@@ -86,7 +86,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 		endpoint.User, endpoint.Password = "", ""
 		base := httpTransport()
 		s.options.Guard.Protect(base)
-		client := githttp.NewClient(&http.Client{Transport: base})
+		client := githttp.NewClient(&http.Client{Transport: &boundedTransport{base}})
 		c := &connection{transport: client, endpoint: endpoint, auth: login.auth}
 		r.connection = func(context.Context) (*connection, error) { return c, nil }
 		return r, nil
@@ -157,7 +157,7 @@ func (c Credentials) connection(address string, guard *httpclient.Guard) (*conne
 	guard.Protect(base)
 
 	endpoint.User, endpoint.Password = "", ""
-	client := githttp.NewClient(&http.Client{Transport: base})
+	client := githttp.NewClient(&http.Client{Transport: &boundedTransport{base}})
 	w := &connection{client, endpoint, always(httpAuth(c, user, password)), guard}
 	switch {
 	case c.GitHubAppID != 0:
@@ -252,6 +252,7 @@ func (c Credentials) google(base http.RoundTripper) (signIn, error) {
 func httpTransport() *http.Transport {
 	t := httpclient.NewTransport(transferTimeout)
 	t.IdleConnTimeout = time.Minute
+	t.MaxResponseHeaderBytes = maxRefusal
 	return t
 }
 

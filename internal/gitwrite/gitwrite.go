@@ -17,11 +17,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/httpclient"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // Options are the settings of a [Service].
@@ -39,6 +41,8 @@ type Options struct {
 	Scoped func(ctx context.Context, url string) bool
 	// Guard decides to which addresses connections may be opened; nil: to all.
 	Guard *httpclient.Guard
+	// Limits bound what servers may send; zero: DefaultLimits.
+	Limits Limits
 }
 
 // Signature is the name and the email address of an author.
@@ -47,23 +51,59 @@ type Signature struct{ Name, Email string }
 // Service opens repositories, and keeps them for the next cycle.
 type Service struct {
 	options Options
+	limits  *limits
 
-	mu    sync.Mutex
-	repos map[identity]*Repository
+	mu    sync.Mutex // held while a repository is opened
+	repos *limit.Cache[identity, *Repository]
 }
 
 // New returns a Service.
 func New(options Options) *Service {
-	return &Service{options: options, repos: map[identity]*Repository{}}
+	s := &Service{options: options, limits: newLimits(options.Limits)}
+	s.repos = limit.NewCache[identity, *Repository](s.limits.Memory)
+	s.repos.OnEvict(func(_ identity, r *Repository) { r.close() })
+
+	return s
 }
 
 // Repository is one remote repository, reached with one set of credentials.
 type Repository struct {
 	remote *remote
 
+	// resize notes how many bytes the repository needs between cycles.
+	resize func(bytes int64)
+
 	mu     sync.Mutex // guards the fields below, and the heads that snapshots share
 	mirror *mirror
 	kept   keptHeads
+	closed atomic.Bool // its mirror is not kept after its use
+}
+
+// lock begins to use the repository. Call the function that it returns at the end.
+func (r *Repository) lock() (unlock func()) {
+	r.mu.Lock()
+
+	return func() {
+		r.mirror.rest()
+		size := repositorySize + r.mirror.size() + r.kept.size()
+		if r.closed.Load() {
+			r.mirror.close()
+		}
+		r.mu.Unlock()
+		r.resize(size)
+	}
+}
+
+// repositorySize is about how many bytes a repository needs besides its objects.
+const repositorySize = 4 << 10
+
+// close unlocks the mirror. A repository that is in use is closed after that.
+func (r *Repository) close() {
+	r.closed.Store(true)
+	if r.mu.TryLock() {
+		defer r.mu.Unlock()
+		r.mirror.close()
+	}
 }
 
 // identity is the same for all spellings of a repository's address, as long as the
@@ -108,7 +148,7 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.repos[key]; ok {
+	if r, ok := s.repos.Get(key); ok {
 		return r, nil
 	}
 
@@ -117,13 +157,14 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 		return nil, err
 	}
 
-	m, err := openMirror(s.options.CacheDir, remote.public)
+	m, err := openMirror(s.options.CacheDir, remote.public, s.limits)
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: opening its mirror in the cache directory: %w", remote.public, err)
 	}
 
 	r := &Repository{remote: remote, mirror: m}
-	s.repos[key] = r
+	r.resize = func(bytes int64) { s.repos.Resize(key, bytes) }
+	s.repos.Put(key, r, repositorySize+m.size())
 	return r, nil
 }
 
@@ -131,8 +172,8 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 func (s *Service) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.repos {
-		r.mirror.close()
+	for _, r := range s.repos.All {
+		r.close()
 	}
 }
 

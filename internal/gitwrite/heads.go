@@ -21,6 +21,19 @@ type keptHeads struct {
 	branches map[string]bool
 }
 
+// size is about how many bytes it needs.
+func (k *keptHeads) size() int64 {
+	n := len(k.branches)
+	if k.heads != nil {
+		n += len(k.heads.branches)
+	}
+
+	return int64(n) * headSize
+}
+
+// headSize is about how many bytes the head of a branch needs.
+const headSize = 150
+
 // noteRead records the branches that were read, whether they exist or not.
 func (k *keptHeads) noteRead(branches []string, wants []Want) {
 	if k.branches == nil {

@@ -20,50 +20,77 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/memory"
 	"github.com/gofrs/flock"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // mirror holds objects of the remote: for each branch a commit with all of its trees,
 // and the requested blobs. It is only a cache.
 type mirror struct {
-	dir   string // empty: in memory
-	store storage.Storer
-	lock  *flock.Flock
-	packs int
+	limits    *limits
+	dir       string // empty: in memory
+	temporary bool   // the folder goes with the process
+	store     storage.Storer
+	lock      *flock.Flock
+	packs     int
+	objects   int
+	bytes     int64 // of the objects, decompressed
+
+	// large has the files that are not here because they are too large, with their
+	// size; unknownSize: that is not known.
+	large map[plumbing.Hash]int64
+	// incomplete is set if not all objects of a pack are here.
+	incomplete bool
 }
+
+const (
+	unknownSize = -1
+	maxLarge    = 10_000 // files in large; if there are more, some are fetched again
+)
 
 // openMirror opens the mirror of a repository. If another process has locked it, the
 // mirror is in memory.
-func openMirror(cacheDir, address string) (*mirror, error) {
-	m := &mirror{}
+func openMirror(cacheDir, address string, l *limits) (*mirror, error) {
+	m := &mirror{limits: l, large: map[plumbing.Hash]int64{}}
 	if cacheDir == "" {
 		m.store = memory.NewStorage()
 		return m, nil
 	}
 
 	sum := sha256.Sum256([]byte(address))
-	m.dir = filepath.Join(cacheDir, hex.EncodeToString(sum[:8])+".git")
+	dir := filepath.Join(cacheDir, hex.EncodeToString(sum[:8])+".git")
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, err
 	}
 
-	m.lock = flock.New(m.dir + ".lock")
-	locked, err := m.lock.TryLock()
+	lock := flock.New(dir + ".lock")
+	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, err
 	}
 
 	if !locked {
-		return &mirror{store: memory.NewStorage()}, nil
+		m.store = memory.NewStorage()
+		return m, nil
 	}
 
-	packs, _ := filepath.Glob(filepath.Join(m.dir, "objects", "pack", "*.pack"))
-	m.packs = len(packs)
+	m.dir, m.lock = dir, lock
+	indexes, _ := filepath.Glob(filepath.Join(m.dir, "objects", "pack", "*.idx"))
+	for _, index := range indexes {
+		if info, err := os.Stat(index); err == nil {
+			m.objects += int(info.Size() / indexEntry)
+		}
+	}
+	m.packs = len(indexes)
 	if err := m.open(); err != nil {
 		return nil, err
 	}
 
 	return m, nil
 }
+
+// indexEntry is about how many bytes an object needs in the index of a pack.
+const indexEntry = 28
 
 // open turns the folder into a bare repository, which git itself can read.
 func (m *mirror) open() error {
@@ -82,19 +109,50 @@ func (m *mirror) open() error {
 		}
 	}
 
-	m.store = filesystem.NewStorage(osfs.New(m.dir), cache.NewObjectLRUDefault())
+	m.openStore()
 	return nil
 }
 
+// openStore opens the folder. The indexes of packs are read when they are needed.
+func (m *mirror) openStore() {
+	m.store = filesystem.NewStorage(osfs.New(m.dir), cache.NewObjectLRU(maxObject))
+}
+
 func (m *mirror) close() {
+	if m.temporary {
+		_ = os.RemoveAll(m.dir)
+		_ = os.Remove(m.lock.Path())
+	}
 	if m.lock != nil {
 		_ = m.lock.Unlock()
 	}
 }
 
+// rest frees the memory that is not needed until the next request.
+func (m *mirror) rest() {
+	if m.dir != "" && m.objects > maxIndexed {
+		m.openStore()
+	}
+}
+
+// maxIndexed is how many objects of a folder are found without reading indexes again.
+const maxIndexed = 20_000
+
+// size is about how many bytes of memory the mirror needs.
+func (m *mirror) size() int64 {
+	if m.dir == "" {
+		return m.bytes + int64(m.objects)*objectSize
+	}
+
+	return int64(min(m.objects, maxIndexed)) * 2 * indexEntry
+}
+
+// objectSize is about how many bytes an object in memory needs besides its content.
+const objectSize = 300
+
 // reset drops all objects.
 func (m *mirror) reset() error {
-	m.packs = 0
+	m.packs, m.objects, m.bytes, m.incomplete = 0, 0, 0, false
 	if m.dir == "" {
 		m.store = memory.NewStorage()
 		return nil
@@ -120,21 +178,105 @@ func (m *mirror) setHead(branch string, hash plumbing.Hash) error {
 
 func (m *mirror) has(hash plumbing.Hash) bool { return m.store.HasEncodedObject(hash) == nil }
 
-// add stores a pack completely or not at all.
+// add stores a pack completely or not at all, but for files that are too large.
 func (m *mirror) add(pack io.Reader) error {
+	received, err := newSpool(func(w io.Writer) error {
+		_, err := io.Copy(w, pack)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer received.close()
+
 	m.packs++
-	err := packfile.UpdateObjectStorage(m.store, pack)
+	if received.size == 0 {
+		return nil
+	}
+	return m.unpack(received)
+}
+
+// unpack stores the objects of a pack that are needed.
+func (m *mirror) unpack(pack *spool) error {
+	content, err := surveyPack(pack, pack.size, m.limits.Limits)
+	if err != nil {
+		return err
+	}
+
+	if content.dropped {
+		if pack, err = newSpool(func(w io.Writer) error { return content.trim(pack, w) }); err != nil {
+			return err
+		}
+		defer pack.close()
+		m.noteLarge(content.large)
+		m.incomplete = true
+	}
+
+	objects := content.count()
+	if m.dir == "" && m.bytes+content.kept > m.limits.Memory/maxShare {
+		if err := m.toDisk(); err != nil {
+			return err
+		}
+	}
+	m.objects, m.bytes = m.objects+objects, m.bytes+content.kept
+
+	if content.kept > m.limits.Memory/maxShare || objects > maxIndexed { // one at a time, since that needs memory
+		_ = m.limits.unpacking.Acquire(context.Background(), 1) // does not fail without an end
+		defer m.limits.unpacking.Release(1)
+	}
+
+	err = packfile.UpdateObjectStorage(m.store, pack.reader())
 	if errors.Is(err, packfile.ErrEmptyPackfile) {
 		return nil
 	}
+
 	return err
+}
+
+// maxShare is which part of the memory one mirror may use.
+const maxShare = 16
+
+// noteLarge notes files that are too large.
+func (m *mirror) noteLarge(files map[plumbing.Hash]int64) {
+	if len(m.large)+len(files) > maxLarge {
+		clear(m.large)
+	}
+	for hash, size := range files {
+		if len(m.large) < maxLarge {
+			m.large[hash] = size
+		}
+	}
+}
+
+// toDisk moves the mirror to a temporary folder. If it has objects already, the
+// error is [plumbing.ErrObjectNotFound]: they are fetched again.
+func (m *mirror) toDisk() error {
+	dir, lock, err := temporaryFolder()
+	if err != nil {
+		return fmt.Errorf("the repository is too large for memory, and cannot be kept in a temporary folder: %w", err)
+	}
+
+	moved := m.objects > 0
+	m.dir, m.lock, m.temporary = dir, lock, true
+	if err := m.reset(); err != nil {
+		return err
+	}
+	if moved {
+		return fmt.Errorf("the mirror has moved to a folder: %w", plumbing.ErrObjectNotFound)
+	}
+
+	return nil
 }
 
 // bringForward gets the newest commits of branches with their trees, with at most one
 // fetch.
 func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches []string) error {
 	if m.packs > maxPacks {
-		if err := m.compact(h.branches); err != nil {
+		compact := m.compact
+		if m.bytes > m.limits.Memory/maxShare || m.objects > maxIndexed { // that would need much memory
+			compact = func(map[string]plumbing.Hash) error { return m.reset() }
+		}
+		if err := compact(h.branches); err != nil {
 			return err
 		}
 	}
@@ -222,22 +364,26 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 func (m *mirror) fetchBlobs(
 	ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash,
 ) error {
-	var request fetchRequest
+	var wants []plumbing.Hash
 	asked := map[plumbing.Hash]bool{}
 	for _, blob := range blobs {
-		if !asked[blob] && !m.has(blob) {
+		if _, large := m.large[blob]; !large && !asked[blob] && !m.has(blob) {
 			asked[blob] = true
-			request.wants = append(request.wants, blob)
+			wants = append(wants, blob)
 		}
 	}
 
-	if len(request.wants) == 0 {
+	if len(wants) == 0 {
 		return nil
 	}
 
 	if h.filter {
-		_, err := r.fetch(ctx, request, m.add)
+		err := m.fetchSome(ctx, r, wants)
 		if err == nil || ctx.Err() != nil {
+			m.noteMissing(wants)
+			return err
+		}
+		if isLimit(err) {
 			return err
 		}
 		r.noBlobWants, h.filter = true, false
@@ -247,7 +393,54 @@ func (m *mirror) fetchBlobs(
 		return err
 	}
 
-	return m.bringForward(ctx, r, h, branches)
+	err := m.bringForward(ctx, r, h, branches)
+	if err == nil {
+		m.noteMissing(wants)
+	}
+
+	return err
+}
+
+// fetchSome gets blobs. If they are too large together, it finds the one that is too
+// large, so that the others can be read.
+func (m *mirror) fetchSome(ctx context.Context, r *remote, wants []plumbing.Hash) error {
+	_, err := r.fetch(ctx, fetchRequest{wants: wants}, m.add)
+	if !isLimit(err) {
+		return err
+	}
+
+	m.incomplete = true
+	if len(wants) == 1 {
+		m.noteLarge(map[plumbing.Hash]int64{wants[0]: unknownSize})
+		return nil
+	}
+
+	half := len(wants) / 2
+	if err := m.fetchSome(ctx, r, wants[:half]); err != nil {
+		return err
+	}
+
+	return m.fetchSome(ctx, r, wants[half:])
+}
+
+// noteMissing notes files that were fetched and are not here: they are too large, or
+// deltas of files that are.
+func (m *mirror) noteMissing(files []plumbing.Hash) {
+	if !m.incomplete {
+		return
+	}
+	for _, hash := range files {
+		if _, large := m.large[hash]; !large && !m.has(hash) {
+			m.noteLarge(map[plumbing.Hash]int64{hash: unknownSize})
+		}
+	}
+}
+
+// isLimit reports whether something is larger than its limit.
+func isLimit(err error) bool {
+	var exceeded *limit.Error
+
+	return errors.As(err, &exceeded)
 }
 
 // object returns an object of the mirror.
@@ -257,6 +450,17 @@ func (m *mirror) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.
 		return nil, fmt.Errorf("object %s: %w", hash, err)
 	}
 	return object, nil
+}
+
+// tooLarge returns the error for a file.
+func (m *mirror) tooLarge(name string, size int64) error {
+	exceeded := m.limits.FileSize.TooLarge(name)
+	if size != unknownSize {
+		exceeded.What = fmt.Sprintf("%s has %s, more than the limit of %s", name, limit.Bytes(size),
+			limit.Bytes(m.limits.FileSize.Max))
+	}
+
+	return exceeded
 }
 
 func content(object plumbing.EncodedObject) ([]byte, error) {

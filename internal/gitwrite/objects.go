@@ -100,12 +100,20 @@ func (s *objects) tree(hash plumbing.Hash) (*object.Tree, error) {
 	return t, err
 }
 
-// blob reads a file.
-func (s *objects) blob(hash plumbing.Hash) ([]byte, error) {
+// blob reads a file; name is its path. The error is a [limit.Error] if it is too large.
+func (s *objects) blob(hash plumbing.Hash, name string) ([]byte, error) {
+	if size, large := s.mirror.large[hash]; large {
+		return nil, s.mirror.tooLarge(name, size)
+	}
+
 	o, err := s.object(plumbing.BlobObject, hash)
 	if err != nil {
 		return nil, err
 	}
+	if o.Size() > s.mirror.limits.FileSize.Max {
+		return nil, s.mirror.tooLarge(name, o.Size())
+	}
+
 	return content(o)
 }
 

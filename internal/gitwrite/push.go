@@ -44,8 +44,7 @@ type PushResult struct {
 func (r *Repository) Push(
 	ctx context.Context, snapshot *Snapshot, stage *Stage, updates []RefUpdate,
 ) []PushResult {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.lock()()
 
 	pack, err := stage.objects.pack()
 	if err != nil {

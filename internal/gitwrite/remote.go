@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/liverty-music/image-writeback/internal/httpclient"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // Time limits, so that a server that never answers delays one cycle only. A fetch or a
@@ -33,9 +33,14 @@ type remote struct {
 	connection connect
 	public     string       // the address without credentials
 	opening    atomic.Int32 // connections that wait for the server
+	limits     *limits
 	// noBlobWants is set once the server has refused to send single blobs.
 	noBlobWants bool
 }
+
+// maxOverhead is which part of a pack's size may be sent in addition: messages, and
+// what says which part of an answer is a message.
+const maxOverhead = 8
 
 // heads are the heads of a remote's branches, and the server's capabilities.
 type heads struct {
@@ -56,16 +61,16 @@ func (h *heads) set(branch string, head plumbing.Hash) {
 
 // advertise asks for the heads of all branches.
 func (r *remote) advertise(ctx context.Context) (*heads, error) {
-	ctx, cancel := context.WithTimeout(ctx, advertiseTimeout)
-	defer cancel()
-	session, err := r.uploadPack(ctx)
+	ctx, transfer, end := r.limits.begin(ctx, advertiseTimeout)
+	defer end()
+	session, err := r.uploadPack(ctx, transfer)
 	if err != nil {
 		return nil, r.failed("reading its branches", err)
 	}
 	defer func() { _ = session.Close() }()
 	refs, err := session.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return nil, r.failed("reading its branches", err)
+		return nil, r.failed("reading its branches", transfer.reason(ctx, err))
 	}
 
 	h := &heads{branches: map[string]plumbing.Hash{}}
@@ -106,20 +111,32 @@ func (r *remote) session(ctx context.Context) (session, error) {
 	return session{c.transport, &endpoint, auth, c.guard}, err
 }
 
-func (r *remote) uploadPack(ctx context.Context) (transport.UploadPackSession, error) {
+func (r *remote) uploadPack(ctx context.Context, t *transfer) (transport.UploadPackSession, error) {
 	s, err := r.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return openSession(ctx, r, s, s.transport.NewUploadPackSession)
+
+	opened, err := openSession(ctx, r, s, s.transport.NewUploadPackSession)
+	if err == nil && s.endpoint.Protocol == "ssh" {
+		err = t.boundOutput(opened)
+	}
+
+	return opened, err
 }
 
-func (r *remote) receivePack(ctx context.Context) (transport.ReceivePackSession, error) {
+func (r *remote) receivePack(ctx context.Context, t *transfer) (transport.ReceivePackSession, error) {
 	s, err := r.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return openSession(ctx, r, s, s.transport.NewReceivePackSession)
+
+	opened, err := openSession(ctx, r, s, s.transport.NewReceivePackSession)
+	if err == nil && s.endpoint.Protocol == "ssh" {
+		err = t.boundOutput(opened)
+	}
+
+	return opened, err
 }
 
 // fetchRequest is one request for objects.
@@ -136,9 +153,9 @@ type fetchRequest struct {
 func (r *remote) fetch(
 	ctx context.Context, request fetchRequest, store func(io.Reader) error,
 ) (*packp.ShallowUpdate, error) {
-	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
-	defer cancel()
-	session, err := r.uploadPack(ctx)
+	ctx, transfer, end := r.limits.begin(ctx, transferTimeout)
+	defer end()
+	session, err := r.uploadPack(ctx, transfer)
 	if err != nil {
 		return nil, r.failed("fetching", err)
 	}
@@ -164,11 +181,16 @@ func (r *remote) fetch(
 
 	response, err := session.UploadPack(ctx, pack)
 	if err != nil {
-		return nil, r.failed("fetching", err)
+		return nil, r.failed("fetching", transfer.reason(ctx, err))
 	}
 	defer func() { _ = response.Close() }()
-	if err := store(sideband.NewDemuxer(sideband.Sideband64k, response)); err != nil {
-		return nil, r.failed("fetching", err)
+
+	size := r.limits.PackSize
+	tooLarge := size.TooLarge("the pack that the server sent")
+	transfer.allow(size.Max+size.Max/maxOverhead+maxPreamble, tooLarge)
+	objects := sideband.NewDemuxer(sideband.Sideband64k, response)
+	if err := store(limit.Reader(objects, size.Max, tooLarge)); err != nil {
+		return nil, r.failed("fetching", transfer.reason(ctx, err))
 	}
 
 	return &response.ShallowUpdate, nil
@@ -184,9 +206,9 @@ var ErrNotUnpacked = errors.New("the server could not unpack the push")
 func (r *remote) push(
 	ctx context.Context, updates []RefUpdate, pack []byte,
 ) (refused map[string]string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
-	defer cancel()
-	session, err := r.receivePack(ctx)
+	ctx, transfer, end := r.limits.begin(ctx, transferTimeout)
+	defer end()
+	session, err := r.receivePack(ctx, transfer)
 	if err != nil {
 		return nil, r.failed("pushing", err)
 	}
@@ -219,7 +241,7 @@ func (r *remote) push(
 		if err == nil {
 			err = errors.New("the server did not report on the push")
 		}
-		return nil, r.failed("pushing", err)
+		return nil, r.failed("pushing", transfer.reason(ctx, err))
 	}
 
 	if report.UnpackStatus != "ok" {
@@ -235,54 +257,4 @@ func (r *remote) push(
 	}
 
 	return refused, nil
-}
-
-// oneLine returns the message of a hook or a protection rule in one line.
-func oneLine(s string) string {
-	words := strings.Join(strings.Fields(s), " ")
-	if len(words) > 300 {
-		words = words[:300] + "…"
-	}
-	return words
-}
-
-// failed explains an error of the transport and adds a remedy.
-func (r *remote) failed(doing string, err error) error {
-	e := &Error{Repository: r.public, Doing: doing, Err: err}
-	var explained *Error
-	var login *loginError
-	var failed *url.Error
-	var refused *httpclient.AddressError
-	switch {
-	case errors.As(err, &explained):
-		return err
-	case errors.As(err, &login):
-		return login.error
-	case errors.As(err, &refused):
-		e.Err, e.Remedy = refused, "check the URL"
-		if refused.Remedy != "" {
-			e.Remedy = refused.Remedy
-		}
-	case errors.Is(err, transport.ErrAuthenticationRequired):
-		e.Err = errors.New("the server requires credentials, or rejected the ones that were sent")
-		e.Remedy = "configure a GitHub App or a token for it, " +
-			"or name a Secret in write-back-method: git:secret:NAMESPACE/NAME"
-	case errors.Is(err, transport.ErrAuthorizationFailed):
-		e.Err = errors.New("the server denies access")
-		e.Remedy = "grant read and write on the contents of the repository (GitHub App: Contents, read and write)"
-	case errors.Is(err, transport.ErrRepositoryNotFound):
-		e.Err = errors.New("the repository was not found")
-		e.Remedy = "check its URL, and that the credentials may see it (GitHub App: install it on the repository)"
-	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		e.Err, e.Remedy = errors.New("the repository is empty"), "push a first commit with the manifests"
-	case errors.Is(err, context.DeadlineExceeded):
-		e.Err = errors.New("the server did not answer in time")
-		e.Remedy = "it is tried again in the next cycle; check that it can be reached from here"
-	case errors.As(err, &failed):
-		e.Err, e.Remedy = failed.Err, "check the URL and that the server can be reached from here"
-	default:
-		e.Remedy = "it is tried again in the next cycle"
-	}
-
-	return e
 }

@@ -37,7 +37,7 @@ type Snapshot struct {
 }
 
 // File returns the answer to a want that was passed to [Repository.Read]. The error
-// wraps [ErrNoBranch], [ErrNoFile] or [ErrSymlink].
+// wraps [ErrNoBranch], [ErrNoFile] or [ErrSymlink], or is a *limit.Error.
 func (s *Snapshot) File(w Want) (File, error) { return s.files[w], s.errs[w] }
 
 // Branch resolves the empty name to the default branch, and reports whether the
@@ -56,8 +56,7 @@ func (s *Snapshot) Head(branch string) Hash { return s.heads.branches[branch] }
 // Refresh asks the remote for its heads again, and answers wants as [Repository.Read]
 // does.
 func (r *Repository) Refresh(ctx context.Context, wants []Want) (*Snapshot, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.lock()()
 
 	h, err := r.advertise(ctx)
 	if err != nil {
@@ -78,8 +77,7 @@ func (r *Repository) Has(commit Hash) bool {
 // reported ([Repository.ReportHeads]), and at most two fetches: none if no head has
 // moved and the mirror has the files.
 func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.lock()()
 	h, fresh, err := r.currentHeads(ctx)
 	if err != nil {
 		return nil, err
@@ -144,12 +142,11 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 	}
 
 	for w, entry := range found {
-		data, err := trees.blob(entry.Hash)
-		if err != nil {
-			return nil, err
-		}
 		file := s.files[w]
-		file.Data = data
+		file.Data, s.errs[w] = trees.blob(entry.Hash, file.Path)
+		if s.errs[w] != nil && !isLimit(s.errs[w]) {
+			return nil, s.errs[w]
+		}
 		s.files[w] = file
 	}
 

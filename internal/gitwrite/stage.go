@@ -62,7 +62,7 @@ type StagedFile struct {
 }
 
 // ReadFile returns a file of a tree by its path from the root. The error wraps
-// [ErrNoFile] or [ErrSymlink].
+// [ErrNoFile] or [ErrSymlink], or is a [limit.Error].
 func (s *Stage) ReadFile(tree Hash, path string) (StagedFile, error) {
 	s.repository.mu.Lock()
 	defer s.repository.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *Stage) ReadFile(tree Hash, path string) (StagedFile, error) {
 	if err != nil {
 		return StagedFile{}, err
 	}
-	data, err := s.objects.blob(entry.Hash)
+	data, err := s.objects.blob(entry.Hash, path)
 	return StagedFile{Data: data, Regular: entry.Mode == filemode.Regular}, err
 }
 

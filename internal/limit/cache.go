@@ -14,6 +14,7 @@ type Cache[K comparable, V any] struct {
 	lru  *simplelru.LRU[K, sized[V]]
 	size int64
 	max  int64
+	gone func(K, V)
 }
 
 type sized[V any] struct {
@@ -33,6 +34,10 @@ func NewCache[K comparable, V any](limit int64) *Cache[K, V] {
 
 	return c
 }
+
+// OnEvict makes the cache call gone for each value that must go because there is no
+// room for it. gone must not use the cache.
+func (c *Cache[K, V]) OnEvict(gone func(K, V)) { c.gone = gone }
 
 // Get returns the value of a key, which counts as used.
 func (c *Cache[K, V]) Get(key K) (V, bool) {
@@ -70,13 +75,19 @@ func (c *Cache[K, V]) Put(key K, value V, size int64) {
 func (c *Cache[K, V]) put(key K, value V, size int64) {
 	c.lru.Remove(key)
 	if size > c.max {
+		if c.gone != nil {
+			c.gone(key, value)
+		}
 		return
 	}
 
 	c.lru.Add(key, sized[V]{value, size})
 	c.size += size
 	for c.size > c.max {
-		c.lru.RemoveOldest()
+		key, oldest, _ := c.lru.RemoveOldest()
+		if c.gone != nil {
+			c.gone(key, oldest.value)
+		}
 	}
 }
 
