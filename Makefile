@@ -2,6 +2,7 @@
 # pinned versions, into bin/.
 
 GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
 HELM_VERSION := v3.22.0
 KUSTOMIZE_VERSION := v5.6.0
 KO_VERSION := v0.19.1
@@ -25,7 +26,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # The repository of the image, for example REGION-docker.pkg.dev/PROJECT/tools/updater.
 IMAGE ?= ghcr.io/liverty-music/image-writeback
 
-.PHONY: help build image run screens test e2e bench check lint tools clean
+.PHONY: help build image run screens test e2e bench check lint vuln tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -67,6 +68,9 @@ check: ## check vet, formatting, and that go.mod is tidy
 lint: bin/golangci-lint ## run the linter
 	bin/golangci-lint run ./...
 
+vuln: bin/govulncheck ## look for known vulnerabilities in what the program calls; needs https://vuln.go.dev
+	bin/govulncheck ./cmd/updater
+
 tools: bin/kube-apiserver bin/etcd bin/kubectl bin/golangci-lint bin/helm bin/kustomize bin/ko bin/servicemonitors.yaml bin/github-openapi.json bin/github-schema.graphql ## build the programs that tests and linting need
 	@command -v gpg >/dev/null && command -v ssh-keygen >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gnupg openssh-client; }
 
@@ -100,6 +104,9 @@ bin/github-schema.graphql: Makefile
 
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+bin/govulncheck: Makefile
+	GOBIN=$(CURDIR)/bin go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 
 bin/helm: Makefile
 	GOBIN=$(CURDIR)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)

@@ -52,6 +52,7 @@ func Main(build Build) int {
 		stop() // a second signal ends the program at once
 	}()
 
+	limitMemory()
 	logs.Warn.SetOutput(io.Discard) // the registry library's own log; this program logs the same errors itself
 
 	return Execute(ctx, build, os.Args[1:], os.Stdout, os.Stderr)
