@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"sync"
@@ -73,8 +74,13 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 }
 
 // newTransport signs in. Requests pass through the layers from the outside in:
-// authentication, user agent, remembered pings, remembered lists, limits of answers,
-// limit of requests and retries.
+// authentication, user agent, protection of credentials, remembered pings, remembered
+// lists, limits of answers, limit of requests and retries.
+//
+// The library sends credentials to the registry's host and port, and to the server of
+// tokens that the registry itself names, which is its own word: it is reached by HTTPS,
+// unless the registry is not. Neither redirects nor links to further pages take them
+// elsewhere.
 func (r *Repository) newTransport(
 	ctx context.Context, h *host, auth authn.Authenticator, tokens *atomic.Int64,
 ) (http.RoundTripper, error) {
@@ -82,11 +88,34 @@ func (r *Repository) newTransport(
 	tr = &limitTransport{next: tr, tokens: tokens}
 	tr = &conditionalTransport{cache: r.client.lists, viewer: r.key(), next: tr}
 	tr = &pingTransport{host: h, next: tr}
+	tr = &clearTextTransport{allowed: r.clearText(h), next: tr}
 	tr = transport.NewUserAgent(tr, r.client.userAgent)
 
 	scopes := []string{r.repo.Scope(transport.PullScope)}
 
 	return transport.NewWithContext(r.withBudget(ctx), r.repo.Registry, auth, tr, scopes)
+}
+
+// clearText reports whether the registry is reached by HTTP, as it is configured, or as
+// the library finds out for hosts that look local.
+func (r *Repository) clearText(h *host) bool {
+	return h.scheme == "http" || h.scheme == "" && r.repo.Scheme() == "http"
+}
+
+// clearTextTransport sends no credentials in clear text, wherever a registry leads to.
+type clearTextTransport struct {
+	allowed bool
+	next    http.RoundTripper
+}
+
+// RoundTrip sends a request. What is posted are credentials for a token.
+func (t *clearTextTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	secret := request.Header.Get("Authorization") != "" || request.Method == http.MethodPost
+	if secret && request.URL.Scheme != "https" && !t.allowed {
+		return nil, errors.New("the registry leads from https to http, where credentials are not sent")
+	}
+
+	return t.next.RoundTrip(request)
 }
 
 // connection returns the connection of this repository and these credentials.

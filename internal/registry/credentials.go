@@ -153,7 +153,9 @@ type dockerEntry struct {
 }
 
 // dockerConfig finds the entry of an image's registry in Docker's config.json. As
-// the kubelet does, it takes the one with the longest path that fits.
+// the kubelet does, it takes the one with the longest path that fits. Hosts, ports and
+// parts of paths are compared: an entry is never for a host whose name only begins
+// with it.
 func dockerConfig(data []byte, ref image.Ref, fail failure) (authn.Authenticator, error) {
 	const create = "create it with kubectl create secret docker-registry"
 
@@ -166,7 +168,7 @@ func dockerConfig(data []byte, ref image.Ref, fail failure) (authn.Authenticator
 	}
 
 	best, bestPrefix := authn.AuthConfig{}, ""
-	full := ref.Registry + "/" + ref.Repository
+	full := strings.ToLower(ref.Registry) + "/" + ref.Repository
 	for key, entry := range config.Auths {
 		prefix := dockerPrefix(key)
 		fits := full == prefix || strings.HasPrefix(full, prefix+"/")
@@ -199,11 +201,16 @@ func dockerPrefix(key string) string {
 	for _, version := range []string{"/v1", "/v2"} {
 		prefix = strings.TrimSuffix(prefix, version)
 	}
-	if prefix == "index.docker.io" {
-		return image.DockerHub
+	host, path, hasPath := strings.Cut(prefix, "/")
+	host = strings.ToLower(host)
+	if host == "index.docker.io" {
+		host = image.DockerHub
+	}
+	if hasPath {
+		return host + "/" + path
 	}
 
-	return prefix
+	return host
 }
 
 // publicPart returns what of a credentials setting may be shown: where they are
