@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/spec"
 	"github.com/liverty-music/image-writeback/internal/suggest"
 )
@@ -21,6 +22,9 @@ import (
 type Defaults struct {
 	WriteBackMethod string // git or argocd
 	WriteBackTarget string // of Kustomize sources: kustomization or argocd-source
+
+	// Images limits the images of one Application; zero: there is no limit.
+	Images limit.Limit
 
 	// Namespace is the namespace of Argo CD. The names of override files of
 	// Applications in other namespaces have their namespace in them.
@@ -119,13 +123,22 @@ func (r *reader) applicationProblem(expected, remedy string) {
 	r.record(spec.Problem{Expected: expected, Remedy: remedy})
 }
 
-// record adds where a problem is, and the value of its annotation.
-func (r *reader) record(p spec.Problem) {
+// What is recorded of one Application: many problems say no more than some, and long
+// values no more than their beginnings.
+const (
+	maxProblems = 300
+	maxAdvice   = 50
+	maxValue    = 300
+)
+
+// record adds where a problem is, and the value of its annotation. It returns the
+// problem.
+func (r *reader) record(p spec.Problem) spec.Problem {
 	p.Application, p.Resource = r.out.String(), r.resource
 
 	// Somebody may have put the secret itself into pull-secret.
 	if p.Annotation != "" && !strings.HasSuffix(p.Annotation, pullSecret) {
-		p.Value = r.app.Annotations[p.Annotation]
+		p.Value = beginning(r.app.Annotations[p.Annotation])
 	}
 
 	if p.Where = r.from.file; p.Where != "" {
@@ -137,7 +150,25 @@ func (r *reader) record(p spec.Problem) {
 			p.Where = fmt.Sprintf("%s:%d", r.from.file, line)
 		}
 	}
-	r.out.Problems = append(r.out.Problems, p)
+
+	most := maxProblems
+	if p.Advice {
+		most = maxAdvice
+	}
+	if len(r.out.Problems) < most {
+		r.out.Problems = append(r.out.Problems, p)
+	}
+
+	return p
+}
+
+// beginning shortens a long value.
+func beginning(value string) string {
+	if len(value) <= maxValue {
+		return value
+	}
+
+	return strings.ToValidUTF8(value[:maxValue], "") + "…"
 }
 
 // value returns the value of an annotation, whose name is without prefix.

@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -124,6 +126,55 @@ func manifestFiles(path string) ([]string, error) {
 	return files, err
 }
 
+// maxManifest bounds files of manifests: parsing needs many times their size.
+const maxManifest = 4 << 20
+
+// readManifest reads a file. Of a large one it only looks whether it could have
+// Applications, which is an error.
+func readManifest(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+
+	tooLarge := limit.Limit{Max: maxManifest, Raise: "put its Applications into smaller files"}.TooLarge("it")
+	data, err := io.ReadAll(limit.Reader(file, maxManifest, tooLarge))
+	if !errors.Is(err, tooLarge) {
+		return data, err
+	}
+
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, tooLarge
+	}
+	found, err := mentions(file, application.Group)
+	if err == nil && found {
+		err = tooLarge
+	}
+
+	return nil, err
+}
+
+// mentions reports whether a word is in what r reads.
+func mentions(r io.Reader, word string) (bool, error) {
+	chunk, kept := make([]byte, 1<<16), 0
+	for {
+		n, err := r.Read(chunk[kept:])
+		if bytes.Contains(chunk[:kept+n], []byte(word)) {
+			return true, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+
+		end := kept + n
+		kept = copy(chunk, chunk[max(0, end-len(word)):end])
+	}
+}
+
 // manifests collects what files have.
 type manifests struct {
 	apps     []candidate
@@ -141,7 +192,7 @@ func (m *manifests) readFile(file string) {
 		})
 	}
 
-	data, err := os.ReadFile(file)
+	data, err := readManifest(file)
 	if err != nil {
 		unreadable(err)
 		return

@@ -3,8 +3,12 @@ package argo
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/liverty-music/image-writeback/internal/limit"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 const applicationA = `apiVersion: argoproj.io/v1alpha1
@@ -150,5 +154,89 @@ func TestImageUpdatersInFiles(t *testing.T) {
 	if len(problems) != 1 || !strings.Contains(problems[0].Where, "u.yaml:6") ||
 		!strings.Contains(problems[0].Error(), "the ImageUpdater is not valid") {
 		t.Errorf("problems %+v", problems)
+	}
+}
+
+// TestLargeFiles holds that a large file without Applications is passed over, and one
+// that may have some is named.
+func TestLargeFiles(t *testing.T) {
+	padding := "kind: ConfigMap\ndata: {x: " + strings.Repeat("x", maxManifest-6) + "}\n"
+	dir := writeFiles(t, map[string]string{
+		"a.yaml":     applicationA,
+		"large.yaml": padding,
+		"apps.yaml":  padding + "---\n" + applicationA,
+		"split.yaml": strings.Repeat(" ", maxManifest-3) + "argoproj.io",
+		"late.yaml":  strings.Repeat("# x\n", maxManifest) + applicationA,
+	})
+	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
+	apps, problems, err := files.List(t.Context())
+	if err != nil || len(apps) != 1 {
+		t.Fatalf("%d Applications, %v", len(apps), err)
+	}
+	named := 0
+	for _, p := range problems {
+		if strings.Contains(p.Error(), "it is larger than 4 MiB; put its Applications into smaller files") {
+			named++
+		}
+	}
+	if named != 3 {
+		t.Errorf("%+v", problems)
+	}
+}
+
+// TestAliasesOfAliases holds that a document whose aliases multiply is refused.
+func TestAliasesOfAliases(t *testing.T) {
+	var bomb strings.Builder
+	bomb.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: bomb}\nspec:\n  a0: &a0 [x]\n")
+	for i := range 20 {
+		at := strconv.Itoa(i)
+		bomb.WriteString("  a" + strconv.Itoa(i+1) + ": &a" + strconv.Itoa(i+1) + " [" +
+			strings.Repeat("*a"+at+", ", 9) + "*a" + at + "]\n")
+	}
+	dir := writeFiles(t, map[string]string{"a.yaml": applicationA, "bomb.yaml": bomb.String()})
+	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
+	apps, problems, err := files.List(t.Context())
+	if err != nil || len(apps) != 1 || !strings.Contains(problems[len(problems)-1].Error(), "aliasing") {
+		t.Errorf("%d Applications, %v, %+v", len(apps), err, problems)
+	}
+}
+
+// TestImagesAreLimited holds that one Application cannot ask for any number of images,
+// and that its problems are short.
+func TestImagesAreLimited(t *testing.T) {
+	limited := defaults
+	limited.Images = limit.Limit{Max: 200, Raise: "raise IMAGES"}
+	read := func(list string, more ...string) spec.Application {
+		app := &Stored{}
+		app.Name, app.Namespace = "a", "argocd"
+		app.Annotations = map[string]string{spec.Prefix + imageList: list}
+		for _, name := range more {
+			app.Annotations[spec.Prefix+name] = "x"
+		}
+		app.Spec.Source = &StoredSource{RepoURL: "https://example.com/o/r.git", Path: "a"}
+		return Read(app, limited)
+	}
+
+	many := strings.TrimSuffix(strings.Repeat("nginx,", 200), ",")
+	if app := read(many); len(app.Images) != 200 || len(app.Broken()) > 0 {
+		t.Errorf("%d images, %v", len(app.Images), app.Problems)
+	}
+	app := read(many + ",redis")
+	const want = "the Application has more than 200 images; divide the Application, or raise IMAGES"
+	if len(app.Images) != 0 || len(app.Broken()) != 1 || !strings.Contains(app.Problems[0].Error(), want) {
+		t.Errorf("%d images, %v", len(app.Images), app.Problems)
+	}
+
+	var unknown []string
+	for i := range 1000 {
+		unknown = append(unknown, "unknown"+strconv.Itoa(i))
+	}
+	app = read(strings.Repeat("x", 100_000)+strings.Repeat(",A", 150), unknown...)
+	text := 0
+	for _, p := range app.Problems {
+		text += len(p.Error())
+	}
+	if len(app.Broken()) != 151 || text > 200_000 {
+		t.Errorf("%d problems, %d of them no advice, with %d characters", len(app.Problems), len(app.Broken()), text)
 	}
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
+// maxItem is how long an item of image-list may be: longer than any name of an image
+// with its constraint.
+const maxItem = 1000
+
 const imageListForm = "write [alias=]registry/repository[:constraint], separated by commas"
 
 // readImages reads image-list, and what is asked for each of its images.
@@ -21,8 +25,19 @@ func (r *reader) readImages() {
 	}
 	liveKnown := len(r.app.Status.Summary.Images) > 0 || r.from.file == ""
 
-	for item := range strings.SplitSeq(r.value(imageList), ",") {
+	list := r.value(imageList)
+	if n := int64(strings.Count(list, ",") + 1); r.defaults.Images.Max > 0 && n > r.defaults.Images.Max {
+		exceeded := r.defaults.Images.TooMany("the Application", "images")
+		r.problem(imageList, exceeded.What, "divide the Application, or "+exceeded.Remedy)
+		return
+	}
+
+	for item := range strings.SplitSeq(list, ",") {
 		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		if len(item) > maxItem {
+			r.problem(imageList, fmt.Sprintf("one image has a name of %d characters", len(item)), imageListForm)
 			continue
 		}
 
@@ -73,10 +88,9 @@ func (i *imageReader) value(settings ...string) (value, name string) {
 
 // problem records what is wrong with an annotation of the image.
 func (i *imageReader) problem(name, expected, remedy string) {
-	i.record(spec.Problem{
+	i.image.Problems = append(i.image.Problems, i.record(spec.Problem{
 		Image: i.image.Key(), Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy,
-	})
-	i.image.Problems = append(i.image.Problems, i.out.Problems[len(i.out.Problems)-1])
+	}))
 }
 
 // readPolicy reads which tags are allowed, and which of them wins.

@@ -118,7 +118,7 @@ func (p *program) source() (engine.Source, error) {
 
 	defaults := argo.Defaults{
 		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget,
-		Namespace: p.namespace(""),
+		Namespace: p.namespace(""), Images: limitOf(int64(c.Limits.Images), "images"),
 	}
 
 	if len(p.applications) > 0 {

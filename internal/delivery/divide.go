@@ -217,10 +217,7 @@ const (
 )
 
 func (w *gitWriter) aside(r *gitwrite.Repository, key string) (aside, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	a, ok := w.asides[r][key]
+	a, ok := w.asides.Get(repositoryKey{r, key})
 
 	return a, ok && w.options.Now().Before(a.until)
 }
@@ -232,22 +229,13 @@ func (w *gitWriter) isAside(r *gitwrite.Repository, key string) bool {
 }
 
 func (w *gitWriter) setAside(r *gitwrite.Repository, key string, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	if w.asides[r] == nil {
-		w.asides[r] = map[string]aside{}
-	}
 	pause := firstAside
-	if before, ok := w.asides[r][key]; ok {
+	if before, ok := w.asides.Get(repositoryKey{r, key}); ok {
 		pause = min(2*before.pause, longestAside)
 	}
-	w.asides[r][key] = aside{w.options.Now().Add(pause), pause, err}
+	w.asides.Add(repositoryKey{r, key}, aside{w.options.Now().Add(pause), pause, err})
 }
 
 func (w *gitWriter) forgetAside(r *gitwrite.Repository, key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	delete(w.asides[r], key)
+	w.asides.Remove(repositoryKey{r, key})
 }

@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"path"
 	"slices"
-	"sync"
+
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
@@ -39,22 +41,39 @@ type Options struct {
 type gitWriter struct {
 	options Options
 
-	mu sync.Mutex
 	// last is the result of the previous cycle for each pull request, by head branch.
-	last map[*gitwrite.Repository]map[string]lastState
+	last *lru.Cache[repositoryKey, lastState]
 	// asides are the works that are kept out of pushes, by [task.asideKey].
-	asides map[*gitwrite.Repository]map[string]aside
+	asides *lru.Cache[repositoryKey, aside]
 }
+
+// repositoryKey is a key within a repository.
+type repositoryKey struct {
+	repository *gitwrite.Repository
+	key        string
+}
+
+// mostRemembered bounds how many pull requests, and how many works, are remembered. What
+// was forgotten costs requests.
+const mostRemembered = 20_000
 
 func newGitWriter(options Options) *gitWriter {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+
 	return &gitWriter{
-		options: options,
-		last:    map[*gitwrite.Repository]map[string]lastState{},
-		asides:  map[*gitwrite.Repository]map[string]aside{},
+		options: options, last: newMemory[lastState](), asides: newMemory[aside](),
 	}
+}
+
+func newMemory[V any]() *lru.Cache[repositoryKey, V] {
+	memory, err := lru.New[repositoryKey, V](mostRemembered)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+
+	return memory
 }
 
 func (w *gitWriter) forge(r *gitwrite.Repository) forge.Repository {

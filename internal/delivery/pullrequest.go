@@ -47,28 +47,15 @@ type lastState struct {
 }
 
 func (w *gitWriter) lastState(r *gitwrite.Repository, head string) (lastState, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	last, ok := w.last[r][head]
-	return last, ok
+	return w.last.Get(repositoryKey{r, head})
 }
 
 func (w *gitWriter) setLastState(r *gitwrite.Repository, head string, last lastState) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	if w.last[r] == nil {
-		w.last[r] = map[string]lastState{}
-	}
-	w.last[r][head] = last
+	w.last.Add(repositoryKey{r, head}, last)
 }
 
 func (w *gitWriter) forgetLastState(r *gitwrite.Repository, head string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	delete(w.last[r], head)
+	w.last.Remove(repositoryKey{r, head})
 }
 
 // groupPullRequests groups the tasks by the head of their pull request, and computes

@@ -27,6 +27,9 @@ type reading struct {
 
 // locate reads the files of all cases, each repository once.
 func (c *cycle) locate(ctx context.Context) {
+	if c.scope.everything {
+		c.state.opened = nil // it forgets what nobody names any more
+	}
 	byRepository := map[*gitwrite.Repository]*reading{}
 	for _, one := range c.cases {
 		app := one.Application

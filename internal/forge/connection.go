@@ -1,7 +1,9 @@
 package forge
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -10,9 +12,11 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/httpclient"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
-// requestTimeout bounds each request. Waiting for a rate limit does not count.
+// requestTimeout bounds each request, with its answer. Waiting for a rate limit does not
+// count.
 const requestTimeout = 30 * time.Second
 
 // NewTransport returns the transport for requests to the API of a forge. It sends
@@ -22,11 +26,12 @@ func NewTransport(api *url.URL, guard *httpclient.Guard) http.RoundTripper {
 	t := httpclient.NewTransport(requestTimeout)
 	guard.Protect(t)
 
-	return &apiTransport{scheme: api.Scheme, host: api.Host, base: t}
+	return &apiTransport{scheme: api.Scheme, host: api.Host, timeout: requestTimeout, base: t}
 }
 
 type apiTransport struct {
 	scheme, host string
+	timeout      time.Duration // of a request with its answer
 	base         http.RoundTripper
 }
 
@@ -37,7 +42,49 @@ func (t *apiTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 			request.URL.Scheme, request.URL.Host)
 	}
 
-	return t.base.RoundTrip(request)
+	ctx, end := context.WithTimeout(request.Context(), t.timeout)
+	response, err := t.base.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		end()
+		return nil, err
+	}
+
+	body := io.Reader(io.LimitReader(response.Body, maxRefusal))
+	if response.StatusCode < http.StatusBadRequest {
+		body = limit.Reader(response.Body, maxAnswer, limit.Limit{Max: maxAnswer}.TooLarge("the answer"))
+	}
+	response.Body = &boundedBody{body, response.Body, end}
+
+	return response, nil
+}
+
+// maxAnswer is how large an answer may be, and maxRefusal how much is read of one that
+// is an error.
+const (
+	maxAnswer  = 8 << 20
+	maxRefusal = 64 << 10
+)
+
+// MostPages bounds the pages of a list, which have a hundred entries each.
+const MostPages = 100
+
+// TooManyPages returns the error for a list of more than MostPages.
+func TooManyPages(list string) error {
+	return limit.Limit{Max: MostPages, Raise: "close those that nobody needs"}.TooMany(list, "pages")
+}
+
+// boundedBody ends the time of a request when the body of its answer is closed.
+type boundedBody struct {
+	io.Reader
+	body io.Closer
+	end  context.CancelFunc
+}
+
+// Close closes the body.
+func (b *boundedBody) Close() error {
+	defer b.end()
+
+	return b.body.Close()
 }
 
 // CheckLogin returns an error if the login of the forge at server must not be sent to

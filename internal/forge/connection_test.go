@@ -1,11 +1,13 @@
 package forge
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTransportStaysAtTheAPI checks that no request goes elsewhere, such as by a
@@ -42,5 +44,63 @@ func TestTransportStaysAtTheAPI(t *testing.T) {
 	}
 	if received > 0 {
 		t.Errorf("the stranger received %d requests", received)
+	}
+}
+
+// TestAnswersAreLimited holds that an answer has a size and a time, and that of one that
+// is an error only the beginning is read.
+func TestAnswersAreLimited(t *testing.T) {
+	gone := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/endless", "/refused":
+			if r.URL.Path == "/refused" {
+				w.WriteHeader(http.StatusForbidden)
+			}
+			for chunk := make([]byte, 1<<16); ; {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+		case "/slow":
+			_ = http.NewResponseController(w).Flush()
+			<-gone
+		default:
+			_, _ = w.Write(make([]byte, maxAnswer))
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(gone) })
+	api, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for path, want := range map[string]struct {
+		bytes int
+		err   string
+	}{
+		"/":        {maxAnswer, ""},
+		"/endless": {maxAnswer, "the answer is larger than 8 MiB"},
+		"/refused": {maxRefusal, ""},
+		"/slow":    {0, "context deadline exceeded"},
+	} {
+		timeout := requestTimeout
+		if path == "/slow" {
+			timeout = 10 * time.Millisecond
+		}
+		client := &http.Client{Transport: &apiTransport{
+			scheme: api.Scheme, host: api.Host, timeout: timeout, base: http.DefaultTransport,
+		}}
+		response, err := client.Get(server.URL + path)
+		var body []byte
+		if err == nil {
+			body, err = io.ReadAll(response.Body)
+			_ = response.Body.Close()
+		}
+		if len(body) != want.bytes || (err == nil) != (want.err == "") ||
+			err != nil && !strings.Contains(err.Error(), want.err) {
+			t.Errorf("%s: %d bytes, %v; want %d, %q", path, len(body), err, want.bytes, want.err)
+		}
 	}
 }

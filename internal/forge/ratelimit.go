@@ -64,7 +64,7 @@ func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error
 			return nil, err
 		}
 
-		until := limit(response, time.Now(), try)
+		until := waitUntil(response, time.Now(), try)
 		if until.IsZero() || try == maxTries {
 			return response, nil
 		}
@@ -104,8 +104,8 @@ func (t *limitTransport) await(ctx context.Context) error {
 	return httpclient.Wait(ctx, wait)
 }
 
-// limit returns until when an answer asks to wait, and zero where it does not.
-func limit(response *http.Response, now time.Time, try int) time.Time {
+// waitUntil returns until when an answer asks to wait, and zero where it does not.
+func waitUntil(response *http.Response, now time.Time, try int) time.Time {
 	if response.StatusCode != http.StatusForbidden && response.StatusCode != http.StatusTooManyRequests {
 		return time.Time{}
 	}

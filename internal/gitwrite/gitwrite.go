@@ -87,7 +87,7 @@ func (r *Repository) lock() (unlock func()) {
 		r.mirror.rest()
 		size := repositorySize + r.mirror.size() + r.kept.size()
 		if r.closed.Load() {
-			r.mirror.close()
+			r.drop()
 		}
 		r.mu.Unlock()
 		r.resize(size)
@@ -102,8 +102,16 @@ func (r *Repository) close() {
 	r.closed.Store(true)
 	if r.mu.TryLock() {
 		defer r.mu.Unlock()
-		r.mirror.close()
+		r.drop()
 	}
+}
+
+// drop frees the memory of a repository that is not kept. If it is still used, its
+// mirror is in memory from now on.
+func (r *Repository) drop() {
+	r.mirror.close()
+	r.mirror.forget()
+	r.kept = keptHeads{}
 }
 
 // identity is the same for all spellings of a repository's address, as long as the

@@ -128,6 +128,13 @@ func (m *mirror) close() {
 	}
 }
 
+// forget makes it an empty mirror in memory.
+func (m *mirror) forget() {
+	m.dir, m.lock, m.temporary = "", nil, false
+	m.large = map[plumbing.Hash]int64{}
+	_ = m.reset() // does not fail in memory
+}
+
 // rest frees the memory that is not needed until the next request.
 func (m *mirror) rest() {
 	if m.dir != "" && m.objects > maxIndexed {

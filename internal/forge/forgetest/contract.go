@@ -29,6 +29,8 @@ func Run(t *testing.T, start func(t *testing.T) *Fixture) {
 		{"where the login goes", loginGoes},
 		{"redirects", redirects},
 		{"commits", commits},
+		{"lists without an end", endlessLists},
+		{"answers without an end", endlessAnswers},
 		{"a short rate limit", shortLimit},
 		{"a long rate limit", longLimit},
 		{"trouble", trouble},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-github/v88/github"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // seeMessage is the remedy where GitHub's own words are all there is.
@@ -31,9 +32,12 @@ func (r *repository) failed(doing, needs string, err error) error {
 	var primary *github.RateLimitError
 	var secondary *github.AbuseRateLimitError
 	var transport *url.Error
+	var exceeded *limit.Error
 	switch {
 	case errors.As(err, &already):
 		return already
+	case errors.As(err, &exceeded) && exceeded.Remedy != "":
+		return r.newError(doing, errors.New(exceeded.What), exceeded.Remedy)
 	case errors.As(err, &limited):
 		return r.newError(doing, limited, forge.LimitedRemedy)
 	case errors.As(err, &primary):

@@ -52,13 +52,31 @@ func (r *repository) OpenPullRequests(ctx context.Context) ([]forge.PullRequest,
 		}
 		pages = append(pages, page)
 		all = append(all, page.pulls...)
-		number = page.next
+		if number = page.next; number != 0 && len(pages) == forge.MostPages {
+			return nil, r.failed("listing its pull requests", readPulls, forge.TooManyPages("the list"))
+		}
 	}
 
+	if textOf(all) > mostText { // it is read again each time
+		pages = nil
+	}
 	r.mu.Lock()
 	r.open = pages
 	r.mu.Unlock()
 	return all, nil
+}
+
+// mostText is how many bytes of the texts of open pull requests are remembered for one
+// repository.
+const mostText = 1 << 20
+
+func textOf(pulls []forge.PullRequest) int {
+	size := 0
+	for _, pr := range pulls {
+		size += len(pr.Title) + len(pr.Body)
+	}
+
+	return size
 }
 
 // openPage reads one page, or returns the last one where it has not changed.
@@ -277,7 +295,7 @@ func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark
 	}
 
 	options := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: 100}}
-	for {
+	for range forge.MostPages { // in one of the others, nobody would see it
 		comments, response, err := in.client.Issues.ListComments(ctx, r.owner, r.name, pr.Number, options)
 		if err != nil {
 			return r.failed("reading the comments of the pull request", readPulls, err)
@@ -309,7 +327,7 @@ func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge
 
 	var all []forge.Commit
 	options := &github.ListOptions{PerPage: 100}
-	for {
+	for range forge.MostPages {
 		page, response, err := in.client.PullRequests.ListCommits(ctx, r.owner, r.name, pr.Number, options)
 		if err != nil {
 			return nil, r.failed("reading the commits of the pull request", readPulls, err)
@@ -327,4 +345,6 @@ func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge
 		}
 		options.Page = response.NextPage
 	}
+
+	return nil, r.failed("reading the commits of the pull request", readPulls, forge.TooManyPages("the list"))
 }

@@ -10,6 +10,7 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/liverty-music/image-writeback/internal/forge"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 func (r *repository) newError(doing string, err error, remedy string) *forge.Error {
@@ -21,7 +22,10 @@ func (r *repository) failed(doing string, err error) error {
 	var limited *forge.LimitedError
 	var answer *gitlab.ErrorResponse
 	var transport *url.Error
+	var exceeded *limit.Error
 	switch {
+	case errors.As(err, &exceeded) && exceeded.Remedy != "":
+		return r.newError(doing, errors.New(exceeded.What), exceeded.Remedy)
 	case errors.As(err, &limited):
 		return r.newError(doing, limited, forge.LimitedRemedy)
 	case errors.As(err, &answer) && answer.Response != nil:

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 	"golang.org/x/time/rate"
 
@@ -39,10 +40,14 @@ type Client struct {
 	api   *gitlab.Client
 
 	mu           sync.Mutex
-	repositories map[string]*repository // by the key of their path
-	users        map[string]int64       // by username
+	repositories *lru.Cache[string, *repository] // by the key of their path
+	users        *lru.Cache[string, int64]       // by username
 	self         *author
 }
+
+// mostRemembered bounds how many projects, and how many users, are remembered. One that
+// was forgotten costs a request.
+const mostRemembered = 2000
 
 type author struct{ name, email string }
 
@@ -53,7 +58,13 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{url: at, repositories: map[string]*repository{}, users: map[string]int64{}}
+	c := &Client{url: at}
+	if c.repositories, err = lru.New[string, *repository](mostRemembered); err != nil {
+		return nil, err
+	}
+	if c.users, err = lru.New[string, int64](mostRemembered); err != nil {
+		return nil, err
+	}
 	if c.token, err = forge.ReadToken("gitlab.tokenFile", o.TokenFile); err != nil {
 		return nil, err
 	}
@@ -93,11 +104,11 @@ func (c *Client) repository(address giturl.Address) *repository {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := strings.ToLower(path)
-	if opened, ok := c.repositories[key]; ok {
+	if opened, ok := c.repositories.Get(key); ok {
 		return opened
 	}
 	r := &repository{client: c, path: path}
-	c.repositories[key] = r
+	c.repositories.Add(key, r)
 	return r
 }
 

@@ -50,7 +50,7 @@ func (r *repository) OpenPullRequests(ctx context.Context) ([]forge.PullRequest,
 		State: gitlab.Ptr("opened"), ListOptions: gitlab.ListOptions{PerPage: 100},
 	}
 	var all []forge.PullRequest
-	for {
+	for range forge.MostPages {
 		page, response, err := r.list(ctx, options)
 		if err != nil {
 			return nil, r.failed("listing its merge requests", err)
@@ -61,6 +61,8 @@ func (r *repository) OpenPullRequests(ctx context.Context) ([]forge.PullRequest,
 		}
 		options.Page = response.NextPage
 	}
+
+	return nil, r.failed("listing its merge requests", forge.TooManyPages("the list"))
 }
 
 // ClosedPullRequests sends one request.
@@ -124,9 +126,7 @@ func (r *repository) ids(ctx context.Context, setting string, names []string) (*
 
 func (r *repository) id(ctx context.Context, setting, name string) (int64, error) {
 	c := r.client
-	c.mu.Lock()
-	id, ok := c.users[name]
-	c.mu.Unlock()
+	id, ok := c.users.Get(name)
 	if ok {
 		return id, nil
 	}
@@ -141,9 +141,7 @@ func (r *repository) id(ctx context.Context, setting, name string) (int64, error
 	}
 
 	id = found[0].ID
-	c.mu.Lock()
-	c.users[name] = id
-	c.mu.Unlock()
+	c.users.Add(name, id)
 	return id, nil
 }
 
@@ -188,7 +186,7 @@ func (r *repository) update(
 func (r *repository) CommentOnce(ctx context.Context, pr forge.PullRequest, mark, text string) error {
 	notes, number := r.client.api.Notes, int64(pr.Number)
 	options := &gitlab.ListMergeRequestNotesOptions{ListOptions: gitlab.ListOptions{PerPage: 100}}
-	for {
+	for range forge.MostPages { // in one of the others, nobody would see it
 		page, response, err := notes.ListMergeRequestNotes(r.path, number, options, gitlab.WithContext(ctx))
 		if err != nil {
 			return r.failed("reading the notes of the merge request", err)
@@ -216,7 +214,7 @@ func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge
 	requests, number := r.client.api.MergeRequests, int64(pr.Number)
 	options := &gitlab.GetMergeRequestCommitsOptions{ListOptions: gitlab.ListOptions{PerPage: 100}}
 	var all []forge.Commit
-	for {
+	for range forge.MostPages {
 		page, response, err := requests.GetMergeRequestCommits(r.path, number, options, gitlab.WithContext(ctx))
 		if err != nil {
 			return nil, r.failed("reading the commits of the merge request", err)
@@ -233,4 +231,6 @@ func (r *repository) Commits(ctx context.Context, pr forge.PullRequest) ([]forge
 		}
 		options.Page = response.NextPage
 	}
+
+	return nil, r.failed("reading the commits of the merge request", forge.TooManyPages("the list"))
 }
