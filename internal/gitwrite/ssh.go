@@ -74,7 +74,7 @@ func openSSH[S io.Closer](ctx context.Context, s session, do openFunc[S]) (opene
 	for _, r := range routes {
 		opened, err = do(&r.endpoint, r.auth)
 		var unreachable *net.OpError
-		if err == nil || !errors.As(err, &unreachable) || unreachable.Op != "dial" {
+		if err == nil || ctx.Err() != nil || !errors.As(err, &unreachable) || unreachable.Op != "dial" {
 			return opened, err
 		}
 	}
