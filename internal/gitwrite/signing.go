@@ -26,8 +26,13 @@ const (
 
 // Signer signs commits so that git verify-commit accepts them.
 type Signer struct {
-	sign func(commit []byte) (string, error)
+	sign  func(commit []byte) (string, error)
+	keyID string
 }
+
+// KeyID returns the ID of the OpenPGP key that signs, in 16 capital hexadecimal
+// digits; empty if it is not known, as for a key in gpg's keyring or of SSH.
+func (s *Signer) KeyID() string { return s.keyID }
 
 // NewSigner reads a private key. For [SignSSH], key is its file. For [SignOpenPGP], key
 // is the file of an armored key without passphrase or, as in git, the name of a key in
@@ -56,7 +61,7 @@ func bySSH(key []byte) (*Signer, error) {
 		return nil, errors.New("the key is not an SSH private key (a passphrase is not supported)")
 	}
 
-	return &Signer{func(commit []byte) (string, error) {
+	return &Signer{sign: func(commit []byte) (string, error) {
 		signature, err := sshsig.Sign(bytes.NewReader(commit), signer, sshsig.HashSHA512, "git")
 		if err != nil {
 			return "", err
@@ -77,11 +82,16 @@ func byOpenPGP(key []byte) (*Signer, error) {
 		return nil, errors.New("the OpenPGP key has a passphrase, which is not supported; export a key without one")
 	}
 
-	return &Signer{func(commit []byte) (string, error) {
+	signer := &Signer{sign: func(commit []byte) (string, error) {
 		var b bytes.Buffer
 		err := openpgp.ArmoredDetachSign(&b, entity, bytes.NewReader(commit), nil)
 		return b.String() + "\n", err
-	}}, nil
+	}}
+	if signing, ok := entity.SigningKey(time.Now()); ok {
+		signer.keyID = signing.PublicKey.KeyIdString()
+	}
+
+	return signer, nil
 }
 
 // signTime limits how long gpg may take: it must not wait for a passphrase.
@@ -94,7 +104,7 @@ func byProgram(key string) (*Signer, error) {
 			"is not installed; name the file of an armored private key", key)
 	}
 
-	return &Signer{func(commit []byte) (string, error) {
+	return &Signer{sign: func(commit []byte) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), signTime)
 		defer cancel()
 		command := exec.CommandContext(ctx, program,

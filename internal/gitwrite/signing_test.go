@@ -93,9 +93,12 @@ func TestOpenPGPSignature(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if said := signed(t, startGit(t, true, 1), signer, []string{"GNUPGHOME=" + home}); !strings.Contains(said,
-			"Good signature from") {
-			t.Errorf("%s: git said %s", name, said)
+		said := signed(t, startGit(t, true, 1), signer, []string{"GNUPGHOME=" + home})
+		if !strings.Contains(said, "Good signature from") || !strings.Contains(said, signer.KeyID()+"\n") {
+			t.Errorf("%s, key %s: git said %s", name, signer.KeyID(), said)
+		}
+		if known := signer.KeyID() != ""; known != (key == file) {
+			t.Errorf("%s: the ID of the key is %q", name, signer.KeyID())
 		}
 	}
 	git := startGit(t, true, 1)
