@@ -26,14 +26,15 @@ type Cluster struct {
 	Lister    Lister
 	Selection Selection
 	Defaults  Defaults
+	Projects  *Projects // nil: they are not read
 
 	// updaters reports whether there were ImageUpdaters, which can select any
 	// Application, in the last List.
 	updaters atomic.Bool
 }
 
-// List returns the selected Applications, in order of their names. What cannot
-// be read of one Application is a Problem.
+// List returns the selected Applications, in order of their names, with their bounds.
+// What cannot be read of one Application is a Problem.
 func (c *Cluster) List(ctx context.Context) ([]spec.Application, []spec.Problem, error) {
 	updaters, problems, err := c.imageUpdaters(ctx)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Cluster) List(ctx context.Context) ([]spec.Application, []spec.Problem,
 	}
 	slices.SortFunc(apps, func(a, b spec.Application) int { return strings.Compare(a.String(), b.String()) })
 
-	return apps, problems, nil
+	return apps, problems, c.Projects.bound(ctx, apps)
 }
 
 // imageUpdaters reads the ImageUpdaters of the cluster, in order of their names.

@@ -2,6 +2,7 @@ package argo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +28,18 @@ type Files struct {
 	Selection Selection
 	Defaults  Defaults
 
-	// Namespace is that of Applications which do not name one.
+	// Namespace is that of Applications and AppProjects which do not name one. AppProjects
+	// count in Defaults.Namespace alone.
 	Namespace string
+
+	// Follow is FollowAuto, FollowRequired or FollowOff; empty: auto. Setting is where it
+	// is set, for messages.
+	Follow, Setting string
 }
 
 // List reads all files, each time it is called. What is wrong with one file is a
-// Problem, and the others are read all the same. The error is for a path that
-// cannot be read.
+// Problem, and the others are read all the same. The error is for a path that cannot
+// be read, and for AppProjects that are required and not there.
 func (f *Files) List(_ context.Context) ([]spec.Application, []spec.Problem, error) {
 	var read manifests
 	for _, path := range f.Paths {
@@ -47,8 +53,43 @@ func (f *Files) List(_ context.Context) ([]spec.Application, []spec.Problem, err
 	}
 
 	apps, twice := once(f.selected(&read))
+	if err := f.bound(&read, apps); err != nil {
+		return nil, nil, err
+	}
 
 	return apps, append(read.problems, twice...), nil
+}
+
+// bound sets the bounds of Applications by the AppProjects that the files have. If they
+// have none, the projects are not known.
+func (f *Files) bound(read *manifests, apps []spec.Application) error {
+	if f.Follow == FollowOff {
+		return nil
+	}
+
+	var stored []*StoredProject
+	for _, p := range read.projects {
+		if cmp.Or(p.Namespace, f.Namespace) == f.Defaults.Namespace {
+			stored = append(stored, p)
+		}
+	}
+	if len(stored) == 0 {
+		if f.Follow == FollowRequired {
+			return requires(f.Setting, fmt.Errorf("there is no AppProject of namespace %s in %s; add them",
+				f.Defaults.Namespace, strings.Join(f.Paths, " or ")))
+		}
+		return nil
+	}
+
+	projects, err := withGlobals(withDefault(stored), read.globals)
+	if err != nil {
+		read.problems = append(read.problems, spec.Problem{Expected: err.Error(), Remedy: "correct it"})
+	}
+	for i := range apps {
+		apps[i].Bounds = bounds(projects, apps[i].Project)
+	}
+
+	return nil
 }
 
 // selected reads the selected Applications, once all ImageUpdaters are known
@@ -179,6 +220,8 @@ func mentions(r io.Reader, word string) (bool, error) {
 type manifests struct {
 	apps     []candidate
 	updaters []*ImageUpdater
+	projects []*StoredProject
+	globals  string // globalProjects of the ConfigMap argocd-cm
 	problems []spec.Problem
 }
 

@@ -29,6 +29,10 @@ func (m *manifests) readObject(file string, node *yaml.Node) {
 		m.readUpdater(file, node)
 	case kind == application.ApplicationKind && strings.HasPrefix(version, application.Group+"/"):
 		m.readApplication(file, node)
+	case kind == application.AppProjectKind && strings.HasPrefix(version, application.Group+"/"):
+		m.readProject(file, node)
+	case kind == "ConfigMap" && text(field(field(node, "metadata"), "name")) == "argocd-cm":
+		m.globals = text(field(field(node, "data"), "globalProjects"))
 	}
 }
 
@@ -60,7 +64,7 @@ func (m *manifests) readApplication(file string, node *yaml.Node) {
 	from := origin{file: file, lines: map[string]int{"": node.Line}}
 	m.readLines(name, from, field(field(node, "metadata"), "annotations"))
 
-	app, err := storedFrom(node)
+	app, err := storedFrom[Stored](node)
 	if err == nil && name == "" {
 		err = errors.New("metadata.name is missing")
 	}
@@ -126,8 +130,26 @@ func (m *manifests) readUpdater(file string, node *yaml.Node) {
 	m.updaters = append(m.updaters, u)
 }
 
-// storedFrom reads an Application by way of JSON, which names its fields.
-func storedFrom(node *yaml.Node) (*Stored, error) {
+// readProject reads an AppProject.
+func (m *manifests) readProject(file string, node *yaml.Node) {
+	project, err := storedFrom[StoredProject](node)
+	if err == nil && project.Name == "" {
+		err = errors.New("metadata.name is missing")
+	}
+	if err != nil {
+		m.problems = append(m.problems, spec.Problem{
+			Where:    fmt.Sprintf("%s:%d", file, node.Line),
+			Expected: "the AppProject is not valid: " + err.Error(),
+			Remedy:   "correct it; its Applications are not updated until then",
+		})
+		return
+	}
+
+	m.projects = append(m.projects, project)
+}
+
+// storedFrom reads an object by way of JSON, which names its fields.
+func storedFrom[T any](node *yaml.Node) (*T, error) {
 	var fields map[string]any
 	if err := node.Decode(&fields); err != nil {
 		return nil, err
@@ -138,10 +160,10 @@ func storedFrom(node *yaml.Node) (*Stored, error) {
 		return nil, err
 	}
 
-	var app Stored
-	if err := json.Unmarshal(data, &app); err != nil {
+	var object T
+	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, err
 	}
 
-	return &app, nil
+	return &object, nil
 }

@@ -80,7 +80,8 @@ func TestStoredIsAsArgoCDHasIt(t *testing.T) {
 // applicationOf is an Application in JSON that has a source alone and in a list.
 func applicationOf(source string) string {
 	return `{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-  "metadata": {"name": "a", "namespace": "n", "uid": "u", "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"l": "m"}, "annotations": {"b": "c"}},
+  "metadata": {"name": "a", "namespace": "n", "uid": "u",
+    "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"l": "m"}, "annotations": {"b": "c"}},
   "spec": {"project": "p", "source": ` + source + `, "sources": [` + source + `, ` + source + `],
     "sourceHydrator": {"drySource": {"repoURL": "https://example.com/dry", "path": "a", "targetRevision": "main"},
       "syncSource": {"targetBranch": "env/dev", "path": "b"}, "hydrateTo": {"targetBranch": "next"}}},

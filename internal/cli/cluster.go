@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/argo"
@@ -26,6 +27,48 @@ func fromCluster(cluster *kube.Cluster, selection argo.Selection, defaults argo.
 			New: source.Concerns, Differ: source.Differs, Changed: changed, Failed: failed,
 		})
 	}
+}
+
+// projectReader reads what Argo CD has of its projects, in the namespace where it runs.
+type projectReader struct {
+	cluster   *kube.Cluster
+	namespace string
+	secrets   *gitwrite.ArgoSecrets
+}
+
+// AppProjects lists the AppProjects of Argo CD's namespace. Argo CD always has the project
+// default, so a namespace without AppProjects is not that of Argo CD.
+func (r projectReader) AppProjects(ctx context.Context) ([]*argo.StoredProject, error) {
+	all, err := kube.AppProjects(ctx, r.cluster, r.namespace, argo.TrimProject)
+	if err == nil && len(all) == 0 {
+		return nil, &argo.UnreadableError{Err: fmt.Errorf("namespace %s has no AppProjects, so it is not that of "+
+			"Argo CD; set argocd.namespace in config.yaml", r.namespace)}
+	}
+
+	return all, unreadable(err)
+}
+
+// GlobalProjects returns the list of global projects.
+func (r projectReader) GlobalProjects(ctx context.Context) (string, error) {
+	globals, err := r.cluster.GlobalProjects(ctx, r.namespace)
+
+	return globals, unreadable(err)
+}
+
+// ProjectRepositories returns the repositories of Secrets that belong to a project.
+func (r projectReader) ProjectRepositories(ctx context.Context) (map[string][]string, error) {
+	return r.secrets.ProjectRepositories(ctx)
+}
+
+// unreadable marks an error of the cluster after which another attempt would fail as well.
+func unreadable(err error) error {
+	var forbidden *kube.ForbiddenError
+	var missing *kube.MissingError
+	if errors.As(err, &forbidden) || errors.As(err, &missing) {
+		return &argo.UnreadableError{Err: err}
+	}
+
+	return err
 }
 
 // secretsOf reads Secrets of a cluster. It connects when the first is asked for.

@@ -14,14 +14,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
-// git makes the part that opens git repositories. cluster is nil if Applications
-// come from files.
-func (s *setup) git(forges forges, cluster *kube.Cluster) *gitwrite.Service {
-	argoCD := ""
-	if cluster != nil {
-		argoCD = s.namespace(cluster.Namespace())
-	}
-	credentials := gitCredentials(cluster, argoCD, secretsOf(s.connect))
+// git makes the part that opens git repositories.
+func (s *setup) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrite.Service {
 	credentials.Servers = s.gitServers()
 	credentials.Remedy = func(secret, host string) string { return permission.AllowSecret(secret, host, "") }
 

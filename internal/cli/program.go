@@ -8,6 +8,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/engine"
+	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
 )
 
@@ -18,6 +19,7 @@ type program struct {
 	engine  *engine.Engine
 	cluster *kube.Cluster // nil if Applications come from files
 	watch   watchFunc     // nil if Applications come from files
+	secrets *gitwrite.ArgoSecrets
 	close   func()
 }
 
@@ -82,7 +84,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
-	git := s.git(forges, p.cluster)
+	git := s.git(forges, p.secrets)
 	p.close = git.Close
 
 	p.engine = &engine.Engine{
@@ -121,9 +123,12 @@ func (p *program) source() (engine.Source, error) {
 		Namespace: p.namespace(""), Images: limitOf(int64(c.Limits.Images), "images"),
 	}
 
+	const setting = "projects.follow in config.yaml"
 	if len(p.applications) > 0 {
+		p.secrets = gitCredentials(nil, "", secretsOf(p.connect))
 		return &argo.Files{
 			Paths: p.applications, Selection: selection, Defaults: defaults, Namespace: p.namespace(""),
+			Follow: c.Projects.Follow, Setting: setting,
 		}, nil
 	}
 
@@ -132,7 +137,12 @@ func (p *program) source() (engine.Source, error) {
 	}
 
 	defaults.Namespace = p.argoCD()
+	p.secrets = gitCredentials(p.cluster, defaults.Namespace, secretsOf(p.connect))
 	source, watch := fromCluster(p.cluster, selection, defaults)
+	source.Projects = &argo.Projects{
+		Lister: projectReader{p.cluster, defaults.Namespace, p.secrets},
+		Follow: c.Projects.Follow, Setting: setting, Warn: func(text string) { p.log.Warn(text) },
+	}
 	p.watch = watch
 
 	return source, nil

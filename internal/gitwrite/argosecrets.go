@@ -84,6 +84,24 @@ func (a *ArgoSecrets) trust(ctx context.Context) (knownHosts string, certificate
 	return a.knownHosts, a.certificates
 }
 
+// ProjectRepositories returns, by project, the repositories for which a project has a
+// Secret of its own. The error is for Secrets that cannot be listed.
+func (a *ArgoSecrets) ProjectRepositories(ctx context.Context) (map[string][]string, error) {
+	secrets, err := a.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	all := map[string][]string{}
+	for _, secret := range secrets {
+		if project := secret.project(); project != "" && !secret.Template {
+			all[project] = append(all[project], string(secret.Data["url"]))
+		}
+	}
+
+	return all, nil
+}
+
 // Scoped reports whether Argo CD has credentials for a repository that only one
 // of its projects may use.
 func (a *ArgoSecrets) Scoped(ctx context.Context, url string) bool {

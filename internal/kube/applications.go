@@ -2,9 +2,7 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -103,66 +101,20 @@ func trimmed[T metav1.Object](object any) (T, bool) {
 	return none, false
 }
 
-const (
-	// pageSize is how many Applications are asked for at a time, so that memory
-	// never holds more of them in the form that the server sends.
-	pageSize = 500
-	// listRestarts is how often a list is started again because its pages took
-	// longer than the server keeps a version.
-	listRestarts = 3
-)
-
-// list asks the API server for the Applications of a namespace, in pages.
+// list asks the API server for the Applications of a namespace.
 func (a *Applications[T]) list(ctx context.Context, namespace string) (*keptList, error) {
-	all := &keptList{}
-	restarts := 0
-
-	for next := ""; ; {
-		data, err := a.page(ctx, namespace, next)
-		if apierrors.IsResourceExpired(err) && next != "" && restarts < listRestarts {
-			all, next, restarts = &keptList{}, "", restarts+1
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-
-		var page struct {
-			Metadata metav1.ListMeta   `json:"metadata"`
-			Items    []json.RawMessage `json:"items"`
-		}
-		if err := json.Unmarshal(data, &page); err != nil {
-			return nil, fmt.Errorf("reading the API server's answer: %w", err)
-		}
-
-		for _, item := range page.Items {
-			all.Items = append(all.Items, kept{a.trim(item)})
-		}
-		all.ResourceVersion = page.Metadata.ResourceVersion
-
-		if next = page.Metadata.Continue; next == "" {
-			return all, nil
-		}
-	}
-}
-
-// page asks for one page; next is what the page before returned.
-func (a *Applications[T]) page(ctx context.Context, namespace, next string) ([]byte, error) {
-	path := []string{"/apis", applications.Group, applications.Version}
-	if namespace != metav1.NamespaceAll {
-		path = append(path, "namespaces", namespace)
+	found, version, err := pages[kept]{
+		cluster: a.cluster, resource: applications, namespace: namespace, labels: a.selection.Labels,
+		trim: func(data []byte) kept { return kept{a.trim(data)} },
+	}.list(ctx)
+	if err != nil {
+		return nil, err
 	}
 
-	client := a.cluster.discovery.RESTClient()
-	request := client.Get().AbsPath(append(path, applications.Resource)...).Param("limit", strconv.Itoa(pageSize))
-	if a.selection.Labels != "" {
-		request = request.Param("labelSelector", a.selection.Labels)
-	}
-	if next != "" {
-		request = request.Param("continue", next)
-	}
+	all := &keptList{Items: found}
+	all.ResourceVersion = version
 
-	return request.Do(ctx).Raw()
+	return all, nil
 }
 
 func listError(namespace string, err error) error {

@@ -1,6 +1,6 @@
 // Package kube is the cluster: it lists and watches Argo CD's Applications,
-// trimmed to what is read of them, reads Secrets by name, changes one list of
-// an Application, and creates Kubernetes Events. It knows no annotations and
+// trimmed to what is read of them, and AppProjects, reads Secrets by name, changes
+// one list of an Application, and creates Kubernetes Events. It knows no annotations and
 // takes no decisions.
 //
 // Use [New] to connect, and [NewApplications] to list and watch. Use package argo
@@ -25,12 +25,15 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// apiVersion is the version of both resources.
+// apiVersion is the version of all these resources.
 const apiVersion = "v1alpha1"
 
 var (
 	applications = schema.GroupVersionResource{
 		Group: application.Group, Version: apiVersion, Resource: application.ApplicationPlural,
+	}
+	appProjects = schema.GroupVersionResource{
+		Group: application.Group, Version: apiVersion, Resource: application.AppProjectPlural,
 	}
 	// imageUpdaters are the resources of Argo CD Image Updater 1.x.
 	imageUpdaters = schema.GroupVersionResource{

@@ -51,8 +51,8 @@ func (v signatureVector) check(t *testing.T) {
 	app := spec.Application{
 		Project: "team",
 		Sources: []spec.Source{{Repository: "oci://example.com/o/r", Chart: true}, {Repository: v.Repository}},
-		Target: spec.Target{Method: v.Method, Repository: cmp.Or(v.Writes, v.Repository)},
-		Bounds: spec.Bounds{Known: true, Exists: true},
+		Target:  spec.Target{Method: v.Method, Repository: cmp.Or(v.Writes, v.Repository)},
+		Bounds:  spec.Bounds{Known: true, Exists: true},
 	}
 	for _, p := range v.Policies {
 		app.Bounds.Project.Signatures = append(app.Bounds.Project.Signatures,

@@ -190,7 +190,8 @@ func badKubeconfigs(t *testing.T, w *world.World) {
 }
 
 // noRightToList starts the service with an account that may list nothing, then grants
-// it the right to list only: the service warns once and lists in each cycle.
+// it the right to list Applications only: the service warns once that it cannot watch
+// them, once that it cannot read AppProjects, and lists in each cycle.
 func noRightToList(t *testing.T, k *kube.Cluster, w *world.World) {
 	t.Helper()
 	harness.Kubectl(t, k, "-n", "argocd", "create", "serviceaccount", "nobody")
@@ -208,7 +209,8 @@ func noRightToList(t *testing.T, k *kube.Cluster, w *world.World) {
 	s.Ready()
 	s.Says("watching Applications in all namespaces", 1)
 	harness.Await(t, "several tries", func() bool { return strings.Count(s.Log.String(), "cycle done") > 3 })
-	if n := strings.Count(s.Log.String(), "level=WARN"); n != 1 {
+	s.Says("AppProjects limit nothing (projects.follow in config.yaml: auto)", 1)
+	if n := strings.Count(s.Log.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings", n)
 	}
 }

@@ -27,6 +27,10 @@ import (
 func TestReplicas(t *testing.T) {
 	k := harness.NewKubernetes(t)
 	binary := harness.Program(t)
+	if err := k.SetProject(t.Context(), "default", `{sourceRepos: ["*"], sourceNamespaces: [killed, halted],
+  destinations: [{server: "*", namespace: "*"}]}`); err != nil {
+		t.Fatal(err)
+	}
 	for _, way := range []struct {
 		name   string
 		signal syscall.Signal

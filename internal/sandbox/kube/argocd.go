@@ -37,15 +37,7 @@ metadata: {name: argocd-rbac-cm, labels: {app.kubernetes.io/part-of: argocd}}
 apiVersion: v1
 kind: Secret
 metadata: {name: argocd-secret, labels: {app.kubernetes.io/part-of: argocd}}
-stringData: {server.secretkey: "%s"}
----
-apiVersion: argoproj.io/v1alpha1
-kind: AppProject
-metadata: {name: default}
-spec:
-  sourceRepos: ["*"]
-  destinations: [{server: "*", namespace: "*"}]
-  clusterResourceWhitelist: [{group: "*", kind: "*"}]`
+stringData: {server.secretkey: "%s"}`
 
 const node = `apiVersion: v1
 kind: Node
@@ -61,14 +53,6 @@ status:
 // dir. Beside what "make tools" builds, it needs what "make e2e" does, and
 // redis-server.
 func NewArgoCD(ctx context.Context, dir string, k *Cluster) (*ArgoCD, error) {
-	if err := k.installCRD(ctx, "appproject-crd.yaml"); err != nil {
-		return nil, err
-	}
-
-	if err := k.known(ctx, "AppProject"); err != nil {
-		return nil, err
-	}
-
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // it never fails
 	if err := k.Create(ctx, "argocd", fmt.Sprintf(argoCD, hex.EncodeToString(secret))); err != nil {

@@ -34,8 +34,8 @@ import (
 	"github.com/liverty-music/image-writeback/internal/sandbox"
 )
 
-// Cluster is a Kubernetes API server with its etcd, and Argo CD's
-// Application resource. Nothing runs in it: it stores and serves.
+// Cluster is a Kubernetes API server with its etcd, Argo CD's resources, and the project
+// that Argo CD creates. Nothing runs in it: it stores and serves.
 type Cluster struct {
 	Kubeconfig string // of an administrator
 	Dynamic    dynamic.Interface
@@ -188,20 +188,45 @@ func (k *Cluster) connect(ctx context.Context, dir, address, ca string) error {
 		return err
 	}
 
-	return k.installApplications(ctx)
+	return k.installArgoCD(ctx)
 }
 
-// installApplications makes Argo CD's own definition of the Application known.
-func (k *Cluster) installApplications(ctx context.Context) error {
-	if err := k.installCRD(ctx, "application-crd.yaml"); err != nil {
+// installArgoCD makes Argo CD's own definitions of the Application and the AppProject
+// known, and creates its namespace with its first project.
+func (k *Cluster) installArgoCD(ctx context.Context) error {
+	for kind, file := range map[string]string{
+		"Application": "application-crd.yaml", "AppProject": "appproject-crd.yaml",
+	} {
+		if err := k.installCRD(ctx, file); err != nil {
+			return err
+		}
+		if err := k.known(ctx, kind); err != nil {
+			return err
+		}
+	}
+
+	if err := k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n"); err != nil {
 		return err
 	}
 
-	if err := k.known(ctx, "Application"); err != nil {
+	return k.SetProject(ctx, "default", `{sourceRepos: ["*"], destinations: [{server: "*", namespace: "*"}],
+  clusterResourceWhitelist: [{group: "*", kind: "*"}]}`)
+}
+
+// SetProject creates an AppProject of Argo CD, or replaces it. Its spec is in YAML, in one
+// line or indented.
+func (k *Cluster) SetProject(ctx context.Context, name, spec string) error {
+	var object unstructured.Unstructured
+	manifest := fmt.Sprintf("apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: %q}\nspec: %s\n",
+		name, spec)
+	if err := yaml.Unmarshal([]byte(manifest), &object.Object); err != nil {
 		return err
 	}
 
-	return k.Create(ctx, "", "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
+	_, err := k.Dynamic.Resource(resourceOf("AppProject")).Namespace("argocd").Apply(ctx, name, &object,
+		metav1.ApplyOptions{FieldManager: "sandbox", Force: true})
+
+	return err
 }
 
 // installCRD creates a resource as a file of Argo CD's module defines it.
