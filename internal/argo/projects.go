@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -124,7 +125,7 @@ func withGlobals(stored []*StoredProject, globals string) (map[string]spec.Proje
 	for _, p := range stored {
 		project := p.project()
 		for _, repos := range added(p, entries, byName) {
-			project.SourceRepos = append(project.SourceRepos[:len(project.SourceRepos):len(project.SourceRepos)], repos...)
+			project.SourceRepos = slices.Concat(project.SourceRepos, repos)
 		}
 		all[p.Name] = project
 	}

@@ -66,7 +66,8 @@ func TestSignatures(t *testing.T) {
 		"nothing": {`{}`, nil},
 		"keys":    {`{` + keys + `}`, ofKeys},
 		"policies": {`{"sourceIntegrity": {"git": {"policies": [
-			{"repos": [{"url": "a"}, {"url": "!b"}], "gpg": {"mode": "strict", "keys": ["A"]}}, {"repos": [{"url": "c"}]}]}}}`,
+			{"repos": [{"url": "a"}, {"url": "!b"}], "gpg": {"mode": "strict", "keys": ["A"]}},
+			{"repos": [{"url": "c"}]}]}}}`,
 			[]spec.SignaturePolicy{policy(spec.VerifyStrict, "a !b", "A"), policy(spec.VerifyNone, "c", "")}},
 		"policies replace keys": {`{` + keys + `, "sourceIntegrity": {"git": {"policies": []}}}`, nil},
 		"no policies for git":   {`{` + keys + `, "sourceIntegrity": {}}`, ofKeys},
@@ -91,6 +92,7 @@ func TestGlobalProjects(t *testing.T) {
 		stored = append(stored, TrimProject([]byte(one)))
 	}
 
+	const everywhere = "- {projectName: all}\n"
 	const teamX = "- {projectName: org, labelSelector: {matchLabels: {team: x}}}\n"
 	for name, c := range map[string]struct {
 		globals string
@@ -99,15 +101,17 @@ func TestGlobalProjects(t *testing.T) {
 	}{
 		"none":                      {"", "a=a all=all b=b org=o,!p", false},
 		"by label":                  {teamX, "a=a,o,!p all=all b=b org=o,!p", false},
-		"without selector":          {"- {projectName: all}\n", "a=a,all all=all b=b,all org=o,!p,all", false},
-		"both":                      {teamX + "- {projectName: all}\n", "a=a,o,!p,all all=all b=b,all org=o,!p,all", false},
-		"what is added is as it is": {"- {projectName: all}\n" + teamX, "a=a,all,o,!p all=all b=b,all org=o,!p,all", false},
-		"by expression": {"- projectName: org\n  labelSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}\n",
+		"without selector":          {everywhere, "a=a,all all=all b=b,all org=o,!p,all", false},
+		"both":                      {teamX + everywhere, "a=a,o,!p,all all=all b=b,all org=o,!p,all", false},
+		"what is added is as it is": {everywhere + teamX, "a=a,all,o,!p all=all b=b,all org=o,!p,all", false},
+		"by expression": {"- projectName: org\n" +
+			"  labelSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}\n",
 			"a=a all=all,o,!p b=b,o,!p org=o,!p", false},
 		"one that is not there ends the list": {"- {projectName: none}\n- {projectName: all}\n",
 			"a=a all=all b=b org=o,!p", false},
 		"a wrong selector ends the list": {teamX + "- projectName: all\n" +
-			"  labelSelector: {matchExpressions: [{key: k, operator: x}]}\n" + teamX, "a=a,o,!p all=all b=b org=o,!p", false},
+			"  labelSelector: {matchExpressions: [{key: k, operator: x}]}\n" + teamX,
+			"a=a,o,!p all=all b=b org=o,!p", false},
 		"not a list":  {"projectName: all\n", "a=a all=all b=b org=o,!p", true},
 		"not in YAML": {"{", "a=a all=all b=b org=o,!p", true},
 	} {
@@ -127,7 +131,8 @@ func TestGlobalProjects(t *testing.T) {
 
 // TestProjectsOfFiles holds which AppProjects of files count.
 func TestProjectsOfFiles(t *testing.T) {
-	const team = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: team}\nspec: {sourceRepos: [a]}\n"
+	const team = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\n" +
+		"metadata: {name: team}\nspec: {sourceRepos: [a]}\n"
 	in := func(namespace string) string { return strings.Replace(team, "team", "team, namespace: "+namespace, 1) }
 	application := strings.Replace(applicationA, "spec:\n", "spec:\n  project: team\n", 1)
 	known := func(repos ...string) spec.Bounds {
@@ -140,7 +145,7 @@ func TestProjectsOfFiles(t *testing.T) {
 		problems             int
 	}{
 		"none":                 {application, FollowAuto, "", spec.Bounds{}, 0},
-		"none, required":       {application, FollowRequired, "no AppProject of namespace argocd in ", spec.Bounds{}, 0},
+		"none, required":       {application, FollowRequired, "no AppProject of namespace argocd", spec.Bounds{}, 0},
 		"one":                  {application + "---\n" + team, FollowAuto, "", known("a"), 0},
 		"one, before":          {team + "---\n" + application, FollowRequired, "", known("a"), 0},
 		"not followed":         {application + "---\n" + team, FollowOff, "", spec.Bounds{}, 0},
