@@ -269,6 +269,12 @@ func matchSecrets(secrets []RepositorySecret, address giturl.Address, project st
 	}
 
 	inherited.Hosts = slices.Concat(found.Hosts, template.hosts(inherited))
+	if of := own.project(); of != "" && of != template.project() {
+		// People of the project may have added the Secret: it does not decide by which way
+		// the credentials of others travel.
+		return inherited, nil
+	}
+
 	inherited.Insecure = inherited.Insecure || found.Insecure
 	if found.Proxy != "" {
 		inherited.Proxy, inherited.NoProxy = found.Proxy, found.NoProxy
