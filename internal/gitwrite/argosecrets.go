@@ -193,8 +193,8 @@ func (a *ArgoSecrets) mayUse(ctx context.Context, access Access, data map[string
 		}
 		return &ElsewhereError{
 			Reason: fmt.Sprintf("the url of the Secret %s does not cover this repository", secret),
-			Remedy: "name a Secret whose url covers the repository: the same protocol, host and port, and the beginning " +
-				"of its path",
+			Remedy: "name a Secret whose url covers the repository: the same protocol, host and port, and the " +
+				"beginning of its path",
 		}
 	}
 	if access.Vouched || a.known(ctx, address) {

@@ -61,7 +61,10 @@ func TestRegistriesLeadCredentialsNowhere(t *testing.T) {
 	away := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 	}
-	basic := func(w http.ResponseWriter) { w.Header().Set("WWW-Authenticate", `Basic realm="x"`); w.WriteHeader(401) }
+	basic := func(w http.ResponseWriter) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}
 	signedIn := func(r *http.Request) bool { _, _, ok := r.BasicAuth(); return ok }
 
 	for name, lead := range map[string]func(w http.ResponseWriter, r *http.Request){
@@ -84,7 +87,7 @@ func TestRegistriesLeadCredentialsNowhere(t *testing.T) {
 		},
 		"tokens from a server without TLS": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x"`, other.URL))
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 		},
 		"tokens from a server that redirects": func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/token" {
@@ -92,7 +95,7 @@ func TestRegistriesLeadCredentialsNowhere(t *testing.T) {
 				return
 			}
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="https://%s/token",service="x"`, r.Host))
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 		},
 	} {
 		s := leading(t, lead)
@@ -173,7 +176,9 @@ func TestKeysOfDockersConfiguration(t *testing.T) {
 		"reg.corp/team": {
 			"reg.corp/team/app": true, "reg.corp/team": true, "reg.corp/team-b/app": false, "reg.corp/app": false,
 		},
-		"https://index.docker.io/v1/": {"nginx": true, "o/app": true, "index.docker.io/o/app": true, "ghcr.io/o/app": false},
+		"https://index.docker.io/v1/": {
+			"nginx": true, "o/app": true, "index.docker.io/o/app": true, "ghcr.io/o/app": false,
+		},
 		"https://ada@reg.corp":        {"reg.corp/app": false},
 		"*.corp":                      {"reg.corp/app": false},
 		"https://":                    {"reg.corp/app": false},

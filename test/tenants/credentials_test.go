@@ -150,7 +150,7 @@ func newWorld(t *testing.T) *world {
 	}
 	dir := t.TempDir()
 	w.program = filepath.Join(dir, "login")
-	if err := os.WriteFile(w.program, []byte("#!/bin/sh\necho ada:s3cret\n"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(w.program, []byte("#!/bin/sh\necho ada:s3cret\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("LOGIN", "ada:s3cret")
@@ -220,8 +220,8 @@ func (w *world) secret(namespace, name string, fields map[string]string) {
 	if strings.HasSuffix(name, "template") {
 		label = `argocd.argoproj.io/secret-type: repo-creds`
 	}
-	w.create(namespace, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {%s}}\nstringData: %s\n",
-		name, label, data))
+	w.create(namespace, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, labels: {%s}}\n"+
+		"stringData: %s\n", name, label, data))
 }
 
 func (w *world) create(namespace, manifest string) {
@@ -291,7 +291,8 @@ func (w *world) repository(name string, row cell, at *side) {
 	if at == w.own {
 		w.createRepository(name, w.victimImage())
 	}
-	w.application(row.In, name, w.victimImage(), at.git.URLOf("o/"+name), map[string]string{"write-back-method": row.Names})
+	w.application(row.In, name, w.victimImage(), at.git.URLOf("o/"+name),
+		map[string]string{"write-back-method": row.Names})
 }
 
 func (w *world) updater(args ...string) harness.Result {

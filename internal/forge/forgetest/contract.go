@@ -164,7 +164,9 @@ func addresses(t *testing.T, f *Fixture) {
 // loginGoes nowhere but to the forge itself.
 func loginGoes(t *testing.T, f *Fixture) {
 	at := giturl.Parse(f.Git.URLOf(Name))
-	for _, text := range []string{f.Git.URLOf(Name), "git@" + at.Host() + ":" + Name, "https://" + at.Host() + "/" + Name} {
+	for _, text := range []string{
+		f.Git.URLOf(Name), "git@" + at.Host() + ":" + Name, "https://" + at.Host() + "/" + Name,
+	} {
 		if err := f.Client.CheckLogin(giturl.Parse(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -190,7 +192,7 @@ func redirects(t *testing.T, f *Fixture) {
 	r := f.Repository(t)
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect} {
 		f.Break(func(w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, stranger.URL+r.URL.Path, status)
+			http.Redirect(w, r, stranger.URL+r.URL.Path, status) //nolint:gosec // it is to lead elsewhere
 			return true
 		})
 		_, err := r.OpenPullRequests(t.Context())

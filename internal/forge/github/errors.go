@@ -190,8 +190,8 @@ func unprocessable(says func(string) bool) string {
 	case says("draft"):
 		return "set github.pullRequest.draft: false, or use a plan that has drafts"
 	case says("could not resolve to a node"):
-		return "correct github.pullRequest.reviewers: name teams that have access as ORGANIZATION/TEAM, and grant the " +
-			"App the organization permission Members: read"
+		return "correct github.pullRequest.reviewers: name teams that have access as ORGANIZATION/TEAM, and grant " +
+			"the App the organization permission Members: read"
 	case says("collaborator"), says("reviewer"):
 		return "correct github.pullRequest.reviewers: name collaborators of the repository, " +
 			"and teams that have access as ORGANIZATION/TEAM"

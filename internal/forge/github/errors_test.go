@@ -50,7 +50,8 @@ func TestARepositoryThatIsNotInstalled(t *testing.T) {
 	r.client.installationID = sandboxforge.InstallationID
 	other := r.client.repository(giturl.Parse(hub.URL + "/o/none"))
 	_, _, err := other.Login(t.Context())
-	forgetest.CheckError(t, err, hub.Token(), "422 There is at least one repository", "install the App on this repository")
+	forgetest.CheckError(t, err, hub.Token(), "422 There is at least one repository",
+		"install the App on this repository")
 }
 
 // TestNoSuchReviewer names the setting to correct.
