@@ -179,10 +179,10 @@ func TestKeysOfDockersConfiguration(t *testing.T) {
 		"https://index.docker.io/v1/": {
 			"nginx": true, "o/app": true, "index.docker.io/o/app": true, "ghcr.io/o/app": false,
 		},
-		"https://ada@reg.corp":        {"reg.corp/app": false},
-		"*.corp":                      {"reg.corp/app": false},
-		"https://":                    {"reg.corp/app": false},
-		"":                            {"reg.corp/app": false, "nginx": false},
+		"https://ada@reg.corp": {"reg.corp/app": false},
+		"*.corp":               {"reg.corp/app": false},
+		"https://":             {"reg.corp/app": false},
+		"":                     {"reg.corp/app": false, "nginx": false},
 	} {
 		config := fmt.Appendf(nil, `{"auths": {%q: {"username": "ada", "password": "s3cret"}}}`, key)
 		read := func(context.Context, string, string) (map[string][]byte, error) {
