@@ -9,6 +9,7 @@
 package argo
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,23 +60,11 @@ type reader struct {
 
 func read(g governed, defaults Defaults, from origin) spec.Application {
 	app := g.app
-	out := spec.Application{
-		Namespace: app.Namespace,
-		Name:      app.Name,
-		Project:   app.Spec.Project,
-		UID:       string(app.UID),
-		Labels:    app.Labels,
-		Created:   app.CreationTimestamp.Time,
-		Sources:   app.sources(),
-		Problems:  g.problems,
-		Running:   app.Status.Summary.Images,
-		Health:    spec.Health{Status: app.Status.Health.Status},
-	}
+	out := identity(app)
+	out.UID, out.Labels, out.Problems = string(app.UID), app.Labels, g.problems
+	out.Running, out.Health.Status = app.Status.Summary.Images, app.Status.Health.Status
 	if at := app.Status.Health.LastTransitionTime; at != nil {
 		out.Health.Since = at.Time
-	}
-	if out.Project == "" {
-		out.Project = "default"
 	}
 	out.Target.Labels = g.labels
 
@@ -92,6 +81,14 @@ func read(g governed, defaults Defaults, from origin) spec.Application {
 	}
 
 	return out
+}
+
+// identity is what is read of every Application: who it is, and what it deploys.
+func identity(app *Stored) spec.Application {
+	return spec.Application{
+		Namespace: app.Namespace, Name: app.Name, Project: cmp.Or(app.Spec.Project, "default"),
+		Created: app.CreationTimestamp.Time, Sources: app.sources(),
+	}
 }
 
 // readOverrides reads the lists that the method argocd writes to.

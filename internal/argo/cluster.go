@@ -33,37 +33,37 @@ type Cluster struct {
 	updaters atomic.Bool
 }
 
-// List returns the selected Applications, in order of their names, with their bounds.
-// What cannot be read of one Application is a Problem.
-func (c *Cluster) List(ctx context.Context) ([]spec.Application, []spec.Problem, error) {
+// List returns the selected Applications, in order of their names, with their bounds,
+// and their neighbours. What cannot be read of one Application is a Problem.
+func (c *Cluster) List(ctx context.Context) (spec.Listing, error) {
 	updaters, problems, err := c.imageUpdaters(ctx)
 	if err != nil {
-		return nil, nil, err
+		return spec.Listing{}, err
 	}
 	c.updaters.Store(len(updaters) > 0)
 
 	all, err := c.Lister.List(ctx)
 	if err != nil {
-		return nil, nil, err
+		return spec.Listing{}, err
 	}
 
-	var apps []spec.Application
+	found := spec.Listing{Problems: problems}
 	for _, one := range all {
 		if one.Unreadable != "" {
-			problems = append(problems, spec.Problem{
+			found.Problems = append(found.Problems, spec.Problem{
 				Application: one.Namespace + "/" + one.Name,
 				Expected:    "it is not an Application that Argo CD 2.14 knows: " + one.Unreadable,
 				Remedy:      "correct the Application",
 			})
 			continue
 		}
-		if app, ok := c.Selection.read(candidate{app: one}, updaters, c.Defaults); ok {
-			apps = append(apps, app)
-		}
+		c.Selection.read(candidate{app: one}, updaters, c.Defaults, &found)
 	}
-	slices.SortFunc(apps, func(a, b spec.Application) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(found.Applications, func(a, b spec.Application) int {
+		return strings.Compare(a.String(), b.String())
+	})
 
-	return apps, problems, c.Projects.bound(ctx, apps)
+	return found, c.Projects.bound(ctx, found.Applications)
 }
 
 // imageUpdaters reads the ImageUpdaters of the cluster, in order of their names.

@@ -40,24 +40,27 @@ type Files struct {
 // List reads all files, each time it is called. What is wrong with one file is a
 // Problem, and the others are read all the same. The error is for a path that cannot
 // be read, and for AppProjects that are required and not there.
-func (f *Files) List(_ context.Context) ([]spec.Application, []spec.Problem, error) {
+func (f *Files) List(_ context.Context) (spec.Listing, error) {
 	var read manifests
 	for _, path := range f.Paths {
 		files, err := manifestFiles(path)
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading Applications: %w", err)
+			return spec.Listing{}, fmt.Errorf("reading Applications: %w", err)
 		}
 		for _, file := range files {
 			read.readFile(file)
 		}
 	}
 
-	apps, twice := once(f.selected(&read))
-	if err := f.bound(&read, apps); err != nil {
-		return nil, nil, err
+	found := f.selected(&read)
+	var twice []spec.Problem
+	found.Applications, twice = once(found.Applications)
+	if err := f.bound(&read, found.Applications); err != nil {
+		return spec.Listing{}, err
 	}
+	found.Problems = append(read.problems, twice...)
 
-	return apps, append(read.problems, twice...), nil
+	return found, nil
 }
 
 // bound sets the bounds of Applications by the AppProjects that the files have. If they
@@ -92,27 +95,24 @@ func (f *Files) bound(read *manifests, apps []spec.Application) error {
 	return nil
 }
 
-// selected reads the selected Applications, once all ImageUpdaters are known
-// that can select them.
-func (f *Files) selected(read *manifests) []spec.Application {
+// selected reads the Applications, once all ImageUpdaters are known that can select
+// them.
+func (f *Files) selected(read *manifests) spec.Listing {
 	for _, u := range read.updaters {
 		if u.Namespace == "" {
 			u.Namespace = f.Namespace
 		}
 	}
 
-	var apps []spec.Application
+	var found spec.Listing
 	for _, c := range read.apps {
 		if c.app.Namespace == "" {
 			c.app.Namespace = f.Namespace
 		}
-		if app, ok := f.Selection.read(c, read.updaters, f.Defaults); ok {
-			app.Origin = fmt.Sprintf("%s:%d", c.from.file, c.from.lines[""])
-			apps = append(apps, app)
-		}
+		f.Selection.read(c, read.updaters, f.Defaults, &found)
 	}
 
-	return apps
+	return found
 }
 
 // once sorts Applications by their names, and keeps the first of each name. A

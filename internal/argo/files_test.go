@@ -58,7 +58,8 @@ func TestFilesOfAllKinds(t *testing.T) {
 		"notes.txt":  "kind: Application\n",
 	})
 	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
-	apps, problems, err := files.List(t.Context())
+	found, err := files.List(t.Context())
+	apps, problems := found.Applications, found.Problems
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,8 @@ func TestSelection(t *testing.T) {
 			t.Fatal(err)
 		}
 		files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd", Selection: selection}
-		apps, _, err := files.List(t.Context())
+		found, err := files.List(t.Context())
+		apps := found.Applications
 		if err != nil || len(apps) != c.want {
 			t.Errorf("%s: %d Applications, %v", name, len(apps), err)
 		}
@@ -125,7 +127,7 @@ func TestSelection(t *testing.T) {
 	if _, err := NewSelection(nil, "", []string{"["}); err == nil {
 		t.Error("a broken glob is accepted")
 	}
-	if _, _, err := (&Files{Paths: []string{filepath.Join(dir, "none")}}).List(t.Context()); err == nil {
+	if _, err := (&Files{Paths: []string{filepath.Join(dir, "none")}}).List(t.Context()); err == nil {
 		t.Error("a path that is not there is accepted")
 	}
 }
@@ -146,7 +148,8 @@ func TestImageUpdatersInFiles(t *testing.T) {
 			"---\napiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\n" +
 			"metadata: {name: bad}\nspec: {applicationRefs: [{namePattern: [a]}]}\n",
 	})
-	apps, problems, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}).List(t.Context())
+	found, err := (&Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}).List(t.Context())
+	apps, problems := found.Applications, found.Problems
 	if err != nil || len(apps) != 1 ||
 		apps[0].Images[0].Alias != "web" || !strings.HasSuffix(apps[0].Origin, "a.yaml:1") {
 		t.Errorf("Applications %+v, %v", apps, err)
@@ -169,7 +172,8 @@ func TestLargeFiles(t *testing.T) {
 		"late.yaml":  strings.Repeat("# x\n", maxManifest) + applicationA,
 	})
 	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
-	apps, problems, err := files.List(t.Context())
+	found, err := files.List(t.Context())
+	apps, problems := found.Applications, found.Problems
 	if err != nil || len(apps) != 1 {
 		t.Fatalf("%d Applications, %v", len(apps), err)
 	}
@@ -195,7 +199,8 @@ func TestAliasesOfAliases(t *testing.T) {
 	}
 	dir := writeFiles(t, map[string]string{"a.yaml": applicationA, "bomb.yaml": bomb.String()})
 	files := &Files{Paths: []string{dir}, Defaults: defaults, Namespace: "argocd"}
-	apps, problems, err := files.List(t.Context())
+	found, err := files.List(t.Context())
+	apps, problems := found.Applications, found.Problems
 	if err != nil || len(apps) != 1 || !strings.Contains(problems[len(problems)-1].Error(), "aliasing") {
 		t.Errorf("%d Applications, %v, %+v", len(apps), err, problems)
 	}

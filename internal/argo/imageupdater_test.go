@@ -40,7 +40,7 @@ func TestImageUpdaters(t *testing.T) {
 			elsewhere := *updater
 			elsewhere.Namespace = "apps"
 			own := candidate{app: ofTeamX(v.Own)}
-			got, selected := Selection{}.read(own, []*ImageUpdater{&elsewhere, updater}, defaults)
+			got, selected := readOne(own, []*ImageUpdater{&elsewhere, updater})
 			if selected != (v.Annotations != nil || v.Problem != "") {
 				t.Fatalf("selected %t: %+v", selected, got)
 			}
@@ -71,7 +71,7 @@ func TestTwoImageUpdaters(t *testing.T) {
 		two[i].Spec.Refs = []applicationRef{{NamePattern: "*"}}
 	}
 
-	got, _ := Selection{}.read(candidate{app: ofTeamX(nil)}, two, defaults)
+	got, _ := readOne(candidate{app: ofTeamX(nil)}, two)
 	const want = "ImageUpdater argocd/one: it selects the Application, and so do argocd/two"
 	if len(got.Broken()) != 1 || !strings.Contains(got.Problems[0].Error(), want) {
 		t.Errorf("problems %v", got.Problems)
@@ -103,4 +103,15 @@ func describeAll(app spec.Application) []string {
 		lines = append(lines, p.Error())
 	}
 	return lines
+}
+
+// readOne reads one Application, and reports whether it asks for anything.
+func readOne(c candidate, updaters []*ImageUpdater) (spec.Application, bool) {
+	var found spec.Listing
+	Selection{}.read(c, updaters, defaults, &found)
+	if len(found.Applications) == 0 {
+		return spec.Application{}, false
+	}
+
+	return found.Applications[0], true
 }

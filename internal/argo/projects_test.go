@@ -165,7 +165,8 @@ func TestProjectsOfFiles(t *testing.T) {
 	} {
 		files := &Files{Paths: []string{writeFiles(t, map[string]string{"a.yaml": c.files})}, Namespace: "argocd",
 			Defaults: Defaults{WriteBackMethod: "git", Namespace: "argocd"}, Follow: c.follow, Setting: "the setting"}
-		apps, problems, err := files.List(t.Context())
+		found, err := files.List(t.Context())
+		apps, problems := found.Applications, found.Problems
 		if c.fails != "" {
 			if err == nil || !strings.Contains(err.Error(), c.fails) ||
 				!strings.Contains(err.Error(), "the setting is required") {

@@ -69,17 +69,24 @@ type candidate struct {
 	from origin
 }
 
-// read reads an Application. It reports whether the Application is selected,
-// and whether its annotations or an ImageUpdater ask for anything.
-func (s Selection) read(c candidate, updaters []*ImageUpdater, defaults Defaults) (spec.Application, bool) {
-	if !s.Match(c.app) {
-		return spec.Application{}, false
+// read reads an Application into a listing: as one that asks for something, if it
+// is selected and its annotations or an ImageUpdater ask for anything, otherwise
+// as a neighbour.
+func (s Selection) read(c candidate, updaters []*ImageUpdater, defaults Defaults, into *spec.Listing) {
+	g := governed{}
+	selected := s.Match(c.app)
+	if selected {
+		g = govern(updaters, c.app)
+		selected = len(g.problems) > 0 || Annotated(g.app)
+	}
+	if !selected {
+		into.Neighbours = append(into.Neighbours, identity(c.app))
+		return
 	}
 
-	g := govern(updaters, c.app)
-	if len(g.problems) == 0 && !Annotated(g.app) {
-		return spec.Application{}, false
+	app := read(g, defaults, c.from)
+	if c.from.file != "" {
+		app.Origin = fmt.Sprintf("%s:%d", c.from.file, c.from.lines[""])
 	}
-
-	return read(g, defaults, c.from), true
+	into.Applications = append(into.Applications, app)
 }

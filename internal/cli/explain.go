@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -31,7 +27,7 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 				return err
 			}
 			defer program.close()
-			program.engine.Source = &oneApplication{program.engine.Source, args[0]}
+			program.engine.Only = func(a spec.Application) bool { return a.String() == args[0] || a.Name == args[0] }
 			plan, err := program.plan(cmd)
 			if err != nil {
 				return verdict(cmd.Context(), err, true)
@@ -50,21 +46,6 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 	o.addCycle(cmd)
 
 	return cmd
-}
-
-// oneApplication is a source of only the Applications that have a name.
-type oneApplication struct {
-	engine.Source
-	name string
-}
-
-func (s *oneApplication) List(ctx context.Context) ([]spec.Application, []spec.Problem, error) {
-	apps, problems, err := s.Source.List(ctx)
-	apps = slices.DeleteFunc(apps, func(a spec.Application) bool { return a.String() != s.name && a.Name != s.name })
-	problems = slices.DeleteFunc(problems, func(p spec.Problem) bool {
-		return p.Application != "" && p.Application != s.name && !strings.HasSuffix(p.Application, "/"+s.name)
-	})
-	return apps, problems, err
 }
 
 func explain(w io.Writer, app plan.Application) {

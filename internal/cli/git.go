@@ -91,6 +91,7 @@ func settings(c config.Config) (plan.Settings, error) {
 		s.Rules = append(s.Rules, plan.DeliveryRule{
 			Path: r.When.Path, Application: r.When.Application, Namespace: r.When.Namespace,
 			Project: r.When.Project, Repository: r.When.Repository, Labels: r.When.Labels, Use: r.Use,
+			Enforce: r.Enforce,
 		})
 	}
 

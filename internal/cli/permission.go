@@ -7,8 +7,20 @@ import (
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/registry"
-	"github.com/liverty-music/image-writeback/internal/spec"
 )
+
+// permission decides what Applications may do. argoCD is Argo CD's namespace.
+func (s *setup) permission(registries *registry.Client, argoCD string) permission.Rules {
+	rules := permission.Rules{
+		Namespace: argoCD, Images: s.config.Images.Allow, Projects: &permission.Projects{},
+		Secrets: s.secrets(registries, argoCD),
+	}
+	for _, a := range s.config.Git.Allow {
+		rules.Writes = append(rules.Writes, permission.WriteRule(a))
+	}
+
+	return rules
+}
 
 // secrets decides which credentials Applications may name. argoCD is Argo CD's
 // namespace.
@@ -38,7 +50,3 @@ func (s *setup) secrets(registries *registry.Client, argoCD string) permission.S
 func (s *setup) gitServers() []giturl.Address {
 	return []giturl.Address{giturl.ParseAPI(s.config.GitHub.APIURL), giturl.Parse(s.config.GitLab.URL)}
 }
-
-// mayCompare lets the pull requests of all Applications show the commits of all
-// repositories that the login can read.
-func mayCompare(spec.Application, giturl.Address) bool { return true }

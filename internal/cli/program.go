@@ -74,6 +74,8 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
+	decisions.Permission = s.permission(registries, p.argoCD())
+
 	texts, err := templates(s.config.GitHub.PullRequest)
 	if err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 
 	p.engine = &engine.Engine{
 		Source: source, Registries: registries, Git: git, Delivery: delivery,
-		Secrets: s.secrets(registries, p.argoCD()), Compare: forges.comparisons(mayCompare),
+		Compare:  forges.comparisons(decisions.Permission.MayShow),
 		Settings: decisions, Templates: texts, Log: log,
 	}
 

@@ -160,12 +160,12 @@ func (w *projectsWorld) program(account, follow string) *projectsProgram {
 // list returns what bounds each Application, in order of their names.
 func (w *projectsWorld) list(p *projectsProgram) []string {
 	w.Helper()
-	apps, problems, err := p.source.List(w.Context())
-	if err != nil || len(problems) > 0 {
-		w.Fatal(err, problems)
+	found, err := p.source.List(w.Context())
+	if err != nil || len(found.Problems) > 0 {
+		w.Fatal(err, found.Problems)
 	}
 
-	return boundsOf(apps)
+	return boundsOf(found.Applications)
 }
 
 func boundsOf(apps []spec.Application) []string {
@@ -244,7 +244,7 @@ func TestProjectsOfACluster(t *testing.T) {
 		}
 	})
 	w.Run("no projects, which are required", func(t *testing.T) {
-		_, _, err := w.program("lister", argo.FollowRequired).source.List(t.Context())
+		_, err := w.program("lister", argo.FollowRequired).source.List(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "grant list on appprojects.argoproj.io to this account") ||
 			!strings.HasSuffix(err.Error(), "projects.follow in config.yaml is required, so nothing is updated until "+
 				"AppProjects can be read") {
@@ -283,7 +283,8 @@ func (w *projectsWorld) changes(known []string) {
 	go func() { defer close(watching); p.watch(ctx, func() {}, func(error) {}) }()
 	w.k.StopServer()
 	for { // until what is watched is known, the list fails
-		apps, _, err := p.source.List(ctx)
+		found, err := p.source.List(ctx)
+		apps := found.Applications
 		if err == nil {
 			if diff := cmp.Diff(known, boundsOf(apps)); diff != "" {
 				w.Errorf("without an API server, want (-) and have (+):\n%s", diff)

@@ -75,17 +75,17 @@ func (v *validation) files(paths []string) {
 		files := &argo.Files{Paths: []string{path}, Namespace: "argocd", Defaults: argo.Defaults{
 			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: "argocd",
 		}}
-		apps, problems, err := files.List(context.Background())
+		found, err := files.List(context.Background())
 		if err != nil {
 			v.inConfig++
 			v.print("%v", err)
 			continue
 		}
-		v.applications += len(apps)
-		for _, app := range apps {
-			problems = append(problems, app.Problems...)
+		v.applications += len(found.Applications)
+		for _, app := range found.Applications {
+			found.Problems = append(found.Problems, app.Problems...)
 		}
-		for _, p := range problems {
+		for _, p := range found.Problems {
 			v.inApplications++
 			v.print("%s: %s: %s", p.Where, p.Application, p.Error())
 		}

@@ -11,6 +11,8 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,9 @@ import (
 
 // Source is where Applications come from: a cluster, or files.
 type Source interface {
-	// List returns the annotated Applications, and the problems of what could
-	// not be read. An error means that no cycle is possible.
-	List(ctx context.Context) ([]spec.Application, []spec.Problem, error)
+	// List returns the annotated Applications, their neighbours, and the problems
+	// of what could not be read. An error means that no cycle is possible.
+	List(ctx context.Context) (spec.Listing, error)
 }
 
 // Replicas divide the work among several replicas. The zero value is for one
@@ -57,8 +59,10 @@ type Engine struct {
 	Log        *slog.Logger
 	Replicas   Replicas
 
-	// Secrets decides which credentials Applications may name.
-	Secrets permission.Secrets
+	// Only limits cycles to the Applications for which it returns true; nil: all.
+	// What the others deploy is theirs all the same.
+	Only func(app spec.Application) bool
+
 	Compare Comparisons
 
 	Events   report.EventCreator                 // nil: no Events are created
@@ -209,11 +213,14 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
 
 // list finds the Applications that the cycle is about.
 func (c *cycle) list(ctx context.Context) error {
-	apps, problems, err := c.Source.List(ctx)
+	found, err := c.Source.List(ctx)
 	if err != nil {
 		return err
 	}
 
+	found = c.only(found)
+	territory := permission.NewTerritory(slices.Concat(found.Applications, found.Neighbours))
+	apps := found.Applications
 	c.all = apps
 	c.passOn(&c.scope, apps)
 
@@ -226,13 +233,60 @@ func (c *cycle) list(ctx context.Context) error {
 	c.others = len(apps) - len(own)
 
 	for _, app := range c.selected(&c.scope, own) {
-		c.cases = append(c.cases, plan.NewCase(app))
+		c.cases = append(c.cases, c.newCase(app, territory))
 	}
 	if c.scope.everything { // only a cycle about everything reports them
-		c.problems = problems
+		c.problems = found.Problems
 	}
 
 	return nil
+}
+
+// only makes neighbours of the Applications that the cycle is not to look at.
+func (c *cycle) only(found spec.Listing) spec.Listing {
+	if c.Only == nil {
+		return found
+	}
+
+	kept := spec.Listing{Neighbours: slices.Clone(found.Neighbours)}
+	for _, app := range found.Applications {
+		if c.Only(app) {
+			kept.Applications = append(kept.Applications, app)
+		} else {
+			kept.Neighbours = append(kept.Neighbours, app)
+		}
+	}
+	for _, p := range found.Problems {
+		namespace, name, _ := strings.Cut(p.Application, "/")
+		if p.Application == "" || c.Only(spec.Application{Namespace: namespace, Name: name}) {
+			kept.Problems = append(kept.Problems, p)
+		}
+	}
+
+	return kept
+}
+
+// newCase returns the case of an Application, with what the rules refuse before
+// anything is asked for it.
+func (c *cycle) newCase(app spec.Application, territory *permission.Territory) *plan.Case {
+	one := plan.NewCase(app)
+	one.Territory = territory
+	if len(app.Broken()) > 0 {
+		return one
+	}
+
+	rules := &c.Settings.Permission
+	if refusal := rules.Application(app); refusal != nil {
+		one.Refused = refusal
+		return one
+	}
+	for i := range one.Images {
+		if refusal := rules.Image(app, one.Images[i].Spec); refusal != nil {
+			one.Images[i].Err = refusal
+		}
+	}
+
+	return one
 }
 
 // collect asks registries and git repositories at the same time.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -34,20 +35,18 @@ func (c *cycle) locate(ctx context.Context) {
 	for _, one := range c.cases {
 		app := one.Application
 		switch {
-		case len(app.Broken()) > 0:
+		case !one.Open():
+			one.Place.Repository = giturl.Parse(app.Target.Repository).Public()
 			continue
 		case !app.Target.InGit():
 			one.Place = inApplication(app)
 			continue
 		}
 
-		if refused := c.Secrets.Repository(app); refused != nil {
-			one.Place.Err = refused
-			continue
-		}
+		rules := &c.Settings.Permission
 		repository, err := c.Git.Open(ctx, gitwrite.Access{
-			URL: app.Target.Repository, From: app.Target.Credentials, Project: app.Project,
-			Vouched: c.Secrets.Vouches(app),
+			URL: app.Target.Repository, From: app.Target.Credentials, Project: rules.Project(app),
+			Vouched: rules.Secrets.Vouches(app),
 		})
 		if err != nil {
 			one.Place.Err = err
@@ -123,6 +122,8 @@ func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Plac
 	if at.HeadBranch, at.Err = pulls.Head(app); at.Err != nil {
 		return at
 	}
+	at.Default, _ = r.snapshot.Branch("")
+	at.Tracked = r.tracked(app)
 
 	if target.Type == "" {
 		typed, file, err := r.sourceType(target)
@@ -146,6 +147,24 @@ func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Plac
 	}
 
 	return at
+}
+
+// tracked returns the branches of the repository that an Application's own sources
+// name. A revision that is not a branch there, such as a tag, is left out.
+func (r *reading) tracked(app spec.Application) []string {
+	var branches []string
+	key := giturl.Parse(app.Target.Repository).Key()
+
+	for _, source := range app.Sources {
+		if source.Chart || giturl.Parse(source.Repository).Key() != key {
+			continue
+		}
+		if branch, ok := r.snapshot.Branch(source.Branch()); ok {
+			branches = append(branches, branch)
+		}
+	}
+
+	return branches
 }
 
 func fileOf(f gitwrite.File) plan.File {

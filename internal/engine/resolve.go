@@ -37,8 +37,8 @@ func (c *cycle) resolve(ctx context.Context) {
 	all := &questions{byKey: map[string]*question{}}
 	for _, one := range c.cases {
 		for i := range one.Images {
-			if len(one.Application.Broken()) == 0 {
-				c.ask(all, one.Application, &one.Images[i])
+			if one.Open() && one.Images[i].Err == nil {
+				c.ask(all, &one.Images[i])
 			}
 		}
 	}
@@ -65,14 +65,10 @@ func (c *cycle) resolve(ctx context.Context) {
 }
 
 // ask adds an image to the question about its repository.
-func (c *cycle) ask(all *questions, app spec.Application, candidate *plan.Candidate) {
+func (c *cycle) ask(all *questions, candidate *plan.Candidate) {
 	asked := candidate.Spec
 	if len(asked.Problems) > 0 || asked.NotLive != "" {
 		return // the plan says why; no registry needs to be asked
-	}
-	if refused := c.Secrets.Image(app, asked); refused != nil {
-		candidate.Err = refused
-		return
 	}
 
 	key, policy := imageName(asked.Ref)+" "+asked.Credentials, policyKey(asked)

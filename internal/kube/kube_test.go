@@ -39,10 +39,11 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster, source := selecting(t, k, "a*")
-	apps, problems, err := source.List(ctx)
-	if err != nil || len(problems) > 0 {
-		t.Fatal(err, problems)
+	found, err := source.List(ctx)
+	if err != nil || len(found.Problems) > 0 {
+		t.Fatal(err, found.Problems)
 	}
+	apps := found.Applications
 	if len(apps) != 1 || apps[0].String() != "argocd/a" || apps[0].Target.Repository != "https://github.com/o/r.git" {
 		t.Fatalf("Applications %+v", apps)
 	}
@@ -179,7 +180,8 @@ func watchApplications(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 	if len(changes) != 0 {
 		t.Errorf("%d changes too many", len(changes))
 	}
-	apps, _, err := source.List(ctx)
+	found, err := source.List(ctx)
+	apps := found.Applications
 	if err != nil || apps[0].Images[0].Live.Tag != "1.25" || apps[0].Images[0].NotLive != "" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}
@@ -238,7 +240,7 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = newSource(cluster, argo.Selection{}).List(ctx)
+	_, err = newSource(cluster, argo.Selection{}).List(ctx)
 	if err == nil || !strings.Contains(err.Error(), "credentials of the kubeconfig are not accepted") {
 		t.Errorf("a stranger: %v", err)
 	}
@@ -246,7 +248,7 @@ func clusterErrors(ctx context.Context, t *testing.T, k *sandboxkube.Cluster) {
 		t.Fatal(err)
 	}
 	k.Close()
-	_, _, err = newSource(cluster, argo.Selection{}).List(ctx)
+	_, err = newSource(cluster, argo.Selection{}).List(ctx)
 	if err == nil || !strings.Contains(err.Error(), "check that the API server can be reached") {
 		t.Errorf("a dead API server: %v", err)
 	}
@@ -315,7 +317,7 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 		t.Fatal(err)
 	}
 	_, source := selecting(t, k, "quiet-*")
-	if _, _, err := source.List(ctx); err != nil {
+	if _, err := source.List(ctx); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -352,7 +354,8 @@ func readImageUpdaters(ctx context.Context, t *testing.T, k *sandboxkube.Cluster
 			t.Fatal(err)
 		}
 	}
-	apps, problems, err := source.List(ctx)
+	listed, err := source.List(ctx)
+	apps, problems := listed.Applications, listed.Problems
 	if err != nil || len(apps) != 2 || apps[1].Name != "quiet-c" || apps[1].Images[0].Policy.Constraint != "^1" {
 		t.Errorf("Applications %+v, %v", apps, err)
 	}

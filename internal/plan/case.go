@@ -2,6 +2,7 @@ package plan
 
 import (
 	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -11,6 +12,13 @@ type Case struct {
 	Application spec.Application
 	Images      []Candidate // one for each image of the Application, in its order
 	Place       Place
+
+	// Refused is why nothing is read or written for the Application; nil if the
+	// rules permit it.
+	Refused error
+
+	// Territory holds what all Applications deploy.
+	Territory *permission.Territory
 
 	// BranchErr is why the template of git-branch makes no usable name.
 	BranchErr error
@@ -32,6 +40,10 @@ func NewCase(app spec.Application) *Case {
 
 	return c
 }
+
+// Open reports whether anything is to be asked for the Application: no problem
+// and no rule says that nothing can be done.
+func (c *Case) Open() bool { return len(c.Application.Broken()) == 0 && c.Refused == nil }
 
 // File is a file of a repository, or of an Application itself.
 type File struct {
@@ -64,6 +76,9 @@ type Place struct {
 	Head       *File
 	HeadBranch string
 	HeadExists bool
+
+	Default string   // the default branch of the repository
+	Tracked []string // the branches that the Application's own sources name
 
 	Named        bool // git-branch names the head branch
 	PullRequests bool // pull requests can be opened in the repository

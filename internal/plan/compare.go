@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/manifest"
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -16,6 +18,11 @@ func (d *Decision) compare(candidate Candidate) Image {
 
 	if broken := d.Case.Application.Broken(); len(broken) > 0 {
 		i.decide(ActionError, broken[0].Error())
+		return i
+	}
+	if d.Case.Refused != nil {
+		i.decide(ActionError, d.Case.Refused.Error())
+		i.Gate = permissionName
 		return i
 	}
 	if problems := candidate.Spec.Problems; len(problems) > 0 {
@@ -48,6 +55,9 @@ func (d *Decision) compare(candidate Candidate) Image {
 		i.decide(ActionError, err.Error())
 	case candidate.Err != nil:
 		i.decide(ActionError, candidate.Err.Error())
+		if refusal := new(permission.Refusal); errors.As(candidate.Err, &refusal) {
+			i.Gate = permissionName
+		}
 	case !candidate.Choice.Found:
 		i.decide(ActionSkip, "no tag was chosen: "+candidate.Choice.Reason)
 	default:

@@ -142,7 +142,8 @@ func wants(images []*Image) []*wanted {
 }
 
 // carried returns what the head of a pull request already proposes for images
-// that have an error or are held back in this cycle. It is not taken back.
+// that have an error or are held back in this cycle. It is not taken back, unless
+// the rules forbid it.
 func carried(d *Decision) []*wanted {
 	at := &d.Case.Place
 	if d.delivery != spec.DeliverPullRequest || at.Head == nil || at.Head.Path != d.file.Path {
@@ -164,7 +165,7 @@ func carried(d *Decision) []*wanted {
 
 	var all []*wanted
 	for i := range images {
-		if img := &images[i]; img.heldBack() {
+		if img := &images[i]; img.heldBack() && !img.refused() {
 			if w := carriedImage(d, img, base, head); w != nil {
 				all = append(all, w)
 			}
@@ -201,7 +202,7 @@ func (d *Decision) work(e attempt, s Settings) *Work {
 	w.Create = d.Case.Place.MayCreate
 	w.Edit, w.Planned = e.edit, e.changes
 
-	if d.delivery == spec.DeliverPullRequest && !d.Case.inApplication() {
+	if opensPullRequest(d.delivery) && !d.Case.inApplication() {
 		w.Write = d.Case.Place.HeadBranch
 		w.PullRequest = s.PullRequests.request(d.Case.Application)
 		w.Proposed = d.headHas(e.content)

@@ -6,6 +6,7 @@ import "fmt"
 // in the order in which they are asked. A new one comes before "edit": from
 // there on, gates look at the file as the images that passed leave it.
 var gates = []gate{
+	{name: permissionName, ask: permissionGate, always: true},
 	{name: "conflict", ask: conflictGate, always: true},
 	{name: "branch", ask: branchGate},
 	{name: "forge", ask: forgeGate},

@@ -47,12 +47,13 @@ func (d *Decision) head() sharedHead {
 }
 
 // undecided reports whether the head proposes something for an Application that
-// has nothing to write because an image has an error or is held back.
+// has nothing to write because an image has an error or is held back. What the
+// rules forbid keeps nobody waiting.
 func (d *Decision) undecided() bool {
 	at := &d.Case.Place
 	if d.draft.hasWork() || at.Head == nil || bytes.Equal(at.Head.Data, at.Base.Data) {
 		return false
 	}
 
-	return slices.ContainsFunc(d.Application.Images, Image.heldBack)
+	return slices.ContainsFunc(d.Application.Images, func(i Image) bool { return i.heldBack() && !i.refused() })
 }

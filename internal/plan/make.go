@@ -114,6 +114,10 @@ func (d *Decision) begin(s Settings) {
 		app.Problems = append(app.Problems, p.Error())
 		app.Broken = app.Broken || !p.Advice
 	}
+	if asked := c.Application.Target.Delivery; asked != d.delivery && !c.inApplication() && asked != "" {
+		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: a rule of "+
+			"git.delivery enforces %s for %s", spec.Prefix, asked, d.delivery, d.file.Path))
+	}
 	for i, candidate := range c.Images {
 		app.Images[i] = d.compare(candidate)
 		d.route(&app.Images[i])

@@ -128,6 +128,9 @@ func (i *Image) Known() bool { return i.wanted != nil }
 // heldBack reports whether an error or a gate keeps the image from being written.
 func (i Image) heldBack() bool { return i.Action == ActionError || i.Gate != "" }
 
+// refused reports whether the rules forbid the image, or its Application.
+func (i Image) refused() bool { return i.Gate == permissionName }
+
 // decided reports whether the image has its action.
 func (i *Image) decided() bool { return i.Action != "" }
 

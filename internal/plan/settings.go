@@ -3,6 +3,7 @@ package plan
 import (
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -11,6 +12,7 @@ type Settings struct {
 	DefaultDelivery string
 	Rules           []DeliveryRule
 	PullRequests    PullRequests
+	Permission      permission.Rules
 }
 
 // DeliveryRule chooses a delivery. All globs that are not empty must match;
@@ -19,25 +21,34 @@ type DeliveryRule struct {
 	Path, Application, Namespace, Project, Repository string
 	Labels                                            map[string]string
 	Use                                               string
+	Enforce                                           bool // annotations cannot ask for less
 }
 
 // delivery is that of the Application's annotation, otherwise of the first
-// rule that matches, otherwise the default. It is empty for an Application
-// that is written to itself.
+// rule that matches, otherwise the default. If that rule enforces pull requests,
+// the annotation does not count. It is empty for an Application that is written to
+// itself.
 func (s Settings) delivery(c *Case) string {
 	app := c.Application
-	if app.Target.Delivery != "" || c.inApplication() {
+	if c.inApplication() {
 		return app.Target.Delivery
 	}
 
-	for _, rule := range s.Rules {
-		if rule.matches(app, c.Place.Repository, c.Place.Base.Path) {
-			return rule.Use
+	rule := DeliveryRule{Use: s.DefaultDelivery}
+	for _, r := range s.Rules {
+		if r.matches(app, c.Place.Repository, c.Place.Base.Path) {
+			rule = r
+			break
 		}
 	}
+	if app.Target.Delivery == "" || rule.Enforce && opensPullRequest(rule.Use) {
+		return rule.Use
+	}
 
-	return s.DefaultDelivery
+	return app.Target.Delivery
 }
+
+func opensPullRequest(delivery string) bool { return delivery == spec.DeliverPullRequest }
 
 func (r DeliveryRule) matches(app spec.Application, repository, file string) bool {
 	for _, pair := range [][2]string{

@@ -1,5 +1,7 @@
 package spec
 
+import "strings"
+
 // Source is one source of an Application, as Argo CD checks it against the
 // Application's project.
 type Source struct {
@@ -7,6 +9,17 @@ type Source struct {
 	Path       string // as the Application gives it; empty for a chart
 	Revision   string // a branch, tag, commit or range; empty: the default branch
 	Chart      bool   // the source is a chart or an OCI artifact, not a git repository
+}
+
+// Branch returns the branch that the revision names, if it names one; empty for the
+// default branch.
+func (s Source) Branch() string {
+	branch := strings.TrimPrefix(s.Revision, "refs/heads/")
+	if branch == "HEAD" {
+		return ""
+	}
+
+	return branch
 }
 
 // Project is what the updater reads of an AppProject, with what Argo CD's global

@@ -47,6 +47,16 @@ type Application struct {
 	Health  Health
 }
 
+// Listing is everything that is there for a cycle.
+type Listing struct {
+	Applications []Application // those that ask for something, in order of their names
+
+	// Neighbours are the other Applications, as far as they are known: namespace,
+	// name, project, creation time and sources. What they deploy is theirs.
+	Neighbours []Application
+	Problems   []Problem // of what could not be read
+}
+
 // Health is the health of an Application, in Argo CD's words.
 type Health struct {
 	Status string    // such as Healthy, Progressing or Degraded

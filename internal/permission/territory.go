@@ -1,0 +1,295 @@
+package permission
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/giturl"
+	"github.com/liverty-music/image-writeback/internal/spec"
+)
+
+// Territory knows which folders and branches of which repository the Applications
+// deploy, annotated or not. It is made once for each cycle, and not changed after
+// that. A nil Territory holds nothing.
+type Territory struct {
+	claims   map[string]map[string][]claim // by repository, then by folder
+	below    map[string]map[string]owners  // the projects strictly below a folder, by repository
+	branches map[string]map[string]owners  // by repository, then by branch; "" is the default branch
+	keys     map[string]string             // of repositories, by their spelling
+}
+
+// claim is one Application that deploys a folder.
+type claim struct {
+	project string
+	created time.Time
+}
+
+// owners is a set of projects, of which up to two are known by name.
+type owners struct {
+	names [2]string
+	more  bool
+}
+
+func (p owners) with(name string) owners {
+	for i, n := range p.names {
+		if n == name {
+			return p
+		}
+		if n == "" {
+			p.names[i] = name
+			return p
+		}
+	}
+	p.more = true
+
+	return p
+}
+
+// others returns how many projects other than one are in the set, up to two, and
+// the name of the first.
+func (p owners) others(than string) (count int, first string) {
+	for _, n := range p.names {
+		if n != "" && n != than {
+			if count++; first == "" {
+				first = n
+			}
+		}
+	}
+	if p.more {
+		count = 2
+	}
+
+	return count, first
+}
+
+// NewTerritory notes what Applications deploy; of each, Project, Created and
+// Sources are read.
+func NewTerritory(all []spec.Application) *Territory {
+	t := &Territory{
+		claims: map[string]map[string][]claim{}, below: map[string]map[string]owners{},
+		branches: map[string]map[string]owners{}, keys: map[string]string{},
+	}
+	for _, app := range all {
+		for _, source := range app.Sources {
+			if !source.Chart && source.Repository != "" {
+				t.add(app, source)
+			}
+		}
+	}
+
+	return t
+}
+
+func (t *Territory) add(app spec.Application, source spec.Source) {
+	key := t.key(source.Repository)
+	t.keys[source.Repository] = key
+	if t.claims[key] == nil {
+		t.claims[key] = map[string][]claim{}
+		t.below[key] = map[string]owners{}
+		t.branches[key] = map[string]owners{}
+	}
+
+	branch := source.Branch()
+	t.branches[key][branch] = t.branches[key][branch].with(app.Project)
+
+	if source.Path == "" {
+		return // a source that only lends its files claims no folder
+	}
+	folder := folderOf(source.Path)
+	t.claims[key][folder] = append(t.claims[key][folder], claim{app.Project, app.Created})
+	for above := folder; above != "."; {
+		above = path.Dir(above)
+		t.below[key][above] = t.below[key][above].with(app.Project)
+	}
+}
+
+// key is that of a repository. Those of sources are known: thousands of
+// Applications share one.
+func (t *Territory) key(repository string) string {
+	if key, ok := t.keys[repository]; ok {
+		return key
+	}
+
+	return giturl.Parse(repository).Key()
+}
+
+// folderOf is a path as a folder from the root of its repository; "." is the root.
+func folderOf(p string) string {
+	folder := strings.TrimPrefix(path.Clean("/"+p), "/")
+	if folder == "" {
+		return "."
+	}
+
+	return folder
+}
+
+// tracked reports whether an Application of another project deploys a branch.
+func (t *Territory) tracked(repository, branch, defaultBranch, project string) bool {
+	if t == nil {
+		return false
+	}
+
+	branches := t.branches[giturl.Parse(repository).Key()]
+	count, _ := branches[branch].others(project)
+	if branch == defaultBranch && count == 0 {
+		count, _ = branches[""].others(project)
+	}
+
+	return count > 0
+}
+
+// holds reports whether a file is the Application's own: it is below one of its
+// source paths, and no older Application of another project deploys a folder
+// between the two. So an Application of Applications keeps what it deploys, and
+// one that somebody adds above the folders of others gets nothing.
+func (t *Territory) holds(app spec.Application, repository, file string) bool {
+	key := giturl.Parse(repository).Key()
+
+	for _, source := range app.Sources {
+		if source.Chart || source.Path == "" || giturl.Parse(source.Repository).Key() != key {
+			continue
+		}
+		if own := folderOf(source.Path); within(own, file) && !t.older(app, key, own, file) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// older reports whether an Application of another project, which is not newer,
+// deploys a folder strictly below own that holds a file.
+func (t *Territory) older(app spec.Application, key, own, file string) bool {
+	if t == nil {
+		return false
+	}
+
+	for folder := path.Dir(file); folder != own; folder = path.Dir(folder) {
+		for _, c := range t.claims[key][folder] {
+			if c.project != app.Project && !c.created.After(app.Created) {
+				return true
+			}
+		}
+		if folder == "." {
+			break
+		}
+	}
+
+	return false
+}
+
+// foreign returns the project of an Application that deploys a folder with a file,
+// other than that of the Application.
+func (t *Territory) foreign(app spec.Application, repository, file string) (string, bool) {
+	if t == nil {
+		return "", false
+	}
+
+	key := t.key(repository)
+	for folder := path.Dir(file); ; folder = path.Dir(folder) {
+		for _, c := range t.claims[key][folder] {
+			if c.project != app.Project && t.claimed(app, c.project, key, folder, file) {
+				return c.project, true
+			}
+		}
+		if folder == "." {
+			return "", false
+		}
+	}
+}
+
+// claimed reports whether a claim to a folder is one to a file below it, against
+// an Application. A folder that holds those of several other projects is only a
+// container, and so is a root that holds others: it claims the files that lie
+// directly in it. A folder that holds those of one other project claims everything,
+// except against that project in the folder that leads to its own: otherwise an
+// Application could open a folder to itself by standing in it.
+func (t *Territory) claimed(app spec.Application, project, key, folder, file string) bool {
+	if path.Dir(file) == folder {
+		return true
+	}
+
+	below := t.below[key][folder]
+	count, first := below.others(project)
+	switch {
+	case count == 0:
+		return folder != "." || below == (owners{})
+	case count > 1:
+		return false
+	}
+
+	return first != app.Project || !t.leadsTo(app, key, childOf(folder, file))
+}
+
+// leadsTo reports whether an Application deploys a folder, or one below it.
+func (t *Territory) leadsTo(app spec.Application, key, folder string) bool {
+	for _, source := range app.Sources {
+		if !source.Chart && source.Path != "" && t.key(source.Repository) == key {
+			if own := folderOf(source.Path); own == folder || within(folder, own) {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// childOf is the folder directly below a folder that leads to a file.
+func childOf(folder, file string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(file, folder+"/"), "/")
+
+	return path.Join(folder, name)
+}
+
+// within reports whether a file lies in a folder, or below it.
+func within(folder, file string) bool {
+	return folder == "." || strings.HasPrefix(file, folder+"/")
+}
+
+// Owner returns the index of the Application that a file belongs to, among those
+// that want to write it: the one with the longest source path that holds the file;
+// of several projects with the same one, the oldest. It is -1 if no Application
+// holds the file, or several of one project do.
+func (t *Territory) Owner(apps []spec.Application, repository, file string) int {
+	best, length := -1, -1
+	tie := false
+	for i, app := range apps {
+		held := t.heldBy(app, repository, file)
+		switch {
+		case held < 0 || held < length:
+		case held > length:
+			best, length, tie = i, held, false
+		case app.Project == apps[best].Project:
+			tie = tie || app.String() != apps[best].String()
+		case app.Created.Before(apps[best].Created):
+			best, tie = i, false
+		case app.Created.Equal(apps[best].Created):
+			tie = true
+		}
+	}
+	if tie {
+		return -1
+	}
+
+	return best
+}
+
+// heldBy returns the length of the longest source path of an Application that
+// holds a file; -1 if none does.
+func (t *Territory) heldBy(app spec.Application, repository, file string) int {
+	key, longest := giturl.Parse(repository).Key(), -1
+	for _, source := range app.Sources {
+		if source.Chart || source.Path == "" || giturl.Parse(source.Repository).Key() != key {
+			continue
+		}
+		switch own := folderOf(source.Path); {
+		case own == ".":
+			longest = max(longest, 0)
+		case within(own, file):
+			longest = max(longest, len(own))
+		}
+	}
+
+	return longest
+}
