@@ -118,6 +118,10 @@ func TestVectors(t *testing.T) {
 			"apiVersion: v1\nkind: Namespace\nmetadata: {name: apps}\n"); err != nil {
 			t.Fatal(err)
 		}
+		if err := c.kubernetes.SetProject(t.Context(), "default", `{sourceRepos: ["*"], sourceNamespaces: [apps],
+  destinations: [{server: "*", namespace: "*"}]}`); err != nil {
+			t.Fatal(err)
+		}
 		for i := range vectors {
 			c.stage(&vectors[i])
 		}
