@@ -107,17 +107,17 @@ func (r *reader) readOverrides() {
 // problem records what is wrong with an annotation, whose name is without
 // prefix, and what to do.
 func (r *reader) problem(name, expected, remedy string) {
-	r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy})
+	_ = r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy})
 }
 
 // advise records what could be better about an annotation.
 func (r *reader) advise(name, expected, remedy string) {
-	r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy, Advice: true})
+	_ = r.record(spec.Problem{Annotation: spec.Prefix + name, Expected: expected, Remedy: remedy, Advice: true})
 }
 
 // applicationProblem records what is wrong with the Application itself.
 func (r *reader) applicationProblem(expected, remedy string) {
-	r.record(spec.Problem{Expected: expected, Remedy: remedy})
+	_ = r.record(spec.Problem{Expected: expected, Remedy: remedy})
 }
 
 // What is recorded of one Application: many problems say no more than some, and long

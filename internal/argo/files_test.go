@@ -191,7 +191,8 @@ func TestLargeFiles(t *testing.T) {
 // TestAliasesOfAliases holds that a document whose aliases multiply is refused.
 func TestAliasesOfAliases(t *testing.T) {
 	var bomb strings.Builder
-	bomb.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: bomb}\nspec:\n  a0: &a0 [x]\n")
+	bomb.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: bomb}\nspec:\n")
+	bomb.WriteString("  a0: &a0 [x]\n")
 	for i := range 20 {
 		at := strconv.Itoa(i)
 		bomb.WriteString("  a" + strconv.Itoa(i+1) + ": &a" + strconv.Itoa(i+1) + " [" +

@@ -49,7 +49,7 @@ func (t *apiTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 		return nil, err
 	}
 
-	body := io.Reader(io.LimitReader(response.Body, maxRefusal))
+	body := io.LimitReader(response.Body, maxRefusal)
 	if response.StatusCode < http.StatusBadRequest {
 		body = limit.Reader(response.Body, maxAnswer, limit.Limit{Max: maxAnswer}.TooLarge("the answer"))
 	}

@@ -72,9 +72,9 @@ func (a *advertisement) next() error {
 		return nil
 	}
 
-	size, err := strconv.ParseUint(string(length), 16, 16)
-	if err != nil || size < lengthSize { // the reader of lines says what is wrong
-		a.done = true
+	size, malformed := strconv.ParseUint(string(length), 16, 16)
+	if malformed != nil || size < lengthSize {
+		a.done = true // the reader of lines says what is wrong
 		return nil
 	}
 

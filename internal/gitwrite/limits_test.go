@@ -309,7 +309,7 @@ func TestAnswersOfGitServersAreLimited(t *testing.T) {
 		"long references": {"/info/refs", advertised,
 			packet("%040d refs/heads/%s\n", 1, strings.Repeat("b", 60_000)), 200, "references, or very long ones"},
 		"an error":        {"/info/refs", "no", " never", 403, "denies access"},
-		"shallow commits": {"/git-upload-pack", "", fmt.Sprintf("0034shallow %040d", 1), 200, "the answer of the server"},
+		"shallow commits": {"/git-upload-pack", "", packet("shallow %040d", 1), 200, "the answer of the server"},
 		"messages": {"/git-upload-pack", fmt.Sprintf("0034shallow %040d00000008NAK\n", 1), "0006\x02.", 200,
 			"the pack that the server sent"},
 		"a pack": {"/git-upload-pack", fmt.Sprintf("0034shallow %040d00000008NAK\n", 1),

@@ -155,13 +155,12 @@ func (s *survey) findBase(r *packReader, e *entry) error {
 // readObject passes over an object. It notes the hash of a file that is too large.
 func (s *survey) readObject(r *packReader, e entry, size int64) error {
 	if e.kind != plumbing.BlobObject || size <= s.limits.FileSize.Max {
-		_, err := r.inflate(size, io.Discard)
-		return err
+		return r.inflate(size, io.Discard)
 	}
 
 	sum := sha1.New() //nolint:gosec // git's
 	_, _ = fmt.Fprintf(sum, "%s %d\x00", e.kind, size)
-	if _, err := r.inflate(size, sum); err != nil {
+	if err := r.inflate(size, sum); err != nil {
 		return err
 	}
 	s.large[plumbing.Hash(sum.Sum(nil))] = size
@@ -176,7 +175,7 @@ func (s *survey) readDelta(r *packReader, e *entry, size int64) (int64, error) {
 	}
 
 	begin := &beginning{}
-	if _, err := r.inflate(size, begin); err != nil {
+	if err := r.inflate(size, begin); err != nil {
 		return 0, err
 	}
 
@@ -285,7 +284,7 @@ func (r *packReader) back() (int64, error) {
 }
 
 // inflate writes the decompressed content of an entry to w. It must have a size.
-func (r *packReader) inflate(size int64, w io.Writer) (int64, error) {
+func (r *packReader) inflate(size int64, w io.Writer) error {
 	var err error
 	if r.zlib == nil {
 		r.zlib, err = zlib.NewReader(r)
@@ -293,14 +292,14 @@ func (r *packReader) inflate(size int64, w io.Writer) (int64, error) {
 		err = r.zlib.(zlib.Resetter).Reset(r, nil) //nolint:forcetypeassert // as documented
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errPack, err)
+		return fmt.Errorf("%w: %w", errPack, err)
 	}
 
 	n, err := io.Copy(w, r.budget.Reader(limit.Reader(r.zlib, size, errPack)))
 	var exceeded *limit.Error
 	if err != nil && !errors.As(err, &exceeded) || err == nil && n != size {
-		return n, errPack
+		return errPack
 	}
 
-	return n, err
+	return err
 }

@@ -133,7 +133,8 @@ func (b *boundedTransport) RoundTrip(request *http.Request) (*http.Response, err
 	case ok:
 		response.Body = readCloser{t.reader(body), body}
 	default: // such as a token
-		response.Body = limit.Body(body, maxPreamble, limit.Limit{Max: maxPreamble}.TooLarge("the answer of the server"))
+		tooLarge := limit.Limit{Max: maxPreamble}.TooLarge("the answer of the server")
+		response.Body = limit.Body(body, maxPreamble, tooLarge)
 	}
 
 	return response, nil

@@ -31,7 +31,8 @@ func endlessLists(t *testing.T, f *Fixture) {
 			return true
 		})
 		err := ask()
-		if err == nil || !strings.Contains(err.Error(), "more than 100 pages; close those") || pages != forge.MostPages {
+		const want = "more than 100 pages; close those"
+		if err == nil || !strings.Contains(err.Error(), want) || pages != forge.MostPages {
 			t.Errorf("%s: %d pages, %v", what, pages, err)
 		}
 		f.Break(nil)
