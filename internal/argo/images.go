@@ -2,6 +2,7 @@ package argo
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/image"
@@ -14,6 +15,10 @@ import (
 const maxItem = 1000
 
 const imageListForm = "write [alias=]registry/repository[:constraint], separated by commas"
+
+// aliasPattern is what an alias may be. It names annotations, and stands in titles,
+// branches and commands.
+var aliasPattern = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,63}$`)
 
 // readImages reads image-list, and what is asked for each of its images.
 func (r *reader) readImages() {
@@ -42,6 +47,11 @@ func (r *reader) readImages() {
 		}
 
 		alias, name, constraint := splitListItem(item)
+		if alias != "" && !aliasPattern.MatchString(alias) {
+			r.problem(imageList, fmt.Sprintf("%.80q is not an alias", alias),
+				"write an alias with letters, digits, '.', '_', '-' and '/' only, 63 characters at most")
+			continue
+		}
 		ref, err := image.ParseName(name)
 		if err != nil {
 			r.problem(imageList, err.Error(), imageListForm)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/logs"
 	"github.com/spf13/cobra"
+
+	"github.com/liverty-music/image-writeback/internal/escape"
 )
 
 // Exit statuses, as the contract has them.
@@ -80,7 +82,7 @@ func Execute(ctx context.Context, build Build, args []string, stdout, stderr io.
 	}
 
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "error: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "error: %s\n", escape.Text(err.Error()))
 	}
 
 	return status

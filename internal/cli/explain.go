@@ -49,29 +49,29 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 }
 
 func explain(w io.Writer, app plan.Application) {
-	_, _ = fmt.Fprintf(w, "Application %s\n", app)
+	printf(w, "Application %s\n", app)
 	for _, problem := range app.Unsaid() {
-		_, _ = fmt.Fprintf(w, "  problem: %s\n", problem)
+		printf(w, "  problem: %s\n", problem)
 	}
 
 	for _, img := range app.Images {
-		_, _ = fmt.Fprintf(w, "\nImage %s (%s)\n", img.Label(), img.Image)
+		printf(w, "\nImage %s (%s)\n", img.Label(), img.Image)
 		facts := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		strategy := orDash(img.Strategy)
 		if img.Constraint != "" {
 			strategy += " " + img.Constraint
 		}
-		_, _ = fmt.Fprintf(facts, "  strategy\t%s\n", strategy)
+		printf(facts, "  strategy\t%s\n", strategy)
 		switch {
 		case img.Repository == "" && img.File != "":
-			_, _ = fmt.Fprintf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
+			printf(facts, "  it has\t%s\t(%s)\n", orDash(img.Current), img.File)
 		case img.File != "":
-			_, _ = fmt.Fprintf(facts, "  git holds\t%s\t(%s on %s of %s)\n",
+			printf(facts, "  git holds\t%s\t(%s on %s of %s)\n",
 				orDash(img.Current), img.File, img.Branch, img.Repository)
 		}
-		_, _ = fmt.Fprintf(facts, "  winner\t%s\n", orDash(img.Candidate))
-		_, _ = fmt.Fprintf(facts, "  because\t%s\n", img.Reason)
-		_, _ = fmt.Fprintf(facts, "  next\t%s\n", next(img))
+		printf(facts, "  winner\t%s\n", orDash(img.Candidate))
+		printf(facts, "  because\t%s\n", img.Reason)
+		printf(facts, "  next\t%s\n", next(img))
 		_ = facts.Flush()
 		tags(w, img)
 	}
@@ -108,15 +108,15 @@ func tags(w io.Writer, img plan.Image) {
 		return
 	}
 
-	_, _ = fmt.Fprintf(w, "\n  %d tags, %d dropped\n", total, len(choice.Dropped))
+	printf(w, "\n  %d tags, %d dropped\n", total, len(choice.Dropped))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "  TAG\tBUILT\tRULE\tWHY")
+	printf(table, "  TAG\tBUILT\tRULE\tWHY\n")
 	if choice.Found {
-		_, _ = fmt.Fprintf(table, "  %s\t%s\twinner\t%s\n", choice.Tag.Name, built(choice.Tag), choice.Reason)
+		printf(table, "  %s\t%s\twinner\t%s\n", choice.Tag.Name, built(choice.Tag), choice.Reason)
 	}
 
 	for _, d := range choice.Dropped {
-		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", d.Tag.Name, built(d.Tag), d.Rule, d.Why)
+		printf(table, "  %s\t%s\t%s\t%s\n", d.Tag.Name, built(d.Tag), d.Rule, d.Why)
 	}
 
 	_ = table.Flush()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -64,10 +66,16 @@ func (p *program) plan(cmd *cobra.Command) (*plan.Plan, error) {
 }
 
 func planJSON(w io.Writer, p *plan.Plan) error {
-	encoder := json.NewEncoder(w)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(p)
+	if err := encoder.Encode(p); err != nil {
+		return err
+	}
+
+	_, err := w.Write(escape.JSON(b.Bytes()))
+	return err
 }
 
 func planYAML(w io.Writer, p *plan.Plan) error {
@@ -81,7 +89,7 @@ func planYAML(w io.Writer, p *plan.Plan) error {
 // planTable prints a plan for people: a line for each image, the reasons, the diffs.
 func planTable(w io.Writer, p *plan.Plan) error {
 	for _, problem := range p.Problems {
-		_, _ = fmt.Fprintf(w, "problem: %s\n", problem)
+		printf(w, "problem: %s\n", problem)
 	}
 
 	if len(p.Applications) == 0 {
@@ -90,13 +98,13 @@ func planTable(w io.Writer, p *plan.Plan) error {
 	}
 
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "APPLICATION\tIMAGE\tACTION\tCURRENT\tNEW\tDELIVERY")
+	printf(table, "APPLICATION\tIMAGE\tACTION\tCURRENT\tNEW\tDELIVERY\n")
 	for _, app := range p.Applications {
 		if len(app.Images) == 0 {
-			_, _ = fmt.Fprintf(table, "%s\t\t%s\t\t\t\n", app, plan.ActionError)
+			printf(table, "%s\t\t%s\t\t\t\n", app, plan.ActionError)
 		}
 		for _, img := range app.Images {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			printf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
 				app, img.Label(), img.Action, orDash(img.Current), orDash(img.Candidate), deliveryName(img))
 		}
 	}
@@ -105,13 +113,13 @@ func planTable(w io.Writer, p *plan.Plan) error {
 		return err
 	}
 
-	_, _ = fmt.Fprintln(w, "\nWhy:")
+	printf(w, "\nWhy:\n")
 	for _, app := range p.Applications {
 		for _, problem := range app.Unsaid() {
-			_, _ = fmt.Fprintf(w, "  %s: %s\n", app, problem)
+			printf(w, "  %s: %s\n", app, problem)
 		}
 		for _, img := range app.Images {
-			_, _ = fmt.Fprintf(w, "  %s %s: %s\n", app, img.Label(), img.Reason)
+			printf(w, "  %s %s: %s\n", app, img.Label(), img.Reason)
 		}
 	}
 
@@ -120,7 +128,8 @@ func planTable(w io.Writer, p *plan.Plan) error {
 		if file.Application != "" {
 			where = "Application " + file.Application
 		}
-		_, _ = fmt.Fprintf(w, "\n%s:\n%s", where, file.Diff)
+		printf(w, "\n%s:\n", where)
+		_, _ = io.WriteString(w, escape.Text(file.Diff))
 	}
 
 	_, err := fmt.Fprintf(w, "\n%d to update, %d up to date, %d skipped, %d failed.\n",

@@ -75,7 +75,7 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 		return &exitError{exitFailed, fmt.Errorf("no tag of %s was chosen: %s", ref.Name, choice.Reason)}
 	}
 
-	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", choice.Tag.Name, choice.Reason)
+	printf(cmd.ErrOrStderr(), "%s: %s\n", choice.Tag.Name, choice.Reason)
 	ref.Version = p.Version(choice.Tag)
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), ref)
 

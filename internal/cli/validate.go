@@ -26,7 +26,7 @@ without any connection. Without a PATH, check what --config and --applications
 name. Every problem is printed with its file and line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v := &validation{print: func(format string, a ...any) {
-				_, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", a...)
+				printf(cmd.OutOrStdout(), format+"\n", a...)
 			}}
 			if len(args) == 0 {
 				args = o.applications

@@ -5,8 +5,10 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // defaultMessage is the default template of Argo CD Image Updater.
@@ -17,7 +19,8 @@ updates image {{ .Image }} tag '{{ .OldTag }}' to '{{ .NewTag }}'
 `
 
 // Message is the template of a commit's message, with the fields .AppName and
-// .AppChanges of .Image (without registry), .OldTag and .NewTag.
+// .AppChanges of .Image (without registry), .OldTag and .NewTag. Their values are
+// words of others, each in one line that forges find no reference in.
 type Message struct{ template *template.Template }
 
 // ParseMessage parses a template; empty means the default. It returns an error if
@@ -38,24 +41,29 @@ func ParseMessage(text string) (*Message, error) {
 	return m, err
 }
 
+// longestMessage is how long a message may be without its trailers. The rest of it
+// is left out.
+const longestMessage = 32 << 10
+
 type messageChange struct{ Image, OldTag, NewTag string }
 
 func (m *Message) render(app string, changes []image.Change) (string, error) {
 	data := struct {
 		AppName    string
 		AppChanges []messageChange
-	}{AppName: app}
+	}{AppName: escape.Subject(app)}
 	for _, c := range changes {
-		change := messageChange{repositoryOf(c.Image), c.Old.String(), c.New.String()}
+		change := messageChange{
+			escape.Subject(repositoryOf(c.Image)), escape.Subject(c.Old.String()), escape.Subject(c.New.String()),
+		}
 		data.AppChanges = append(data.AppChanges, change)
 	}
 
-	var b strings.Builder
-	if err := m.template.Execute(&b, data); err != nil {
+	text, err := spec.Execute(m.template, data, longestMessage)
+	if err != nil {
 		return "", err
 	}
-
-	text := strings.TrimSpace(b.String())
+	text = strings.TrimSpace(text)
 	if text == "" {
 		return "", fmt.Errorf("the template produces an empty message")
 	}
@@ -84,8 +92,8 @@ func repositoryOf(name string) string {
 const TrailerKey = "Image-Writeback"
 
 // commitMessage returns the rendered template and, in a separate paragraph, the
-// trailers: Image-Writeback: <file> <image> <old> -> <new>. signOff is nil if
-// commits are not signed off.
+// trailers: Image-Writeback: <file> <image> <old> -> <new>, where unusual characters
+// of the file are written as %XX. signOff is nil if commits are not signed off.
 func commitMessage(m *Message, app string, changes []image.Change, signOff *gitwrite.Signature) (string, error) {
 	text, err := m.render(app, changes)
 	if err != nil {
@@ -95,11 +103,12 @@ func commitMessage(m *Message, app string, changes []image.Change, signOff *gitw
 	var b strings.Builder
 	b.WriteString(text + "\n\n")
 	for _, c := range changes {
-		fmt.Fprintf(&b, "%s: %s %s %s -> %s\n", TrailerKey, c.File, c.Image, c.Before(), c.New)
+		fmt.Fprintf(&b, "%s: %s %s %s -> %s\n", TrailerKey, escape.Path(c.File), escape.Subject(c.Image),
+			escape.Subject(c.Before()), escape.Subject(c.New.String()))
 	}
 
 	if signOff != nil {
-		fmt.Fprintf(&b, "Signed-off-by: %s <%s>\n", signOff.Name, signOff.Email)
+		fmt.Fprintf(&b, "Signed-off-by: %s <%s>\n", escape.Line(signOff.Name), escape.Line(signOff.Email))
 	}
 
 	return b.String(), nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/image"
 )
@@ -140,7 +141,7 @@ func (b *gitBatch) leaveAlone(ctx context.Context, p *pullRequest) error {
 func versionList(changes []image.Change) string {
 	var parts []string
 	for _, c := range changes {
-		parts = append(parts, fmt.Sprintf("%s `%s`", c.Alias, c.New))
+		parts = append(parts, escape.Markdown(c.Alias)+" "+escape.Code(c.New.String()))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -152,8 +153,8 @@ func (b *gitBatch) withdraw(ctx context.Context, p *pullRequest) error {
 		return nil
 	}
 
-	why := fmt.Sprintf("`%s` already holds what this pull request was for, so there is nothing left to merge. "+
-		"I close it.", p.base)
+	why := fmt.Sprintf("%s already holds what this pull request was for, so there is nothing left to merge. "+
+		"I close it.", escape.Code(p.base))
 	if err := b.closePullRequest(ctx, *p.open, why); err != nil {
 		return err
 	}

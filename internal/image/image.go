@@ -100,6 +100,9 @@ func ParseRunning(s string) (Ref, error) {
 // ValidTag reports whether registries serve a tag of this name.
 func ValidTag(s string) bool { return tagPattern.MatchString(s) }
 
+// longestName is how long registries accept a name, with its host.
+const longestName = 255
+
 // ParseName reads a reference that carries neither tag nor digest. The error
 // wraps ErrInvalid.
 func ParseName(name string) (Ref, error) {
@@ -112,6 +115,9 @@ func ParseName(name string) (Ref, error) {
 	}
 	if ref.Registry == DockerHub && !strings.Contains(ref.Repository, "/") {
 		ref.Repository = "library/" + ref.Repository
+	}
+	if len(name) > longestName {
+		return Ref{}, fmt.Errorf("%w: the name is longer than %d characters", ErrInvalid, longestName)
 	}
 	if !host.MatchString(ref.Registry) {
 		return Ref{}, fmt.Errorf("%w %q: %q is not a registry host", ErrInvalid, name, ref.Registry)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application"
@@ -12,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/liverty-music/image-writeback/internal/escape"
 )
 
 // Event is a Kubernetes Event about an Application.
@@ -22,7 +23,7 @@ type Event struct {
 	// as long as the cluster keeps it; any other Event is created each time.
 	Warning     bool
 	Reason      string // one word, such as ImagesUpdated
-	Message     string // shortened if it is longer than Kubernetes allows
+	Message     string // shown in one line, and shortened if it is longer than Kubernetes allows
 	Annotations map[string]string
 }
 
@@ -43,7 +44,8 @@ func (c *Cluster) CreateEvent(ctx context.Context, event Event) error {
 			UID:        types.UID(event.UID),
 		},
 		Source: corev1.EventSource{Component: fieldManager},
-		Type:   corev1.EventTypeNormal, Reason: event.Reason, Message: shortened(event.Message),
+		Type:   corev1.EventTypeNormal, Reason: event.Reason,
+		Message:        escape.Cut(escape.Line(event.Message), longestMessage),
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
 
@@ -69,11 +71,3 @@ func (c *Cluster) CreateEvent(ctx context.Context, event Event) error {
 
 // longestMessage is how long the API server allows the message of an Event to be.
 const longestMessage = 1024
-
-func shortened(message string) string {
-	if len(message) > longestMessage {
-		return strings.ToValidUTF8(message[:longestMessage-3], "") + "…"
-	}
-
-	return message
-}

@@ -100,6 +100,11 @@ func (d *Decision) want(i *Image, want *wanted) {
 		File: d.file.Path, Image: want.entry.Image, Alias: i.Label(), Old: i.Old, New: want.entry.Version,
 	}
 
+	if !want.entry.Version.Valid() {
+		i.decide(ActionError, "the registry names a tag or a digest that is none; ask whoever runs it")
+		return
+	}
+
 	i.wanted = want
 	i.Candidate = want.entry.Version.String()
 	i.due = !p.Satisfied(want.have.Version, want.entry.Version)

@@ -173,7 +173,7 @@ func (p Policy) Standing(tags []image.Tag) (standing []image.Tag, dropped []Drop
 }
 
 func (p Policy) drop(tag string) (rule, why string) {
-	if p.Metadata().Created && !image.ValidTag(tag) {
+	if !(image.Version{Tag: tag}).Valid() || p.Metadata().Created && !image.ValidTag(tag) {
 		return "name", "not a valid name of a tag in a registry"
 	}
 	if p.followsDigest() && tag != p.Constraint {

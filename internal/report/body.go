@@ -1,10 +1,12 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -20,7 +22,7 @@ type entry struct {
 
 // body is the text under way.
 type body struct {
-	strings.Builder
+	bytes.Buffer
 	text    *Text
 	entries []entry
 	total   int // of changes
@@ -36,14 +38,16 @@ func (t *Text) Body(changes []image.Change, facts map[*plan.Image]Facts) string 
 		}
 	}
 
-	b.table()
-	b.reasons()
-	b.running()
-	b.commits()
-	b.diffs()
+	for _, part := range []func(){b.table, b.reasons, b.running, b.commits, b.diffs} {
+		before := b.Len()
+		if part(); b.Len() > longestBody-roomForEnd {
+			b.Truncate(before)
+			b.printf("\n… more than can be shown here; see the commits.\n")
+		}
+	}
 	b.instructions()
 
-	return t.render(t.Templates.Body, b.String(), changes)
+	return t.render(t.Templates.Body, b.String(), changes, form{longestBody, escape.Markdown})
 }
 
 func (b *body) printf(format string, args ...any) { _, _ = fmt.Fprintf(b, format, args...) }
@@ -52,7 +56,7 @@ func (b *body) table() {
 	apps := b.text.Proposal.Applications
 	names := make([]string, 0, len(apps))
 	for _, app := range apps[:min(len(apps), maxItems)] {
-		names = append(names, "`"+app.String()+"`")
+		names = append(names, escape.Code(app.String()))
 	}
 	kind := "Argo CD Application"
 	if len(apps) > 1 {
@@ -62,14 +66,12 @@ func (b *body) table() {
 	b.printf("Newer images for the %s %s.\n\n", kind, strings.Join(names, ", "))
 	b.printf("| image | old | new | digest | built |\n| --- | --- | --- | --- | --- |\n")
 	for _, e := range b.entries {
-		newer := "`" + e.New.String() + "`"
+		newer := escape.Cell(e.New.String())
 		if ref, err := image.ParseName(e.Image); err == nil {
-			if link := registryLink(ref, e.facts.Tag); link != "" {
-				newer = "[" + newer + "](" + link + ")"
-			}
+			newer = escape.Link(newer, registryLink(ref, e.facts.Tag))
 		}
-		b.printf("| `%s` | `%s` | %s | %s | %s |\n",
-			e.Image, e.Before(), newer, digestText(e.facts.Tag.Digest), timeText(e.facts.Tag.Created))
+		b.printf("| %s | %s | %s | %s | %s |\n", escape.Cell(e.Image), escape.Cell(e.Before()), newer,
+			digestText(e.facts.Tag.Digest), timeText(e.facts.Tag.Created))
 	}
 	if b.total > len(b.entries) {
 		b.printf("\n… and %d more; see the changed files.\n", b.total-len(b.entries))
@@ -77,11 +79,7 @@ func (b *body) table() {
 }
 
 func digestText(digest string) string {
-	if digest == "" {
-		return "–"
-	}
-
-	return "`" + digest[:min(len(digest), len("sha256:")+12)] + "`"
+	return escape.Cell(digest[:min(len(digest), len("sha256:")+12)])
 }
 
 func timeText(at time.Time) string {
@@ -95,7 +93,8 @@ func timeText(at time.Time) string {
 func (b *body) reasons() {
 	b.printf("\n### Why this tag\n\n")
 	for _, e := range b.entries {
-		b.printf("- **%s**: `%s` is the %s.\n", e.Alias, e.New, escape(e.image.Choice.Reason))
+		b.printf("- **%s**: %s is the %s.\n",
+			escape.Markdown(e.Alias), escape.Code(e.New.String()), escape.Markdown(escape.Cut(e.image.Choice.Reason, longestReason)))
 	}
 }
 
@@ -105,10 +104,11 @@ func (b *body) running() {
 	for _, e := range b.entries {
 		found := b.text.Running.of(e.image, e.app.String())
 		if len(found) == 0 {
-			b.printf("- **%s**: in no other Application that Image Writeback follows.\n", e.Alias)
+			b.printf("- **%s**: in no other Application that Image Writeback follows.\n", escape.Markdown(e.Alias))
 		}
 		for _, at := range found[:min(len(found), maxItems)] {
-			b.printf("- **%s** in `%s`: %s\n", e.Alias, at.application, healthText(at.health))
+			b.printf("- **%s** in %s: %s\n",
+				escape.Markdown(e.Alias), escape.Code(at.application), escape.Markdown(healthText(at.health)))
 		}
 	}
 }
@@ -138,12 +138,14 @@ func (b *body) comparison(e entry) {
 		count = fmt.Sprintf(" (%d commits)", between.Total)
 	}
 
-	b.printf("\n**%s** [`%s` → `%s`](%s)%s\n", e.Alias, e.Before(), e.New, between.URL, count)
+	b.printf("\n**%s** %s%s\n", escape.Markdown(e.Alias),
+		escape.Link(escape.Code(e.Before())+" → "+escape.Code(e.New.String()), between.URL), count)
 	for i, commit := range between.Commits {
 		if i == 0 {
 			b.printf("\n")
 		}
-		b.printf("- [`%.7s`](%s) %s\n", commit.SHA, commit.URL, code(commit.Subject))
+		b.printf("- %s %s\n", escape.Link(escape.Code(fmt.Sprintf("%.7s", commit.SHA)), commit.URL),
+			escape.Code(escape.Cut(commit.Subject, longestSubject)))
 	}
 	if more := between.Total - len(between.Commits); len(between.Commits) > 0 && more > 0 {
 		b.printf("- … and %d older ones\n", more)
@@ -155,16 +157,13 @@ func (b *body) diffs() {
 
 	files, room := b.text.Proposal.Files, maxDiff
 	for i, f := range files {
-		if room -= len(f.Diff); room < 0 {
+		block := escape.Block("diff", f.Diff)
+		if room -= len(block); room < 0 {
 			b.printf("\n… and %d more files; see the commits.\n", len(files)-i)
 			return
 		}
 
-		fence := "```"
-		for strings.Contains(f.Diff, fence) {
-			fence += "`"
-		}
-		b.printf("\n%sdiff\n%s\n%s\n", fence, strings.TrimRight(f.Diff, "\n"), fence)
+		b.printf("\n%s\n", block)
 	}
 }
 
@@ -178,18 +177,9 @@ func (b *body) instructions() {
 
 	first := b.entries[0]
 	b.printf("- **Hold** an image, or exclude one tag for good, with an annotation:\n\n"+
-		"  ```sh\n  kubectl -n %s annotate application %s \\\n    %s%s.ignore-tags='%s'\n  ```\n",
-		first.app.Namespace, first.app.Name, spec.Prefix, first.Alias, first.facts.Tag.Name)
+		"  ```sh\n  kubectl -n %s annotate application %s \\\n    %s\n  ```\n",
+		escape.Shell(first.app.Namespace), escape.Shell(first.app.Name),
+		escape.Shell(spec.Prefix+first.Alias+".ignore-tags="+first.facts.Tag.Name))
 	b.printf("\nImage Writeback updates this branch when a newer version appears, and when the file changes on " +
 		"the base branch, unless somebody else pushes to it.\n")
 }
-
-// escape makes a text say nothing to Markdown.
-func escape(s string) string {
-	return strings.NewReplacer("<", "&lt;", "@", "@\u200b", "#", "#\u200b", "*", `\*`, "_", `\_`, "|", `\|`, "`", "'").
-		Replace(s)
-}
-
-// code shows a text as it is: no mention, no reference and no closing word in
-// it counts.
-func code(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }

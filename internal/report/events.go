@@ -127,11 +127,15 @@ func (c *collector) outcome(o delivery.Outcome) {
 	}
 }
 
+// maxAnnotated is how many changes the annotations of an Event tell: Kubernetes
+// limits them to 256 KB.
+const maxAnnotated = 100
+
 // eventAnnotations returns the annotations of Argo CD Image Updater's Events.
 func eventAnnotations(changes []image.Change) map[string]string {
 	annotations := map[string]string{}
 
-	for i, c := range changes {
+	for i, c := range changes[:min(len(changes), maxAnnotated)] {
 		name := c.Image
 		if ref, err := image.ParseName(c.Image); err == nil && ref.Registry != image.DockerHub {
 			name = ref.Repository

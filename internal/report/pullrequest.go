@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/template"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -29,8 +31,13 @@ type Facts struct {
 // Limits that keep a body within what GitHub and GitLab accept (65,536
 // characters).
 const (
-	maxItems = 50
-	maxDiff  = 20_000 // bytes
+	maxItems       = 50
+	maxDiff        = 20_000 // bytes
+	longestSubject = 200    // of a commit
+	longestReason  = 500
+	roomForEnd     = 4_096  // of the body
+	longestBody    = 49_152 // the rest is for the record of delivery
+	longestTitle   = 250
 )
 
 // Title is "backend-prod: server v1.4.2 → v1.5.0".
@@ -57,7 +64,9 @@ func (t *Text) Title(changes []image.Change) string {
 		parts = []string{fmt.Sprintf("%d images", len(changes))}
 	}
 
-	return t.render(t.Templates.Title, title+": "+strings.Join(parts, ", "), changes)
+	title = escape.Subject(title + ": " + strings.Join(parts, ", "))
+
+	return t.render(t.Templates.Title, title, changes, form{longestTitle, escape.Subject})
 }
 
 // Key changes whenever the text would be different for the same changes: what
@@ -141,18 +150,18 @@ func short(v image.Version) string {
 // registryLink is the page of a tag; empty if registries of its kind have no
 // page for it. Google's and GitHub's lead from the name itself to their consoles.
 func registryLink(ref image.Ref, tag image.Tag) string {
-	host := ref.Registry
+	host, name := ref.Registry, url.QueryEscape(tag.Name)
 
 	switch {
 	case host == image.DockerHub && strings.HasPrefix(ref.Repository, "library/"):
-		return "https://hub.docker.com/_/" + strings.TrimPrefix(ref.Repository, "library/") + "/tags?name=" + tag.Name
+		return "https://hub.docker.com/_/" + strings.TrimPrefix(ref.Repository, "library/") + "/tags?name=" + name
 	case host == image.DockerHub:
-		return "https://hub.docker.com/r/" + ref.Repository + "/tags?name=" + tag.Name
+		return "https://hub.docker.com/r/" + ref.Repository + "/tags?name=" + name
 	case host == "quay.io":
-		return "https://quay.io/repository/" + ref.Repository + "?tab=tags&tag=" + tag.Name
+		return "https://quay.io/repository/" + ref.Repository + "?tab=tags&tag=" + name
 	case host == "ghcr.io", host == "gcr.io", strings.HasSuffix(host, ".gcr.io"),
 		strings.HasSuffix(host, "-docker.pkg.dev"):
-		return "https://" + host + "/" + ref.Repository + ":" + tag.Name
+		return "https://" + host + "/" + ref.Repository + ":" + name
 	}
 
 	return ""

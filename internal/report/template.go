@@ -5,13 +5,23 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // Templates are the operator's templates over [TemplateData]; nil: the default.
 type Templates struct{ Title, Body *template.Template }
 
-// TemplateData is what github.pullRequest.title and .body are made with.
+// form is how a text is sent: at most so many bytes, with the values of templates
+// as they are written there.
+type form struct {
+	longest int
+	write   func(string) string
+}
+
+// TemplateData is what github.pullRequest.title and .body are made with. The values
+// are the words of others, and escaped for the title or for Markdown.
 type TemplateData struct {
 	// Default is the title or the body as it is without a template.
 	Default      string
@@ -55,27 +65,31 @@ func ParseTemplate(key, text string) (*template.Template, error) {
 
 // render returns a text as a template makes it, or as it is if the template
 // fails or makes nothing: a pull request is worth more than its looks.
-func (t *Text) render(with *template.Template, text string, changes []image.Change) string {
+func (t *Text) render(with *template.Template, text string, changes []image.Change, as form) string {
+	text = escape.Cut(text, as.longest)
 	if with == nil {
 		return text
 	}
 
 	data := TemplateData{Default: text}
 	for _, app := range t.Proposal.Applications {
-		data.Applications = append(data.Applications, TemplateApplication{app.Namespace, app.Name})
+		data.Applications = append(data.Applications, TemplateApplication{as.write(app.Namespace), as.write(app.Name)})
 	}
 	for _, c := range changes {
-		one := TemplateChange{Image: c.Image, Alias: c.Alias, Old: c.Before(), New: c.New.String(), File: c.File}
+		one := TemplateChange{
+			Image: as.write(c.Image), Alias: as.write(c.Alias), File: as.write(c.File),
+			Old: as.write(c.Before()), New: as.write(c.New.String()),
+		}
 		if app, img := t.find(c); img != nil {
-			one.Application, one.Reason = app.Name, img.Choice.Reason
+			one.Application, one.Reason = as.write(app.Name), as.write(img.Choice.Reason)
 		}
 		data.Changes = append(data.Changes, one)
 	}
 
-	var b strings.Builder
-	if err := with.Execute(&b, data); err != nil || strings.TrimSpace(b.String()) == "" {
+	made, err := spec.Execute(with, data, as.longest)
+	if made = strings.TrimSpace(made); err != nil || made == "" {
 		return text
 	}
 
-	return strings.TrimSpace(b.String())
+	return made
 }

@@ -3,6 +3,8 @@ package spec
 import (
 	"fmt"
 	"strings"
+
+	"github.com/liverty-music/image-writeback/internal/escape"
 )
 
 // Problem is something in an Application that its author must correct.
@@ -21,6 +23,9 @@ type Problem struct {
 	Advice bool
 }
 
+// longestValue is how much of a value is shown: an annotation can have 256 KB.
+const longestValue = 200
+
 // Error returns the problem in one line.
 func (p Problem) Error() string {
 	var b strings.Builder
@@ -33,7 +38,7 @@ func (p Problem) Error() string {
 		fmt.Fprintf(&b, "annotation %s", p.Annotation)
 
 		if p.Value != "" {
-			fmt.Fprintf(&b, " = %q", p.Value)
+			fmt.Fprintf(&b, " = %q", escape.Cut(p.Value, longestValue))
 		}
 
 		b.WriteString(": ")
