@@ -5,7 +5,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -145,9 +148,15 @@ func (r *reader) readFile(t *spec.Target, source *StoredSource) {
 
 // defaultFile is for an Application that does not name a write-back-target.
 func (r *reader) defaultFile(t *spec.Target, source *StoredSource) {
-	t.File = path.Join(t.Folder, r.overrideName())
+	var err error
+	if t.File, err = resolve(t.Folder, r.overrideName()); err == nil && path.Dir(t.File) != t.Folder {
+		err = fmt.Errorf("its name has a slash")
+	}
 
 	switch {
+	case err != nil:
+		r.applicationProblem(err.Error(), "give the Application a name that Kubernetes allows")
+		t.File = ""
 	case source.Chart != "" && t.Repository != "":
 		r.applicationProblem("its source is a chart from a Helm registry, in which no file can be written",
 			"set "+spec.Prefix+writeBackTarget+" to the values file: helmvalues:/FILE")
@@ -191,17 +200,27 @@ func (r *reader) overrideName() string {
 	return ".argocd-source-" + r.app.Namespace + "_" + r.app.Name + ".yaml"
 }
 
+// longestPath is how long a path may be, in bytes: no checkout has longer ones.
+const longestPath = 1024
+
 // resolve returns a path relative to the root of the repository. p is relative
 // to a folder, or to the root if it begins with a slash. The error is for a path
-// that leads out of the repository.
+// that leads out of the repository, and for one that no file should have.
 func resolve(folder, p string) (string, error) {
+	if strings.ContainsFunc(p, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
+		return "", fmt.Errorf("the path %.80q has a character that is not visible", p)
+	}
+	if len(p) > longestPath {
+		return "", fmt.Errorf("the path is longer than %d bytes", longestPath)
+	}
+
 	joined := path.Join(folder, p)
 	if strings.HasPrefix(p, "/") {
 		joined = path.Clean(strings.TrimLeft(p, "/"))
 	}
 
 	if joined == ".." || strings.HasPrefix(joined, "../") || strings.HasPrefix(joined, "/") {
-		return "", fmt.Errorf("the path %q leads out of the repository", p)
+		return "", fmt.Errorf("the path %q leads out of the repository", escape.Cut(p, 200))
 	}
 	if joined == "" {
 		return ".", nil

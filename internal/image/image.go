@@ -58,6 +58,7 @@ var (
 	host          = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`)
 	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	buildTag      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$`)
+	revision      = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
 	digestPattern = regexp.MustCompile(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
 )
 
@@ -102,6 +103,10 @@ func ValidTag(s string) bool { return tagPattern.MatchString(s) }
 
 // longestName is how long registries accept a name, with its host.
 const longestName = 255
+
+// ValidRevision reports whether a text is the hash of a commit, or the start of one.
+// What images say of themselves is the word of whoever built them.
+func ValidRevision(s string) bool { return revision.MatchString(s) }
 
 // ParseName reads a reference that carries neither tag nor digest. The error
 // wraps ErrInvalid.

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,13 +26,25 @@ type Metrics struct {
 	calls, callsFailed       prometheus.Counter
 	cycle                    prometheus.Gauge
 	triggers                 *prometheus.CounterVec
+
+	// What becomes a label is somebody else's word, so there are not more of them
+	// than exist, or than are kept.
+	mu         sync.Mutex
+	known      map[string]bool // Applications with metrics
+	registries map[string]bool
 }
+
+// mostRegistries is how many registries are counted apart. Anybody can name more in
+// an Application.
+const mostRegistries = 1000
 
 const prefix = "argocd_image_updater_"
 
 // NewMetrics returns metrics that are all zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
+		known:        map[string]bool{},
+		registries:   map[string]bool{},
 		registry:     prometheus.NewRegistry(),
 		applications: gauge(prefix+"applications_watched_total", "Applications that ask for updates."),
 		watched: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "images_watched_total",
@@ -75,11 +89,13 @@ func (m *Metrics) Cycle(result *report.Cycle) {
 		m.cycle.Set(result.Took.Seconds())
 		m.applications.Set(float64(len(result.Plan.Applications)))
 		m.watched.Reset()
+		m.forget(result.Plan)
 	}
 
 	for _, app := range result.Plan.Applications {
+		name := m.application(app.Name)
 		if result.All {
-			m.watched.WithLabelValues(app.Name).Add(float64(len(app.Images)))
+			m.watched.WithLabelValues(name).Add(float64(len(app.Images)))
 		}
 		failed := 0
 		for _, img := range app.Images {
@@ -87,22 +103,69 @@ func (m *Metrics) Cycle(result *report.Cycle) {
 				failed++
 			}
 		}
-		m.failed.WithLabelValues(app.Name).Add(float64(failed))
-		m.updated.WithLabelValues(app.Name).Add(0)
+		m.failed.WithLabelValues(name).Add(float64(failed))
+		m.updated.WithLabelValues(name).Add(0)
 	}
 
 	for _, o := range result.Outcomes {
 		switch {
 		case o.Kind == delivery.Failed:
-			m.failed.WithLabelValues(o.Name()).Inc()
+			m.failed.WithLabelValues(m.application(o.Name())).Inc()
 		case o.Written():
-			m.updated.WithLabelValues(o.Name()).Add(float64(len(o.Changes)))
+			m.updated.WithLabelValues(m.application(o.Name())).Add(float64(len(o.Changes)))
 		}
 	}
 }
 
+// application returns the label of an Application, and notes that it has metrics.
+func (m *Metrics) application(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	name = strings.ToValidUTF8(name, "?")
+	m.known[name] = true
+
+	return name
+}
+
+// forget drops the metrics of Applications that are not in a plan of all: their
+// names are anybody's choice, and there is no end of them.
+func (m *Metrics) forget(p *plan.Plan) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	now := map[string]bool{}
+	for _, app := range p.Applications {
+		now[strings.ToValidUTF8(app.Name, "?")] = true
+	}
+	for name := range m.known {
+		if !now[name] {
+			delete(m.known, name)
+			m.updated.DeleteLabelValues(name)
+			m.failed.DeleteLabelValues(name)
+		}
+	}
+}
+
+// registryLabel returns the label of a registry.
+func (m *Metrics) registryLabel(registry string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	registry = strings.ToValidUTF8(registry, "?")
+	if !m.registries[registry] {
+		if len(m.registries) == mostRegistries {
+			return "other"
+		}
+		m.registries[registry] = true
+	}
+
+	return registry
+}
+
 // RegistryRequest counts a request to a registry's API.
 func (m *Metrics) RegistryRequest(registry string, failed bool) {
+	registry = m.registryLabel(registry)
 	m.requests.WithLabelValues(registry).Inc()
 	if failed {
 		m.requestsFailed.WithLabelValues(registry).Inc()

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/report"
 )
@@ -187,6 +189,34 @@ func TestMetricNames(t *testing.T) {
 
 	if got := strings.Join(own, ""); got != string(want) {
 		t.Errorf("the metrics are\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestMetricsDoNotGrow holds that there are labels for what exists, and for a
+// bounded number of registries: both are named by whoever writes an Application.
+func TestMetricsDoNotGrow(t *testing.T) {
+	m := NewMetrics()
+	for i := range 3 * mostRegistries {
+		m.RegistryRequest(fmt.Sprintf("https://r%d.example.com\xff", i), true)
+	}
+	for i := range 100 {
+		m.Cycle(&report.Cycle{
+			All:  true,
+			Plan: &plan.Plan{Applications: []plan.Application{{Namespace: "a", Name: fmt.Sprintf("app%d\xff", i)}}},
+			Outcomes: []delivery.Outcome{
+				{Application: fmt.Sprintf("a/app%d", i), Kind: delivery.Failed, Err: errors.New("it fails")},
+			},
+		})
+	}
+
+	recorder := httptest.NewRecorder()
+	m.handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	text := recorder.Body.String()
+	if n := strings.Count(text, "{registry="); n != 2*(mostRegistries+1) {
+		t.Errorf("%d labels of registries", n)
+	}
+	if n := strings.Count(text, "{application="); n != 4 || !strings.Contains(text, "app99?") {
+		t.Errorf("%d labels of Applications", n)
 	}
 }
 
