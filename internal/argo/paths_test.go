@@ -13,8 +13,9 @@ import (
 // outside of its repository, or to one whose name would do harm where it is shown.
 func FuzzPaths(f *testing.F) {
 	for _, target := range []string{
-		"", "kustomization", "kustomization:../base", "kustomization:/..", "helmvalues:../../x.yaml", "helmvalues:/a//b/../c.yaml",
-		"helmvalues://etc/passwd", "/abs.yaml", "../x.yaml", ".", "..", "a/..", "a\nb.yaml", "a\x00b", "\u202ex.yaml", "helmvalues:.git/config",
+		"", "kustomization", "kustomization:../base", "kustomization:/..", "helmvalues:../../x.yaml",
+		"helmvalues:/a//b/../c.yaml", "helmvalues://etc/passwd", "/abs.yaml", "../x.yaml", ".", "..", "a/..",
+		"a\nb.yaml", "a\x00b", "\u202ex.yaml", "helmvalues:.git/config",
 		"helmvalues:a/../../b.yaml", "helmvalues:..\\x.yaml", "helmvalues:~/x.yaml", "helmvalues:%2e%2e/x.yaml",
 	} {
 		f.Add("apps/backend", target, "app")

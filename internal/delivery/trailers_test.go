@@ -63,7 +63,8 @@ func checkMessage(t *testing.T, app string, change image.Change, name string) {
 var hostileWords = []string{
 	"app", "Closes #1", "@org/team", "a\n\nSigned-off-by: Eve <eve@example.com>", "a\r\nReviewed-by: Eve <e@e>",
 	"---", "# comment", "x -> y", " leading", "trailing ", "k: v", "\x1b[31m", "a\u2028b", "\xff", "-- \n", "",
-	"fixes o/r#1 https://github.com/o/r/issues/1 GH-1", "Signed-off-by: Eve <e@e>", "\u202ea", "(cherry picked from commit 1)",
+	"fixes o/r#1 https://github.com/o/r/issues/1 GH-1", "Signed-off-by: Eve <e@e>", "\u202ea",
+	"(cherry picked from commit 1)",
 }
 
 // TestOnlyOurTrailers holds that no name makes a trailer, a mention or a closing
@@ -105,6 +106,8 @@ func FuzzTrailers(f *testing.F) {
 		f.Add(word, word, word, word)
 	}
 	f.Fuzz(func(t *testing.T, app, file, name, tag string) {
-		checkMessage(t, app, image.Change{File: file, Image: name, Old: image.Version{Tag: tag}, New: image.Version{Tag: "1"}}, name)
+		checkMessage(t, app, image.Change{
+			File: file, Image: name, Old: image.Version{Tag: tag}, New: image.Version{Tag: "1"},
+		}, name)
 	})
 }

@@ -101,7 +101,8 @@ func (c *cycle) factsOf(ctx context.Context, img *plan.Image) report.Facts {
 	}
 	before := image.Tag{Name: img.Old.Tag, Digest: img.Old.Digest}
 	_, from, err := repository.Inspect(ctx, before, defaultPlatform())
-	if err != nil || !image.ValidRevision(from.Revision) || from.Revision == to.Revision || !sameSource(from.Source, to.Source) {
+	if err != nil || !image.ValidRevision(from.Revision) || from.Revision == to.Revision ||
+		!sameSource(from.Source, to.Source) {
 		return f
 	}
 	f.Comparison = c.Compare.between(ctx, c.applicationOf(img), to.Source, from.Revision, to.Revision)

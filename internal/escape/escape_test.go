@@ -75,7 +75,9 @@ func TestJSONKeepsItsMeaning(t *testing.T) {
 
 // TestShellReadsOneArgument has a shell print what was escaped for it.
 func TestShellReadsOneArgument(t *testing.T) {
-	for _, text := range []string{"", "app", "-n", "a b", "$(touch x)", "`x`", "'", "a'b'c", "\\", "!x", "~", "*", "a;b", "a#b"} {
+	for _, text := range []string{
+		"", "app", "-n", "a b", "$(touch x)", "`x`", "'", "a'b'c", "\\", "!x", "~", "*", "a;b", "a#b",
+	} {
 		out, err := exec.Command("sh", "-c", "printf '%s|' "+Shell(text)).Output()
 		if err != nil || string(out) != Line(text)+"|" {
 			t.Errorf("%q: %q, %v", text, out, err)
@@ -89,7 +91,9 @@ func FuzzLine(f *testing.F) {
 		f.Add(v.Text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for name, escape := range map[string]func(string) string{"line": Line, "text": Text, "shell": Shell, "path": Path} {
+		for name, escape := range map[string]func(string) string{
+			"line": Line, "text": Text, "shell": Shell, "path": Path,
+		} {
 			for _, r := range escape(text) {
 				if !unicode.IsPrint(r) && (name != "text" || r != '\n' && r != '\t' && r != '\r') {
 					t.Errorf("%s: %q shows %q", name, text, r)

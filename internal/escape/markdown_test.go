@@ -44,7 +44,8 @@ func FuzzMarkdown(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		source := "x\n\n" + Markdown(text) + "\n\n- x " + Markdown(text) + ": " + Code(text) + "\n\n" +
-			"| a | b |\n| --- | --- |\n| " + Cell(text) + " | " + Markdown(text) + " |\n\n" + Block("diff", text) + "\n\nend\n"
+			"| a | b |\n| --- | --- |\n| " + Cell(text) + " | " + Markdown(text) + " |\n\n" +
+			Block("diff", text) + "\n\nend\n"
 		kinds, references := parse(source)
 		if len(references) > 0 {
 			t.Errorf("%q has the references %q", source, references)

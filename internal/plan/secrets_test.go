@@ -49,10 +49,12 @@ func TestNothingOfAFileIsTold(t *testing.T) {
 				c.Application.Target.Delivery = delivery
 				c.Place.Format, c.Place.PullRequests = kind.Format, true
 				c.Place.HeadBranch, c.Place.HeadExists = "head", true
-				c.Place.Head = &File{Branch: "head", Path: "k.yaml", Data: []byte(strings.ReplaceAll(v.File, "s3cr3t", "s3cr3t2"))}
+				proposed := strings.ReplaceAll(v.File, "s3cr3t", "s3cr3t2")
+				c.Place.Head = &File{Branch: "head", Path: "k.yaml", Data: []byte(proposed)}
 				failed := newCase("images: [{name: ghcr.io/o/app, newTag: v1}]", candidate)
 				failed.Images[0].Err = fmt.Errorf("the registry is down")
-				failed.Place.Base.Data, failed.Place.Head, failed.Place.Format = c.Place.Base.Data, c.Place.Head, kind.Format
+				failed.Place.Format = kind.Format
+				failed.Place.Base.Data, failed.Place.Head = c.Place.Base.Data, c.Place.Head
 				failed.Application.Target.Delivery = delivery
 
 				p := Make([]*Case{c, failed}, Settings{})

@@ -93,8 +93,9 @@ func timeText(at time.Time) string {
 func (b *body) reasons() {
 	b.printf("\n### Why this tag\n\n")
 	for _, e := range b.entries {
+		reason := escape.Cut(e.image.Choice.Reason, longestReason)
 		b.printf("- **%s**: %s is the %s.\n",
-			escape.Markdown(e.Alias), escape.Code(e.New.String()), escape.Markdown(escape.Cut(e.image.Choice.Reason, longestReason)))
+			escape.Markdown(e.Alias), escape.Code(e.New.String()), escape.Markdown(reason))
 	}
 }
 

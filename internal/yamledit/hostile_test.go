@@ -43,9 +43,11 @@ func bomb(first, next string) string {
 // a part of the error; empty: the file is edited.
 func hostileFiles() map[string]struct{ src, says string } {
 	return map[string]struct{ src, says string }{
-		"open brackets":           {"a: " + fill("["), "exceeded max depth"},
-		"nested lists":            {"a: " + strings.Repeat("[", 2000) + strings.Repeat("]", 2000), "more than 1000 levels"},
-		"nested maps":             {"a: " + strings.Repeat("{a: ", 2000) + strings.Repeat("}", 2000), "more than 1000 levels"},
+		"open brackets": {"a: " + fill("["), "exceeded max depth"},
+		"nested lists": {"a: " + strings.Repeat("[", 2000) + strings.Repeat("]", 2000),
+			"more than 1000 levels"},
+		"nested maps": {"a: " + strings.Repeat("{a: ", 2000) + strings.Repeat("}", 2000),
+			"more than 1000 levels"},
 		"nested dashes":           {"a:\n" + strings.Repeat("- ", 2000) + "a\n", "more than 1000 levels"},
 		"nested keys":             {strings.Repeat("? ", 2000), "more than 1000 levels"},
 		"too many keys":           {fill("k%d:\n"), "more than 200000 keys and values"},

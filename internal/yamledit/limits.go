@@ -29,8 +29,9 @@ var (
 	errResolved  = fmt.Errorf("its aliases and merges stand for more than %d values", mostResolved)
 	errMerges    = fmt.Errorf("it merges more than %d maps by <<", mostMerges)
 	errDocuments = fmt.Errorf("it has more than %d documents", mostDocuments)
-	errLongKey   = fmt.Errorf("the key is longer than %d characters, or has more than %d parts", longestKey, mostKeyParts)
-	errRounds    = fmt.Errorf("its keys depend on each other in more than %d steps; add the maps around them by hand",
+	errLongKey   = fmt.Errorf("the key is longer than %d characters, or has more than %d parts",
+		longestKey, mostKeyParts)
+	errRounds = fmt.Errorf("its keys depend on each other in more than %d steps; add the maps around them by hand",
 		mostRounds)
 	errItself = errors.New("a value contains itself by an alias")
 )

@@ -305,7 +305,7 @@ func (m *meaning) without(path []string) *meaning {
 	changed := m.changeable()
 	delete(changed.fields, path[0])
 	if len(path) > 1 {
-		if inner := m.fields[path[0]].meaning.without(path[1:]); inner != nil {
+		if inner := m.fields[path[0]].without(path[1:]); inner != nil {
 			changed.fields[path[0]] = meant{m.fields[path[0]].keyTag, inner}
 		}
 	}

@@ -28,7 +28,7 @@ func TestWhatAPullRequestTells(t *testing.T) {
 		"- **server** in `argocd/backend-dev`: 💔 Degraded since 2026-11-21 07:30 UTC",
 		"/liverty-music/backend/compare/", "(2 commits)", "`Load the artists in one query`\n",
 		"`Fix the login of people with two accounts (#241)`\n",
-		"-  newTag: v1.2.3\n+  newTag: v1.3.0\n", "server.ignore-tags='v1.3.0'",
+		"-  newTag: v1.2.3\n+  newTag: v1.3.0\n", "server.ignore-tags=v1.3.0",
 	} {
 		if !strings.Contains(pulls[0].Body, want) {
 			t.Errorf("no %q in:\n%s", want, pulls[0].Body)
