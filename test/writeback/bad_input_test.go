@@ -65,7 +65,7 @@ func badRows(good, missing string) map[string]badRow {
 		"missing":    {"empty", good, "there is no such file: empty/kustomization.yaml; create the kustomization"},
 		"key": {"chart", good + "\nwrite-back-target: helmvalues\napp.helm.image-spec: images[0]",
 			"images[0]: there is no list images"},
-		"template":   {"good", good + "\ngit-branch: 'main:{{index .Images 7}}'", "the template fails"},
+		"template":   {"good", good + "\ngit-branch: 'main:{{index .Images 7}}'", "the template cannot be used"},
 		"nofolder":   {"none", good, "there is no such file: none"},
 		"dots":       {"good", good + "\nwrite-back-target: kustomization:../../etc", "leads out of the repository"},
 		"link":       {"linked", good, "a symbolic link is not followed: linked"},
