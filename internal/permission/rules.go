@@ -134,9 +134,10 @@ func (r *Rules) Project(app spec.Application) string {
 
 // MayShow reports whether the commits of a source repository may be shown in what an
 // Application proposes: it is one that the Application may write, and a rule says so.
+// The Applications of files are those of the person who runs the program.
 func (r *Rules) MayShow(app spec.Application, address giturl.Address) bool {
 	url := address.HTTPS()
-	ruled := app.Bounds.Known || len(r.writeRules(app)) > 0 ||
+	ruled := app.Bounds.Known || app.Origin != "" || len(r.writeRules(app)) > 0 ||
 		slices.ContainsFunc(app.Sources, func(s spec.Source) bool {
 			return giturl.Parse(s.Repository).Key() == giturl.Parse(url).Key()
 		})

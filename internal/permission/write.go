@@ -127,6 +127,11 @@ func (r *Rules) base(app spec.Application, at Place, t *Territory) *Refusal {
 func (r *Rules) file(app spec.Application, at Place, t *Territory) *Refusal {
 	switch strings.ToLower(path.Ext(at.Path)) {
 	case ".yaml", ".yml", ".json":
+	case "":
+		if path.Base(at.Path) == "Kustomization" { // a name that Kustomize accepts
+			break
+		}
+		fallthrough
 	default:
 		return r.notAllowed(app, fmt.Sprintf("%s does not end in .yaml, .yml or .json", at.Path), at)
 	}

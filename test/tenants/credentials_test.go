@@ -168,6 +168,12 @@ github:
   apiURL: %[3]s/
   app: {id: %[4]d, privateKeyFile: %[5]s}
 `, w.own.registry.Host(), w.own.gitHost(), w.hub.URL, forge.AppID, key))
+	for _, tenant := range []string{"team", "other"} {
+		if err := w.kubernetes.SetProject(t.Context(), tenant,
+			fmt.Sprintf(`{sourceRepos: ["*"], sourceNamespaces: [%s]}`, tenant)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.createSecrets()
 	w.createVictim()
 
