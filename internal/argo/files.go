@@ -58,7 +58,7 @@ func (f *Files) List(_ context.Context) (spec.Listing, error) {
 	if err := f.bound(&read, found.Applications); err != nil {
 		return spec.Listing{}, err
 	}
-	found.Problems = append(read.problems, twice...)
+	found.Problems = slices.Concat(read.problems, twice)
 
 	return found, nil
 }

@@ -15,7 +15,8 @@ import (
 func TestConfiguredHosts(t *testing.T) {
 	c := config.Default()
 	c.Registries = []config.Registry{
-		{Prefix: "localhost:5000"}, {Prefix: "reg.corp/team", APIURL: "https://mirror.corp:8443/x"}, {APIURL: "http://bare"},
+		{Prefix: "localhost:5000"}, {Prefix: "reg.corp/team", APIURL: "https://mirror.corp:8443/x"},
+		{APIURL: "http://bare"},
 	}
 	c.GitHub.APIURL, c.GitLab.URL = "https://api.ghe.corp/", "http://gitlab.corp:8080/git"
 	got := configuredHosts(c)
@@ -56,7 +57,10 @@ func TestNetworkRemedies(t *testing.T) {
 	}{
 		{httpclient.AddressError{Address: netip.MustParseAddr("127.0.0.1")}, "network: {allow: [127.0.0.1/32]}"},
 		{httpclient.AddressError{Address: netip.MustParseAddr("::1")}, `network: {allow: ["::1/128"]}`},
-		{httpclient.AddressError{Address: netip.MustParseAddr("10.0.0.1"), Denied: true}, "network.deny in config.yaml"},
+		{
+			httpclient.AddressError{Address: netip.MustParseAddr("10.0.0.1"), Denied: true},
+			"network.deny in config.yaml",
+		},
 		{httpclient.AddressError{}, "in the usual form"},
 	} {
 		if got := networkRemedy(&c.refused); !strings.Contains(got, c.want) {

@@ -81,7 +81,8 @@ func TestARefusedPushIsDivided(t *testing.T) {
 		}
 		return git.Count("push") - before, outcomes[7].Err
 	}
-	if pushes, err := cycle("v1", "v2"); pushes != 1 || !strings.Contains(err.Error(), "set aside until 2026-11-01T12:05:00Z") {
+	pushes, err := cycle("v1", "v2")
+	if pushes != 1 || !strings.Contains(err.Error(), "set aside until 2026-11-01T12:05:00Z") {
 		t.Errorf("%d pushes, %v", pushes, err)
 	}
 	now = now.Add(firstAside)

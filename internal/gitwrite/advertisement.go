@@ -74,8 +74,8 @@ func (a *advertisement) next() error {
 
 	size, malformed := strconv.ParseUint(string(length), 16, 16)
 	if malformed != nil || size < lengthSize {
-		a.done = true // the reader of lines says what is wrong
-		return nil
+		a.done = true
+		return nil //nolint:nilerr // the reader of lines says what is wrong
 	}
 
 	if cap(a.line) < int(size) {

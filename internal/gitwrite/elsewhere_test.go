@@ -79,7 +79,9 @@ func TestSecretsStayAtTheirServer(t *testing.T) {
 // not open a repository for another one.
 func TestVouchedIsNotShared(t *testing.T) {
 	stranger, got := strangersGit(t)
-	secrets := secretsOf([]storedSecret{{Name: "git", Data: map[string]string{"username": "ada", "password": "s3cret"}}})
+	secrets := secretsOf([]storedSecret{
+		{Name: "git", Data: map[string]string{"username": "ada", "password": "s3cret"}},
+	})
 	service := newService(t, Options{Credentials: secrets.Find})
 	access := Access{URL: stranger.URLOf(repo), From: "secret:argocd/git", Vouched: true}
 	if err := readAs(service, access); err != nil || len(got.all) == 0 {

@@ -67,7 +67,9 @@ func (s story) apps(t *testing.T) map[string]spec.Application {
 			Created: time.Unix(int64(i), 0), Target: spec.Target{Repository: deploy},
 		}
 		for _, path := range asked.Paths {
-			app.Sources = append(app.Sources, spec.Source{Repository: deploy + ".git", Path: path, Revision: asked.Revision})
+			app.Sources = append(app.Sources, spec.Source{
+				Repository: deploy + ".git", Path: path, Revision: asked.Revision,
+			})
 		}
 		apps[app.Name] = app
 	}
@@ -141,9 +143,12 @@ func TestRepositories(t *testing.T) {
 
 	for _, v := range vectors {
 		app := spec.Application{
-			Namespace: "argocd", Name: "app", Project: "team", Sources: []spec.Source{{Repository: v.Source, Path: "a"}},
-			Target: spec.Target{Repository: v.Repository},
-			Bounds: spec.Bounds{Known: true, Exists: true, Project: spec.Project{Name: "team", SourceRepos: v.Projects}},
+			Namespace: "argocd", Name: "app", Project: "team",
+			Sources: []spec.Source{{Repository: v.Source, Path: "a"}},
+			Target:  spec.Target{Repository: v.Repository},
+			Bounds: spec.Bounds{
+				Known: true, Exists: true, Project: spec.Project{Name: "team", SourceRepos: v.Projects},
+			},
 		}
 		if v.Projects == nil {
 			app.Bounds.Project.SourceRepos = []string{"*"}
@@ -183,7 +188,8 @@ func TestOwner(t *testing.T) {
 		"nobody holds it":               {[]spec.Application{other}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := NewTerritory(c.apps).Owner(c.apps, deploy, "k8s/overlays/prod/kustomization.yaml"); got != c.want {
+			got := NewTerritory(c.apps).Owner(c.apps, deploy, "k8s/overlays/prod/kustomization.yaml")
+			if got != c.want {
 				t.Errorf("%d; want %d", got, c.want)
 			}
 		})

@@ -109,8 +109,9 @@ func refuseOthers(claims []claim, owner *Decision, reasons map[*Image]string) []
 	for _, c := range claims {
 		wanted := c.image.wanted
 		if others(c) && wanted.entry.Version != own[0].image.wanted.entry.Version {
-			reasons[c.image] = fmt.Sprintf("it would set %s in %s to %s, but the entry belongs to Application %s, whose "+
-				"source path holds the file, and which wants %s; use the same policy for both, or separate entries",
+			reasons[c.image] = fmt.Sprintf("it would set %s in %s to %s, but the entry belongs to Application %s, "+
+				"whose source path holds the file, and which wants %s; use the same policy for both, or "+
+				"separate entries",
 				wanted.format.Key(wanted.entry), c.image.File, wanted.entry.Version, owner.Application,
 				own[0].image.wanted.entry.Version)
 		}

@@ -54,11 +54,13 @@ func (d *Decision) check(t *testing.T, action Action, gate, reason string) {
 func TestAStrangerDoesNotStopTheOwner(t *testing.T) {
 	commit := Settings{DefaultDelivery: spec.DeliverCommit}
 
-	all := decideAll(commit, tenant("owner", "a", "overlays/prod", "v2", 2), tenant("stranger", "b", "teams/b", "v3", 1))
+	all := decideAll(commit, tenant("owner", "a", "overlays/prod", "v2", 2),
+		tenant("stranger", "b", "teams/b", "v3", 1))
 	all[0].check(t, ActionUpdate, "", "highest")
 	all[1].check(t, ActionError, "permission", "below the source path of an Application of another project (a)")
 
-	all = decideAll(commit, tenant("owner", "a", "overlays/prod", "v2", 2), tenant("stranger", "b", "overlays/prod", "v3", 3))
+	all = decideAll(commit, tenant("owner", "a", "overlays/prod", "v2", 2),
+		tenant("stranger", "b", "overlays/prod", "v3", 3))
 	all[0].check(t, ActionUpdate, "", "highest")
 	all[1].check(t, ActionError, "conflict", "the entry belongs to Application argocd/owner")
 
@@ -84,12 +86,14 @@ func TestPullRequestsAreSharedWithinOneProject(t *testing.T) {
 		return c
 	}
 
-	older, newer := shared(tenant("older", "a", "older", "v2", 1), true), shared(tenant("newer", "b", "newer", "v2", 2), true)
+	older := shared(tenant("older", "a", "older", "v2", 1), true)
+	newer := shared(tenant("newer", "b", "newer", "v2", 2), true)
 	all := decideAll(propose, newer, older)
 	all[0].check(t, ActionError, "permission", "the head of a pull request of another project (a)")
 	all[1].check(t, ActionUpdate, "", "highest")
 
-	named, byRule := shared(tenant("named", "a", "named", "v2", 1), true), shared(tenant("rule", "b", "rule", "v2", 2), false)
+	named := shared(tenant("named", "a", "named", "v2", 1), true)
+	byRule := shared(tenant("rule", "b", "rule", "v2", 2), false)
 	all = decideAll(propose, named, byRule)
 	all[0].check(t, ActionError, "permission", "the head of a pull request of another project (b)")
 	all[1].check(t, ActionUpdate, "", "highest")
@@ -123,25 +127,31 @@ func TestARefusedApplicationKeepsNobodyWaiting(t *testing.T) {
 // TestEnforcedRules holds that annotations can ask for more than an enforced rule,
 // and not for less.
 func TestEnforcedRules(t *testing.T) {
+	commit, pulls := DeliveryRule{Use: "commit"}, DeliveryRule{Use: "pull-request"}
+	mustPull := DeliveryRule{Use: "pull-request", Enforce: true}
+	mustCommit := DeliveryRule{Use: "commit", Enforce: true}
+	inDev, inProd := mustPull, mustPull
+	inDev.Path, inProd.Path = "dev/**", "**/prod/**"
 	for name, c := range map[string]struct {
 		rules  []DeliveryRule
 		asked  string
 		want   string
 		advice bool
 	}{
-		"less is not given":        {[]DeliveryRule{{Use: "pull-request", Enforce: true}}, "commit", "pull-request", true},
-		"without an annotation":    {[]DeliveryRule{{Use: "pull-request", Enforce: true}}, "", "pull-request", false},
-		"more is given":            {[]DeliveryRule{{Use: "commit", Enforce: true}}, "pull-request", "pull-request", false},
-		"a rule without enforce":   {[]DeliveryRule{{Use: "pull-request"}}, "commit", "commit", false},
-		"another path":             {[]DeliveryRule{{Path: "dev/**", Use: "pull-request", Enforce: true}}, "commit", "commit", false},
-		"the first rule decides":   {[]DeliveryRule{{Use: "commit"}, {Use: "pull-request", Enforce: true}}, "", "commit", false},
-		"the path of the overlays": {[]DeliveryRule{{Path: "**/prod/**", Use: "pull-request", Enforce: true}}, "commit", "pull-request", true},
+		"less is not given":        {[]DeliveryRule{mustPull}, "commit", "pull-request", true},
+		"without an annotation":    {[]DeliveryRule{mustPull}, "", "pull-request", false},
+		"more is given":            {[]DeliveryRule{mustCommit}, "pull-request", "pull-request", false},
+		"a rule without enforce":   {[]DeliveryRule{pulls}, "commit", "commit", false},
+		"another path":             {[]DeliveryRule{inDev}, "commit", "commit", false},
+		"the first rule decides":   {[]DeliveryRule{commit, mustPull}, "", "commit", false},
+		"the path of the overlays": {[]DeliveryRule{inProd}, "commit", "pull-request", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			one := tenant("app", "a", "overlays/prod", "v2", 1)
 			one.Application.Target.Delivery = c.asked
 			d := decideAll(Settings{DefaultDelivery: "commit", Rules: c.rules}, one)[0]
-			told := strings.Contains(strings.Join(d.Application.Problems, "\n"), "a rule of git.delivery enforces pull-request")
+			told := strings.Contains(strings.Join(d.Application.Problems, "\n"),
+				"a rule of git.delivery enforces pull-request")
 			if got := d.Application.Images[0].Delivery; got != c.want || told != c.advice {
 				t.Errorf("%s, told %t; want %s, %t", got, told, c.want, c.advice)
 			}

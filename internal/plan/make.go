@@ -115,8 +115,8 @@ func (d *Decision) begin(s Settings) {
 		app.Broken = app.Broken || !p.Advice
 	}
 	if asked := c.Application.Target.Delivery; asked != d.delivery && !c.inApplication() && asked != "" {
-		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: a rule of "+
-			"git.delivery enforces %s for %s", spec.Prefix, asked, d.delivery, d.file.Path))
+		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: a rule "+
+			"of git.delivery enforces %s for %s", spec.Prefix, asked, d.delivery, d.file.Path))
 	}
 	for i, candidate := range c.Images {
 		app.Images[i] = d.compare(candidate)

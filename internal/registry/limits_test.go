@@ -100,7 +100,9 @@ func longLists(taken *atomic.Int64) map[string]longList {
 		"large pages": {page(func(int) string {
 			return `"` + strings.Repeat("b", 100) + `","` + strings.Repeat("c", 2000) + `"`
 		}, number), "raise SIZE"},
-		"a circle":    {page(func(int) string { return `"v1"` }, func(n int) string { return number(n % 3) }), "has no end"},
+		"a circle": {
+			page(func(int) string { return `"v1"` }, func(n int) string { return number(n % 3) }), "has no end",
+		},
 		"empty pages": {page(func(int) string { return "" }, number), "has no end"},
 		"another server": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "<http://169.254.169.254/v2/x/tags/list>")

@@ -42,7 +42,8 @@ func newCompat(t *testing.T, settings string) *compat {
 	k := harness.NewKubernetes(t)
 	git := harness.NewGit(t)
 	registry := harness.NewRegistry(t)
-	config := fmt.Sprintf(sandbox.Network+"registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n- {prefix: "+
+	config := fmt.Sprintf(sandbox.Network+"registries:\n- {prefix: reg.example.com, api_url: %s, limit: 10000}\n"+
+		"- {prefix: "+
 		"docker.io, api_url: %s, limit: 10000}\n%s", registry.URL, registry.URL, settings)
 	return &compat{t, k, git, registry, harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)}
 }
