@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/escape"
 	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/spec"
 	"github.com/liverty-music/image-writeback/internal/suggest"
@@ -135,7 +136,7 @@ func (r *reader) record(p spec.Problem) spec.Problem {
 
 	// Somebody may have put the secret itself into pull-secret.
 	if p.Annotation != "" && !strings.HasSuffix(p.Annotation, pullSecret) {
-		p.Value = beginning(r.app.Annotations[p.Annotation])
+		p.Value = escape.Cut(r.app.Annotations[p.Annotation], maxValue)
 	}
 
 	if p.Where = r.from.file; p.Where != "" {
@@ -157,15 +158,6 @@ func (r *reader) record(p spec.Problem) spec.Problem {
 	}
 
 	return p
-}
-
-// beginning shortens a long value.
-func beginning(value string) string {
-	if len(value) <= maxValue {
-		return value
-	}
-
-	return strings.ToValidUTF8(value[:maxValue], "") + "…"
 }
 
 // value returns the value of an annotation, whose name is without prefix.

@@ -71,6 +71,6 @@ func TestNetworkRemedies(t *testing.T) {
 	c := config.Default()
 	c.Network.Allow = []string{"127.0.0.1"}
 	if _, err := newGuard(c, nil); err == nil || !strings.Contains(err.Error(), "network.allow") {
-		t.Errorf("what is no range: %v", err)
+		t.Errorf("an address that is not a range: %v", err)
 	}
 }

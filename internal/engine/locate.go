@@ -153,12 +153,8 @@ func (r *reading) place(app spec.Application, pulls plan.PullRequests) plan.Plac
 // name. A revision that is not a branch there, such as a tag, is left out.
 func (r *reading) tracked(app spec.Application) []string {
 	var branches []string
-	key := giturl.Parse(app.Target.Repository).Key()
 
-	for _, source := range app.Sources {
-		if source.Chart || giturl.Parse(source.Repository).Key() != key {
-			continue
-		}
+	for _, source := range app.SourcesIn(giturl.Parse(app.Target.Repository).Key()) {
 		if branch, ok := r.snapshot.Branch(source.Branch()); ok {
 			branches = append(branches, branch)
 		}

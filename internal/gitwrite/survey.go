@@ -189,8 +189,11 @@ func (s *survey) readDelta(r *packReader, e *entry, size int64) (int64, error) {
 	if err != nil || to > 1<<62 {
 		return 0, errPack
 	}
-	if e.base != noBase && s.entries[e.base].size <= maxObject && from != uint64(s.entries[e.base].size) { //nolint:gosec,lll // a size
-		return 0, errPack
+	if e.base != noBase {
+		base := s.entries[e.base].size
+		if base <= maxObject && from != uint64(base) { //nolint:gosec // a size is not negative
+			return 0, errPack
+		}
 	}
 
 	return int64(to), nil

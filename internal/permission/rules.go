@@ -113,10 +113,8 @@ func (r *Rules) Repository(app spec.Application, repository string) *Refusal {
 			Place{Repository: address.Public()})
 	}
 
-	for _, source := range app.Sources {
-		if !source.Chart && giturl.Parse(source.Repository).Key() == address.Key() {
-			return nil // the project permits it
-		}
+	if len(app.SourcesIn(address.Key())) > 0 {
+		return nil // the project permits it
 	}
 
 	return r.sourceRepo(app, repository)

@@ -2,6 +2,7 @@ package permission
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,11 +147,8 @@ func (t *Territory) tracked(repository, branch, defaultBranch, project string) b
 func (t *Territory) holds(app spec.Application, repository, file string) bool {
 	key := giturl.Parse(repository).Key()
 
-	for _, source := range app.Sources {
-		if source.Chart || source.Path == "" || giturl.Parse(source.Repository).Key() != key {
-			continue
-		}
-		if own := folderOf(source.Path); within(own, file) && !t.older(app, key, own, file) {
+	for _, own := range foldersIn(app, key) {
+		if within(own, file) && !t.older(app, key, own, file) {
 			return true
 		}
 	}
@@ -224,15 +222,22 @@ func (t *Territory) claimed(app spec.Application, project, key, folder, file str
 
 // leadsTo reports whether an Application deploys a folder, or one below it.
 func (t *Territory) leadsTo(app spec.Application, key, folder string) bool {
-	for _, source := range app.Sources {
-		if !source.Chart && source.Path != "" && t.key(source.Repository) == key {
-			if own := folderOf(source.Path); own == folder || within(folder, own) {
-				return true
-			}
+	return slices.ContainsFunc(foldersIn(app, key), func(own string) bool {
+		return own == folder || within(folder, own)
+	})
+}
+
+// foldersIn returns the folders of a repository that an Application deploys.
+func foldersIn(app spec.Application, key string) []string {
+	var folders []string
+
+	for _, source := range app.SourcesIn(key) {
+		if source.Path != "" {
+			folders = append(folders, folderOf(source.Path))
 		}
 	}
 
-	return false
+	return folders
 }
 
 // childOf is the folder directly below a folder that leads to a file.
@@ -278,12 +283,9 @@ func (t *Territory) Owner(apps []spec.Application, repository, file string) int 
 // heldBy returns the length of the longest source path of an Application that
 // holds a file; -1 if none does.
 func (t *Territory) heldBy(app spec.Application, repository, file string) int {
-	key, longest := giturl.Parse(repository).Key(), -1
-	for _, source := range app.Sources {
-		if source.Chart || source.Path == "" || giturl.Parse(source.Repository).Key() != key {
-			continue
-		}
-		switch own := folderOf(source.Path); {
+	longest := -1
+	for _, own := range foldersIn(app, giturl.Parse(repository).Key()) {
+		switch {
 		case own == ".":
 			longest = max(longest, 0)
 		case within(own, file):

@@ -13,7 +13,8 @@ import (
 )
 
 // HeadPrefix begins the names of the branches that the updater makes for pull
-// requests.
+// requests. Open pull requests are found by these names, so it must not change
+// between versions.
 const HeadPrefix = "image-writeback/"
 
 // Place is where a change of an Application would be written.
@@ -125,14 +126,7 @@ func (r *Rules) base(app spec.Application, at Place, t *Territory) *Refusal {
 
 // file refuses files that are not manifests, and those of other projects.
 func (r *Rules) file(app spec.Application, at Place, t *Territory) *Refusal {
-	switch strings.ToLower(path.Ext(at.Path)) {
-	case ".yaml", ".yml", ".json":
-	case "":
-		if path.Base(at.Path) == "Kustomization" { // a name that Kustomize accepts
-			break
-		}
-		fallthrough
-	default:
+	if !isManifest(at.Path) {
 		return r.notAllowed(app, fmt.Sprintf("%s does not end in .yaml, .yml or .json", at.Path), at)
 	}
 
@@ -145,6 +139,13 @@ func (r *Rules) file(app spec.Application, at Place, t *Territory) *Refusal {
 	}
 
 	return nil
+}
+
+// isManifest reports whether a file has the name of a manifest; Kustomize accepts
+// one without an extension.
+func isManifest(file string) bool {
+	return path.Base(file) == "Kustomization" ||
+		slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(path.Ext(file)))
 }
 
 // The files by which CI systems find out what to run, in lower case: ciFiles are

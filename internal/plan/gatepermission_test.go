@@ -21,7 +21,7 @@ func tenant(name, project, folder, version string, created int64) *Case {
 	app.Target.Repository = deploy
 	app.Sources = []spec.Source{{Repository: deploy, Path: folder}}
 	c.Place.Default, c.Place.Tracked = "main", []string{"main"}
-	c.Place.HeadBranch = headPrefix + "argocd/" + name
+	c.Place.HeadBranch = permission.HeadPrefix + "argocd/" + name
 
 	return c
 }

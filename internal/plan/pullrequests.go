@@ -6,6 +6,7 @@ import (
 	"text/template"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -23,10 +24,6 @@ type PullRequests struct {
 	Remedy string
 }
 
-// headPrefix begins the heads of our pull requests. Open pull requests are
-// found by this name, so it must not change between versions.
-const headPrefix = "image-writeback/"
-
 // Head returns the branch to write to if it is not the base itself. It is empty
 // if a template of git-branch makes the name from the changes, which are not
 // known yet. The error is for a template that fails.
@@ -40,7 +37,7 @@ func (p PullRequests) Head(app spec.Application) (string, error) {
 		return p.Branch.Branch(app)
 	}
 
-	return headPrefix + app.Namespace + "/" + app.Name, nil
+	return permission.HeadPrefix + app.Namespace + "/" + app.Name, nil
 }
 
 // request returns the pull request of an Application, without its text.

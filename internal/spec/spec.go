@@ -66,6 +66,20 @@ type Health struct {
 // String returns namespace/name, as kubectl prints it.
 func (a Application) String() string { return a.Namespace + "/" + a.Name }
 
+// SourcesIn returns the sources that are in one git repository, by
+// [giturl.Address.Key].
+func (a Application) SourcesIn(key string) []Source {
+	var in []Source
+
+	for _, source := range a.Sources {
+		if !source.Chart && giturl.Parse(source.Repository).Key() == key {
+			in = append(in, source)
+		}
+	}
+
+	return in
+}
+
 // Shard returns what decides which of several replicas works on the
 // Application: the address of its git repository, so that no two replicas push
 // to the same one, or the Application itself if it has no repository.
