@@ -3,7 +3,9 @@ package cli
 import (
 	"math"
 	"runtime/debug"
+	"time"
 
+	"github.com/liverty-music/image-writeback/internal/engine"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/registry"
@@ -34,6 +36,13 @@ func (s *setup) gitLimits() gitwrite.Limits {
 		PackSize:   limitOf(int64(c.PackSize), "packSize"),
 		FileSize:   limitOf(int64(c.FileSize), "fileSize"),
 		Memory:     cacheMemory(),
+	}
+}
+
+// deadline is that of one decision.
+func (s *setup) deadline() engine.Deadline {
+	return engine.Deadline{
+		Time: time.Duration(s.config.Limits.DecisionTime), Raise: "raise limits.decisionTime in config.yaml",
 	}
 }
 

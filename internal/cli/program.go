@@ -92,7 +92,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	p.engine = &engine.Engine{
 		Source: source, Registries: registries, Git: git, Delivery: delivery,
 		Compare:  forges.comparisons(decisions.Permission.MayShow),
-		Settings: decisions, Templates: texts, Log: log,
+		Settings: decisions, Deadline: s.deadline(), Templates: texts, Log: log,
 	}
 
 	if p.cluster != nil && !s.noEvents { // a nil *kube.Cluster in an interface is not nil

@@ -85,11 +85,10 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 func (p *program) once(cmd *cobra.Command, dryRun bool) error {
 	progress := newProgress(cmd.ErrOrStderr())
 	p.engine.Progress = progress.step
-	result, err := p.engine.Cycle(cmd.Context(), engine.Everything(), dryRun)
-	p.engine.Flush()
+	failed, err := p.engine.Once(cmd.Context(), dryRun)
 	progress.done()
 
-	return verdict(cmd.Context(), err, result != nil && result.Failed())
+	return verdict(cmd.Context(), err, failed)
 }
 
 // verdict turns the end of a one-shot command into its exit status.

@@ -66,7 +66,7 @@ func (o *testOptions) run(cmd *cobra.Command, argument string) error {
 		return verdict(cmd.Context(), err, true)
 	}
 
-	choice, err := engine.Choose(cmd.Context(), repository, p, o.platforms)
+	choice, err := engine.Choose(cmd.Context(), repository, p, o.platforms, s.deadline())
 	if err != nil {
 		return verdict(cmd.Context(), err, true)
 	}

@@ -231,7 +231,7 @@ type Limits struct {
 	PackSize     Size     `yaml:"packSize"`     // of one answer of a git server
 	References   int      `yaml:"references"`   // of a git repository
 	Images       int      `yaml:"images"`       // of one Application
-	DecisionTime Duration `yaml:"decisionTime"` // to read what is needed to decide about one Application
+	DecisionTime Duration `yaml:"decisionTime"` // for the answers about one image, or from one repository
 }
 
 // LeaderElection divides the git repositories among replicas.

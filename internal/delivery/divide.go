@@ -133,7 +133,7 @@ func (b *gitBatch) mayDivide(units []unit) bool {
 		return b.division.refused < mostRefused
 	}
 
-	return b.division.refused < hopeless && !b.writer.isAside(b.repository, everythingOn(t.branch()))
+	return b.division.refused < hopeless && !b.isAside(everythingOn(t.branch()))
 }
 
 // giveUp fails what is left.
@@ -160,7 +160,7 @@ func (b *gitBatch) noteAccepted(u *branchUpdate) {
 	b.division.accepted[u.Branch] = true
 
 	for _, t := range u.tasks() {
-		b.writer.forgetAside(b.repository, t.asideKey())
+		b.writer.asides.Forget(repositoryKey{b.repository, t.asideKey()})
 	}
 }
 
@@ -171,7 +171,7 @@ func (b *gitBatch) setAside() {
 		for _, t := range s.unit {
 			switch {
 			case b.othersAccepted(t.branch(), s.err):
-				b.writer.setAside(b.repository, t.asideKey(), s.err)
+				b.writer.asides.Set(repositoryKey{b.repository, t.asideKey()}, s.err)
 			default:
 				b.setBranchAside(t.branch(), s.err)
 			}
@@ -182,60 +182,28 @@ func (b *gitBatch) setAside() {
 // setBranchAside keeps a branch of which the server refuses all parts from being
 // divided for a while.
 func (b *gitBatch) setBranchAside(branch string, err error) {
-	if key := everythingOn(branch); b.division.refused > 1 && !b.writer.isAside(b.repository, key) {
-		b.writer.setAside(b.repository, key, err)
+	if key := everythingOn(branch); b.division.refused > 1 && !b.isAside(key) {
+		b.writer.asides.Set(repositoryKey{b.repository, key}, err)
 	}
 }
 
 // leaveAside fails the pending tasks that are set aside.
 func (b *gitBatch) leaveAside() {
 	for _, t := range unit(b.tasks).pending() {
-		if a, ok := b.writer.aside(b.repository, t.asideKey()); ok {
+		if a, ok := b.writer.asides.Get(repositoryKey{b.repository, t.asideKey()}); ok {
 			t.fail(fmt.Errorf("%w; it is set aside until %s, so that the others land",
-				a.err, a.until.UTC().Format(time.RFC3339)))
+				a.Err, a.Until.UTC().Format(time.RFC3339)))
 		}
 	}
+}
+
+func (b *gitBatch) isAside(key string) bool {
+	_, ok := b.writer.asides.Get(repositoryKey{b.repository, key})
+
+	return ok
 }
 
 func (t *task) asideKey() string { return t.Application + "\n" + t.branch() + "\n" + t.File }
 
 // everythingOn is the key of a branch of which the server refuses all parts.
 func everythingOn(branch string) string { return "\n" + branch }
-
-// aside is a work that is kept out of pushes until a time.
-type aside struct {
-	until time.Time
-	pause time.Duration
-	err   error
-}
-
-// A work is set aside for firstAside at first, and each time for twice as long, up to
-// longestAside.
-const (
-	firstAside   = 5 * time.Minute
-	longestAside = 2 * time.Hour
-)
-
-func (w *gitWriter) aside(r *gitwrite.Repository, key string) (aside, bool) {
-	a, ok := w.asides.Get(repositoryKey{r, key})
-
-	return a, ok && w.options.Now().Before(a.until)
-}
-
-func (w *gitWriter) isAside(r *gitwrite.Repository, key string) bool {
-	_, ok := w.aside(r, key)
-
-	return ok
-}
-
-func (w *gitWriter) setAside(r *gitwrite.Repository, key string, err error) {
-	pause := firstAside
-	if before, ok := w.asides.Get(repositoryKey{r, key}); ok {
-		pause = min(2*before.pause, longestAside)
-	}
-	w.asides.Add(repositoryKey{r, key}, aside{w.options.Now().Add(pause), pause, err})
-}
-
-func (w *gitWriter) forgetAside(r *gitwrite.Repository, key string) {
-	w.asides.Remove(repositoryKey{r, key})
-}

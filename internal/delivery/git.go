@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"path"
 	"slices"
-
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -14,6 +13,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/plan"
 )
 
@@ -44,7 +44,7 @@ type gitWriter struct {
 	// last is the result of the previous cycle for each pull request, by head branch.
 	last *lru.Cache[repositoryKey, lastState]
 	// asides are the works that are kept out of pushes, by [task.asideKey].
-	asides *lru.Cache[repositoryKey, aside]
+	asides *limit.Asides[repositoryKey]
 }
 
 // repositoryKey is a key within a repository.
@@ -53,8 +53,8 @@ type repositoryKey struct {
 	key        string
 }
 
-// mostRemembered bounds how many pull requests, and how many works, are remembered. What
-// was forgotten costs requests.
+// mostRemembered bounds how many pull requests are remembered. What was forgotten costs
+// requests.
 const mostRemembered = 20_000
 
 func newGitWriter(options Options) *gitWriter {
@@ -62,18 +62,12 @@ func newGitWriter(options Options) *gitWriter {
 		options.Now = time.Now
 	}
 
-	return &gitWriter{
-		options: options, last: newMemory[lastState](), asides: newMemory[aside](),
-	}
-}
-
-func newMemory[V any]() *lru.Cache[repositoryKey, V] {
-	memory, err := lru.New[repositoryKey, V](mostRemembered)
+	last, err := lru.New[repositoryKey, lastState](mostRemembered)
 	if err != nil {
 		panic(err) // the size is positive
 	}
 
-	return memory
+	return &gitWriter{options: options, last: last, asides: limit.NewAsides[repositoryKey](options.Now)}
 }
 
 func (w *gitWriter) forge(r *gitwrite.Repository) forge.Repository {

@@ -12,19 +12,23 @@ import (
 
 // Choose lets a policy choose among the tags of a repository, as a cycle does for
 // each image of an Application. platforms are those that the image must be built
-// for; none: the one that this program runs on. The error is the registry's.
+// for; none: the one that this program runs on. The error is the registry's, or that the
+// deadline has passed.
 func Choose(
-	ctx context.Context, repository *registry.Repository, p policy.Policy, platforms []string,
+	ctx context.Context, repository *registry.Repository, p policy.Policy, platforms []string, deadline Deadline,
 ) (policy.Choice, error) {
+	ctx, cancel := deadline.start(ctx, "what is asked of "+repository.Host())
+	defer cancel()
 	ctx, end := repository.StartClock(ctx)
 	defer end()
 
 	listing, err := repository.List(ctx)
 	if err != nil {
-		return policy.Choice{}, err
+		return policy.Choice{}, orTooSlow(ctx, err)
 	}
+	choice, err := choose(ctx, repository, listing, p, platforms)
 
-	return choose(ctx, repository, listing, p, platforms)
+	return choice, orTooSlow(ctx, err)
 }
 
 // choose completes the tags that the filters allow, and lets the policy pick

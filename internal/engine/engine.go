@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,13 +47,15 @@ type Replicas struct {
 
 func (r Replicas) owns(shard string) bool { return r.Owns == nil || r.Owns(shard) }
 
-// Engine runs cycles. Source, Registries, Git, Delivery, Settings and Log are required.
+// Engine runs cycles. Source, Registries, Git, Delivery, Settings, Deadline and Log
+// are required.
 type Engine struct {
 	Source     Source
 	Registries *registry.Client
 	Git        *gitwrite.Service
 	Delivery   *delivery.Service
 	Settings   plan.Settings
+	Deadline   Deadline
 	Templates  report.Templates
 	Log        *slog.Logger
 	Replicas   Replicas
@@ -104,6 +105,11 @@ type state struct {
 	choices choices
 	opened  map[string]map[*gitwrite.Repository]bool // by spec.Application.Shard
 	health  health
+
+	questions *errands[string, answers]
+	readings  *errands[*gitwrite.Repository, *files]
+	turns     map[string]*turns // by registry
+	inbox     *Inbox            // of Run and Once; nil: a cycle waits for everything
 }
 
 // stage announces a stage; each call of the function it returns is one step.
@@ -193,6 +199,11 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
 	e.applyHeads(&scope)
 	if scope.empty() {
 		return nil, nil
+	}
+
+	if e.state.questions == nil {
+		e.state.questions = newErrands[string, answers]()
+		e.state.readings = newErrands[*gitwrite.Repository, *files]()
 	}
 
 	c := &cycle{Engine: e, scope: scope}
@@ -291,19 +302,42 @@ func (c *cycle) newCase(app spec.Application, territory *permission.Territory) *
 
 // collect asks registries and git repositories at the same time.
 func (c *cycle) collect(ctx context.Context) error {
-	var both sync.WaitGroup
-	both.Go(func() { c.resolve(ctx) })
-	both.Go(func() { c.locate(ctx) })
-	both.Wait()
+	questions := c.question()
+	w := newWait(len(questions.order) + len(c.cases))
+	c.putTo(ctx, questions, w)
+	c.open(ctx)
+	c.read(ctx, c.readings, w, c.stage("reading repositories", len(c.readings)))
+
+	c.wait(ctx, w)
+	c.note(questions)
+	c.place(c.readings)
 
 	return ctx.Err() // half a plan is none
+}
+
+// wait waits for what was asked. If somebody resumes late errands, it does not wait for
+// the slowest.
+func (c *cycle) wait(ctx context.Context, w *wait) {
+	if c.state.inbox == nil {
+		w.until(ctx, 0, 0)
+	} else {
+		w.until(ctx, patience, c.Deadline.Time)
+	}
+}
+
+// resume asks for a cycle about an image, or the address of a repository, whose errand
+// was late and has ended.
+func (e *Engine) resume(about string) {
+	if e.state.inbox != nil {
+		e.state.inbox.put(func(s *Scope) { s.addLate(about) })
+	}
 }
 
 // decide makes the plan. Branches that are named after the changes are known
 // only then, and are read before the final decision.
 func (c *cycle) decide(ctx context.Context) {
 	if named := plan.NameBranches(c.cases, c.Settings); len(named) > 0 {
-		c.locateAgain(ctx, named)
+		c.readAgain(ctx, named)
 	}
 
 	c.plan = plan.Make(c.cases, c.Settings)

@@ -90,6 +90,14 @@ func (b *Inbox) announce() {
 	}
 }
 
+// empty reports whether nothing asks for a cycle.
+func (b *Inbox) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.scope.empty()
+}
+
 // drain empties the inbox.
 func (b *Inbox) drain() Scope {
 	b.mu.Lock()

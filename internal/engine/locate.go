@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
@@ -24,10 +23,22 @@ type reading struct {
 	snapshot   *gitwrite.Snapshot
 	// pullRequests: pull requests can be opened there.
 	pullRequests bool
+	errand       *errand[*files]
 }
 
-// locate reads the files of all cases, each repository once.
-func (c *cycle) locate(ctx context.Context) {
+// files are what was read of a repository.
+type files struct {
+	wants    []gitwrite.Want
+	snapshot *gitwrite.Snapshot
+}
+
+// have reports whether other files were read as well.
+func (f *files) have(wants []gitwrite.Want) bool {
+	return !slices.ContainsFunc(wants, func(w gitwrite.Want) bool { return !slices.Contains(f.wants, w) })
+}
+
+// open opens the repositories of all cases.
+func (c *cycle) open(ctx context.Context) {
 	if c.scope.everything {
 		c.state.opened = nil // it forgets what nobody names any more
 	}
@@ -64,32 +75,66 @@ func (c *cycle) locate(ctx context.Context) {
 		}
 		r.cases = append(r.cases, one)
 	}
-
-	c.read(ctx, c.readings, c.stage("reading repositories", len(c.readings)))
 }
 
-// locateAgain reads the files of cases whose branches have just been named.
-func (c *cycle) locateAgain(ctx context.Context, named []*plan.Case) {
+// read begins to read repositories.
+func (c *cycle) read(ctx context.Context, readings []*reading, w *wait, progress func()) {
+	for _, r := range readings {
+		wants := r.wants(c.Settings.PullRequests)
+		address := r.cases[0].Application.Shard()
+
+		var begun bool
+		r.errand, begun = c.state.readings.begin(r.repository, errandOptions[*files]{
+			do: func() (*files, error) {
+				ctx, cancel := c.Deadline.start(ctx, "repository "+r.repository.URL()+": reading it")
+				defer cancel()
+				snapshot, err := r.repository.Read(ctx, wants)
+
+				return &files{wants, snapshot}, orTooSlow(ctx, err)
+			},
+			fits:   func(known *files) bool { return known.have(wants) },
+			resume: func() { c.resume(address) },
+			ended:  w.ended(progress),
+		})
+		w.count(begun, progress)
+	}
+}
+
+// place fills in the places of the cases whose repositories have been read.
+func (c *cycle) place(readings []*reading) {
+	for _, r := range readings {
+		read, ok, err := c.state.readings.take(r.repository, r.errand)
+		if !ok {
+			err = &plan.Waiting{For: r.repository.URL()}
+		}
+		if err == nil {
+			r.snapshot = read.snapshot
+		}
+
+		for _, one := range r.cases {
+			if err != nil {
+				one.Place.Err = err
+				continue
+			}
+			one.Place = r.place(one.Application, c.Settings.PullRequests)
+		}
+	}
+}
+
+// readAgain reads the files of cases whose branches have just been named.
+func (c *cycle) readAgain(ctx context.Context, named []*plan.Case) {
 	again := slices.DeleteFunc(slices.Clone(c.readings), func(r *reading) bool {
 		return !slices.ContainsFunc(r.cases, func(one *plan.Case) bool { return slices.Contains(named, one) })
 	})
 
-	c.read(ctx, again, func() {})
+	w := newWait(len(again))
+	c.read(ctx, again, w, func() {})
+	c.wait(ctx, w)
+	c.place(again)
 }
 
-func (c *cycle) read(ctx context.Context, readings []*reading, done func()) {
-	var group sync.WaitGroup
-	for _, r := range readings {
-		group.Go(func() {
-			defer done()
-			r.read(ctx, c.Settings.PullRequests)
-		})
-	}
-	group.Wait()
-}
-
-// read fills in the places of the cases that are written to one repository.
-func (r *reading) read(ctx context.Context, pulls plan.PullRequests) {
+// wants returns the files that the cases of a repository may need.
+func (r *reading) wants(pulls plan.PullRequests) []gitwrite.Want {
 	var wants []gitwrite.Want
 	for _, one := range r.cases {
 		target := one.Application.Target
@@ -99,15 +144,7 @@ func (r *reading) read(ctx context.Context, pulls plan.PullRequests) {
 		}
 	}
 
-	var err error
-	r.snapshot, err = r.repository.Read(ctx, wants)
-	for _, one := range r.cases {
-		if err != nil {
-			one.Place.Err = err
-			continue
-		}
-		one.Place = r.place(one.Application, pulls)
-	}
+	return wants
 }
 
 // place finds an Application's file in what was read.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -16,12 +15,24 @@ import (
 // everyone who asks about it.
 type question struct {
 	repository *registry.Repository
+	name       string // of the image, as scopes name it
+	asker      string // the Application that asks first
+	pushed     bool   // somebody has pushed the image
 	asks       []ask
+	errand     *errand[answers]
 }
 
 type ask struct {
 	candidate *plan.Candidate
 	policy    string // policyKey of its image
+}
+
+// answers are what the policies chose, by policyKey.
+type answers map[string]answer
+
+type answer struct {
+	choice policy.Choice
+	err    error
 }
 
 // questions are those of one cycle, in their order.
@@ -30,50 +41,31 @@ type questions struct {
 	order []string
 }
 
-// resolve asks the registries about all images, each repository once, and has
-// the policies choose. For images that the scope does not name, the last choice
-// counts.
-func (c *cycle) resolve(ctx context.Context) {
+// question collects what the registries are asked about all images, each repository
+// once. For images that the scope does not name, the last choice counts.
+func (c *cycle) question() *questions {
 	all := &questions{byKey: map[string]*question{}}
 	for _, one := range c.cases {
 		for i := range one.Images {
 			if one.Open() && one.Images[i].Err == nil {
-				c.ask(all, &one.Images[i])
+				c.ask(all, one.Application.String(), &one.Images[i])
 			}
 		}
 	}
 
-	progress := c.stage("asking registries", len(all.order))
-	hosts := map[string]*hostLimit{}
-	var group sync.WaitGroup
-	for _, key := range all.order {
-		q := all.byKey[key]
-		host := hosts[q.repository.Host()]
-		if host == nil {
-			host = newHostLimit(q.repository.Concurrency())
-			hosts[q.repository.Host()] = host
-		}
-
-		group.Go(func() {
-			defer progress()
-			host.answer(ctx, q)
-		})
-	}
-	group.Wait()
-
-	c.remember(all)
+	return all
 }
 
 // ask adds an image to the question about its repository.
-func (c *cycle) ask(all *questions, candidate *plan.Candidate) {
+func (c *cycle) ask(all *questions, application string, candidate *plan.Candidate) {
 	asked := candidate.Spec
 	if len(asked.Problems) > 0 || asked.NotLive != "" {
 		return // the plan says why; no registry needs to be asked
 	}
 
 	key, policy := imageName(asked.Ref)+" "+asked.Credentials, policyKey(asked)
-	named := len(c.scope.images) > 0 && c.scope.names(c.Registries.Names(asked.Ref))
-	if !c.scope.everything && !named {
+	pushed := len(c.scope.images) > 0 && c.scope.names(c.Registries.Names(asked.Ref))
+	if !c.scope.everything && !pushed {
 		if choice, ok := c.state.choices[key+policy]; ok {
 			candidate.Choice = choice
 			return
@@ -87,15 +79,132 @@ func (c *cycle) ask(all *questions, candidate *plan.Candidate) {
 			candidate.Err = err
 			return
 		}
-		if named {
-			repository.Recheck() // somebody has pushed to it
+		if pushed {
+			repository.Recheck()
 		}
 
-		q = &question{repository: repository}
+		q = &question{repository: repository, name: imageName(asked.Ref), asker: application, pushed: pushed}
 		all.byKey[key] = q
 		all.order = append(all.order, key)
 	}
 	q.asks = append(q.asks, ask{candidate, policy})
+}
+
+// putTo puts the questions to the registries.
+func (c *cycle) putTo(ctx context.Context, all *questions, w *wait) {
+	progress := c.stage("asking registries", len(all.order))
+	hosts := c.newHosts()
+
+	for _, key := range all.order {
+		q := all.byKey[key]
+		host := hosts.of(q.repository)
+		asks := map[string]spec.Image{}
+		for _, a := range q.asks {
+			asks[a.policy] = a.candidate.Spec
+		}
+
+		var begun bool
+		q.errand, begun = c.state.questions.begin(key, errandOptions[answers]{
+			do:     func() (answers, error) { return c.answer(ctx, q, host, asks) },
+			fits:   func(known answers) bool { return known.has(asks) },
+			again:  q.pushed,
+			resume: func() { c.resume(q.name) },
+			ended:  w.ended(progress),
+		})
+		w.count(begun, progress)
+	}
+}
+
+// answer puts a question when its turn comes.
+func (c *cycle) answer(
+	ctx context.Context, q *question, host *host, asks map[string]spec.Image,
+) (found answers, err error) {
+	host.turns.take(q.asker)
+	defer host.turns.give(q.asker)
+
+	if err := host.begin(q.repository); err != nil {
+		return nil, err
+	}
+
+	name := q.repository.Host()
+	ctx, cancel := c.Deadline.start(ctx, fmt.Sprintf("image %s: what is asked of %s", q.name, name))
+	defer cancel()
+	ctx, end := q.repository.StartClock(ctx)
+	defer end()
+
+	found, err = answerAll(ctx, q.repository, asks)
+	err = orTooSlow(ctx, err)
+	host.learn(found.orErr(err))
+
+	return found, err
+}
+
+// answerAll lists a repository and chooses for each policy. The error is that of the
+// list, or one that all policies have.
+func answerAll(
+	ctx context.Context, repository *registry.Repository, asks map[string]spec.Image,
+) (answers, error) {
+	listing, err := repository.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	found := answers{}
+	for key, asked := range asks {
+		choice, err := choose(ctx, repository, listing, asked.Policy, asked.Platforms)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		found[key] = answer{choice, err}
+	}
+
+	return found, nil
+}
+
+// has reports whether there is an answer for each policy.
+func (a answers) has(asks map[string]spec.Image) bool {
+	for key := range asks {
+		if _, ok := a[key]; !ok {
+			return false
+		}
+	}
+
+	return true
+}
+
+// orErr returns err, or that of a policy.
+func (a answers) orErr(err error) error {
+	for _, one := range a {
+		if err == nil {
+			err = one.err
+		}
+	}
+
+	return err
+}
+
+// note notes the answers, or that there are none yet, and keeps the choices for the
+// next cycles.
+func (c *cycle) note(all *questions) {
+	for _, key := range all.order {
+		q := all.byKey[key]
+		found, ok, err := c.state.questions.take(key, q.errand)
+		for _, a := range q.asks {
+			switch {
+			case !ok:
+				a.candidate.Err = &plan.Waiting{For: q.repository.Host(), About: q.name}
+			case err != nil:
+				a.candidate.Err = err
+			default:
+				a.candidate.Choice, a.candidate.Err = found[a.policy].choice, found[a.policy].err
+			}
+		}
+	}
+
+	c.remember(all)
+	if c.scope.everything {
+		c.state.questions.keep(func(key string) bool { return all.byKey[key] != nil })
+	}
 }
 
 // choices are what policies chose last, by image and policy, so that a cycle
@@ -119,37 +228,6 @@ func (c *cycle) remember(all *questions) {
 			choice.Dropped = nil
 			c.state.choices[key+a.policy] = choice
 		}
-	}
-}
-
-func (q *question) fail(err error) {
-	for _, a := range q.asks {
-		a.candidate.Err = err
-	}
-}
-
-// err returns why there is no answer.
-func (q *question) err() error { return q.asks[0].candidate.Err }
-
-// answer lists the repository and chooses for everyone who asks. The same
-// policy is asked once.
-func (q *question) answer(ctx context.Context) {
-	listing, err := q.repository.List(ctx)
-	if err != nil {
-		q.fail(err)
-		return
-	}
-
-	chosen := map[string]*plan.Candidate{}
-	for _, a := range q.asks {
-		first, ok := chosen[a.policy]
-		if !ok {
-			a.candidate.Choice, a.candidate.Err = choose(
-				ctx, q.repository, listing, a.candidate.Spec.Policy, a.candidate.Spec.Platforms)
-			chosen[a.policy] = a.candidate
-			continue
-		}
-		a.candidate.Choice, a.candidate.Err = first.Choice, first.Err
 	}
 }
 

@@ -17,6 +17,7 @@ const firstPause = 5 * time.Second
 // sooner than that: as a whole, or for what a trigger named.
 func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, dryRun bool) {
 	defer e.Flush()
+	e.state.inbox = inbox
 
 	l := newLoop(e, interval)
 	defer l.stop()
@@ -41,6 +42,32 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 			continue
 		}
 		l.ended(scope, result)
+	}
+}
+
+// Once runs a cycle about everything, and further ones about what was late until
+// nothing is. It reports whether an image or a repository failed; the error is for a
+// cycle that could not be run at all.
+func (e *Engine) Once(ctx context.Context, dryRun bool) (failed bool, err error) {
+	defer e.Flush()
+	inbox := NewInbox()
+	e.state.inbox = inbox
+
+	for scope := Everything(); ; scope = inbox.drain() {
+		result, err := e.Cycle(ctx, scope, dryRun)
+		if err != nil {
+			return failed, err
+		}
+		failed = failed || result != nil && result.Failed()
+
+		if !e.state.questions.underway() && !e.state.readings.underway() && inbox.empty() {
+			return failed, nil
+		}
+		select {
+		case <-inbox.ready:
+		case <-ctx.Done():
+			return failed, ctx.Err()
+		}
 	}
 }
 

@@ -21,6 +21,10 @@ type Scope struct {
 	pushes map[string]map[string]string
 	direct map[string]bool
 
+	// late are the images, and the addresses of repositories, whose answers were not
+	// there when a cycle decided.
+	late map[string]bool
+
 	// lost reports that more heads were reported than were kept.
 	lost bool
 
@@ -37,7 +41,19 @@ func Everything() Scope { return Scope{everything: true} }
 const maxNames = 10_000
 
 func (s *Scope) empty() bool {
-	return !s.everything && !s.lost && len(s.images) == 0 && len(s.pushes) == 0
+	return !s.everything && !s.lost && len(s.images) == 0 && len(s.pushes) == 0 && len(s.late) == 0
+}
+
+func (s *Scope) addLate(about string) {
+	if s.late == nil {
+		s.late = map[string]bool{}
+	}
+
+	if len(s.late) < maxNames {
+		s.late[about] = true
+	} else {
+		s.everything = true
+	}
 }
 
 func (s *Scope) addImage(name string, direct bool) {
@@ -84,6 +100,9 @@ func (s *Scope) add(other Scope) {
 	for name, direct := range other.images {
 		s.addImage(name, direct)
 	}
+	for about := range other.late {
+		s.addLate(about)
+	}
 	for address, heads := range other.pushes {
 		for branch, head := range heads {
 			s.addPush(push{address, branch, head}, other.direct[address])
@@ -115,7 +134,8 @@ func (s *Scope) String() string {
 		return ""
 	}
 
-	all := append(slices.Sorted(maps.Keys(s.images)), slices.Sorted(maps.Keys(s.pushes))...)
+	all := slices.Concat(slices.Sorted(maps.Keys(s.images)), slices.Sorted(maps.Keys(s.pushes)),
+		slices.Sorted(maps.Keys(s.late)))
 	if len(all) > 3 {
 		return strings.Join(all[:3], ", ") + ", …"
 	}

@@ -87,11 +87,13 @@ func (e *Engine) selected(scope *Scope, apps []spec.Application) []spec.Applicat
 // Application.
 func (e *Engine) concerns(scope *Scope, app spec.Application) bool {
 	_, moved := scope.pushes[app.Shard()]
-	if moved && app.Target.InGit() {
+	if (moved || scope.late[app.Shard()]) && app.Target.InGit() {
 		return true
 	}
 
-	return slices.ContainsFunc(app.Images, func(i spec.Image) bool { return scope.names(e.Registries.Names(i.Ref)) })
+	return slices.ContainsFunc(app.Images, func(i spec.Image) bool {
+		return scope.names(e.Registries.Names(i.Ref)) || scope.late[imageName(i.Ref)]
+	})
 }
 
 // shares returns the files and the head of a pull request that an Application

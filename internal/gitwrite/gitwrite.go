@@ -77,6 +77,8 @@ type Repository struct {
 	mirror *mirror
 	kept   keptHeads
 	closed atomic.Bool // its mirror is not kept after its use
+
+	outdated atomic.Bool // the heads that are kept are not to be used
 }
 
 // lock begins to use the repository. Call the function that it returns at the end.

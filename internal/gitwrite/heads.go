@@ -52,11 +52,14 @@ func (k *keptHeads) noteRead(branches []string, wants []Want) {
 // first call, heads are kept, and the remote is asked again only if a report differs,
 // or after ten minutes.
 func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
-	r.mu.Lock()
+	if !r.mu.TryLock() { // it is being read, maybe for long
+		r.outdated.Store(true)
+		return true
+	}
 	defer r.mu.Unlock()
 
 	r.kept.pushesReported = true
-	if r.kept.heads == nil {
+	if r.kept.heads == nil || r.outdated.Load() {
 		return true
 	}
 
@@ -76,16 +79,14 @@ func (r *Repository) ReportHeads(heads map[string]string) (moved bool) {
 }
 
 // Forget makes the next [Repository.Read] ask the remote for its heads.
-func (r *Repository) Forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-
-	r.kept.heads = nil
-}
+func (r *Repository) Forget() { r.outdated.Store(true) }
 
 // currentHeads returns the kept heads if they may be used, else the remote's. fresh is
 // set if they come from the remote.
 func (r *Repository) currentHeads(ctx context.Context) (h *heads, fresh bool, err error) {
+	if r.outdated.Swap(false) {
+		r.kept.heads = nil
+	}
 	if k := r.kept; k.pushesReported && k.heads != nil && time.Since(k.since) < headsLife {
 		return k.heads, false, nil
 	}

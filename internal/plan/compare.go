@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -51,6 +52,9 @@ func (d *Decision) compare(candidate Candidate) Image {
 	switch {
 	case candidate.Spec.NotLive != "":
 		i.decide(ActionSkip, candidate.Spec.NotLive)
+	case waits(err) || err == nil && waits(candidate.Err):
+		i.decide(ActionSkip, cmp.Or(err, candidate.Err).Error())
+		i.Gate = answerName
 	case err != nil:
 		i.decide(ActionError, err.Error())
 	case candidate.Err != nil:
@@ -65,6 +69,15 @@ func (d *Decision) compare(candidate Candidate) Image {
 	}
 
 	return i
+}
+
+// answerName is the name by which images are held back whose answers are not there yet.
+const answerName = "answer"
+
+func waits(err error) bool {
+	var waiting *Waiting
+
+	return errors.As(err, &waiting)
 }
 
 // have returns the version that the file has for an image. The file is parsed once

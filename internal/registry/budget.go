@@ -8,11 +8,10 @@ import (
 
 // A registry that does not answer must not delay others. All requests for one
 // repository in one cycle share these limits: Patience is how long the registry
-// may go without a good answer, maxTries how often a request is sent in all, and
-// maxTime how long a registry may take that answers, but slowly.
+// may go without a good answer, and maxTries how often a request is sent in all. How
+// long a registry may take that answers, but slowly, the caller's context says.
 const (
 	Patience = 20 * time.Second
-	maxTime  = 2 * time.Minute
 	maxTries = 4
 )
 
@@ -48,7 +47,7 @@ func budgetOf(ctx context.Context) *budget {
 
 // start starts the clock. The context that it returns ends with it.
 func (b *budget) start(ctx context.Context) (_ context.Context, end func()) {
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	ctx, cancel := context.WithCancel(ctx)
 	b.reset.Store(time.Now().UnixNano())
 	b.timer = time.AfterFunc(Patience, func() {
 		b.expired.Store(true)
@@ -58,6 +57,18 @@ func (b *budget) start(ctx context.Context) (_ context.Context, end func()) {
 	return ctx, func() {
 		b.timer.Stop()
 		cancel()
+	}
+}
+
+// pause stops the clock until the function that it returns is called.
+func (b *budget) pause() (resume func()) {
+	if b.timer == nil || !b.timer.Stop() {
+		return func() {}
+	}
+
+	return func() {
+		b.reset.Store(time.Now().UnixNano())
+		b.timer.Reset(Patience)
 	}
 }
 

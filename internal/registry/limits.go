@@ -122,6 +122,7 @@ func (r *Repository) takeRoom(ctx context.Context, tags int) error {
 		return nil
 	}
 
+	defer r.budget.pause()() // it is not the registry that takes its time
 	if err := r.client.large.Acquire(ctx, 1); err != nil {
 		return err
 	}

@@ -1,0 +1,148 @@
+package tenants
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/liverty-music/image-writeback/internal/sandbox"
+	"github.com/liverty-music/image-writeback/internal/sandbox/git"
+	"github.com/liverty-music/image-writeback/internal/sandbox/registry"
+	"github.com/liverty-music/image-writeback/test/harness"
+)
+
+// slowWorld has a registry and a git server whose answers about some images and
+// repositories, of which the names begin with "slow", can be held back.
+type slowWorld struct {
+	t        *testing.T
+	registry *registry.Server
+	git      *git.Server
+	release  chan struct{} // closed: they answer
+	held     atomic.Int64  // requests that were held back
+
+	applications strings.Builder
+}
+
+func newSlowWorld(t *testing.T) *slowWorld {
+	t.Helper()
+	w := &slowWorld{t: t, registry: harness.NewRegistry(t), git: harness.NewGit(t), release: make(chan struct{})}
+	hold := func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/slow") {
+			return false
+		}
+		w.held.Add(1)
+		select {
+		case <-w.release:
+		case <-r.Context().Done():
+		}
+
+		return false
+	}
+	w.registry.Fault, w.git.Fault = hold, hold
+
+	return w
+}
+
+// application adds an Application with images, and its repository.
+func (w *slowWorld) application(name, repository string, images ...string) {
+	w.t.Helper()
+	var list, kustomization strings.Builder
+	kustomization.WriteString("images:\n")
+	for i, image := range images {
+		for n, tag := range []string{"1.0.0", "1.1.0"} {
+			w.registry.Announce(image, tag, fmt.Sprintf("sha256:%064d", n), time.Now())
+		}
+		fmt.Fprintf(&list, "a%d=%s/%s ", i, w.registry.Host(), image)
+		fmt.Fprintf(&kustomization, "- name: %s/%s\n  newTag: 1.0.0\n", w.registry.Host(), image)
+	}
+	if err := w.git.Create(repository, true, map[string]string{
+		"app/kustomization.yaml": kustomization.String(),
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.applications.WriteString(harness.Manifest(name, w.git.URLOf(repository), "app",
+		"image-list: "+strings.Join(strings.Fields(list.String()), ",")+"\nforce-update: \"true\"\n"))
+}
+
+// flags write the files of the world, and name them.
+func (w *slowWorld) flags(config string) (text string, flags []string) {
+	dir := w.t.TempDir()
+	applications := harness.Write(w.t, filepath.Join(dir, "applications.yaml"), w.applications.String())
+	text = sandbox.Network + "web: {listen: \"\"}\ninterval: 1h\nregistries:\n- {prefix: " + w.registry.Host() +
+		", api_url: \"http://" + w.registry.Host() + "\"}\n" + config
+
+	return text, []string{"--applications", applications}
+}
+
+// changed waits until the newest commit of a repository is one of ours.
+func (w *slowWorld) changed(repository string) {
+	w.t.Helper()
+	harness.Await(w.t, "a commit in "+repository, func() bool {
+		return len(harness.Commits(w.t, w.git, repository)) > 1
+	})
+}
+
+// TestSlowAnswers holds back the answers about the images of one tenant, at the
+// registry and the git server of everybody. The update of another one lands all the
+// same; those of the slow one do as soon as the answers are there, long before the
+// next cycle is due.
+func TestSlowAnswers(t *testing.T) {
+	w := newSlowWorld(t)
+	var images []string
+	for i := range 40 {
+		images = append(images, fmt.Sprintf("slow/image-%d", i))
+	}
+	w.application("slow", "o/one", images...)
+	w.application("slow-git", "o/slow-two", "other/image")
+	w.application("victim", "o/victim", "victim/image")
+	config, flags := w.flags("")
+	service := harness.Serve(t, config, flags...)
+
+	w.changed("o/victim")
+	if n := len(harness.Commits(t, w.git, "o/one")); n != 1 {
+		t.Errorf("%d commits of the slow one, whose images are not known", n)
+	}
+	service.Says("waits for what "+w.registry.Host()+" answers about "+w.registry.Host()+"/slow/image-0;", 1)
+	service.Says("waits until "+w.git.URLOf("o/slow-two")+" is read", 1)
+	if held := w.held.Load(); held > 8 {
+		t.Errorf("%d requests of one Application were under way at the registry of all", held)
+	}
+
+	close(w.release)
+	w.changed("o/slow-two")
+	harness.Await(t, "all 40 images", func() bool {
+		return strings.Count(harness.Show(t, w.git, "o/one", "app/kustomization.yaml"), "1.1.0") == 40
+	})
+	if n := strings.Count(service.Log.String(), "level=ERROR"); n > 0 {
+		t.Errorf("%d errors", n)
+	}
+}
+
+// TestTooSlowIsSetAside has answers that do not come before the deadline: one cycle
+// ends, and names what was too slow, with the limit.
+func TestTooSlowIsSetAside(t *testing.T) {
+	w := newSlowWorld(t)
+	t.Cleanup(func() { close(w.release) })
+	w.application("slow", "o/one", "slow/image")
+	w.application("slow-git", "o/slow-two", "other/image")
+	w.application("victim", "o/victim", "victim/image")
+	config, flags := w.flags("limits: {decisionTime: 2s}\n")
+	file := harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)
+
+	got := harness.Run(t, slices.Concat([]string{"run", "--once", "--config", file}, flags)...).MustEnd(t, 1)
+	w.changed("o/victim")
+	for _, want := range []string{
+		"image " + w.registry.Host() + "/slow/image: what is asked of " + w.registry.Host() +
+			" took longer than 2s; raise limits.decisionTime in config.yaml; it is set aside until ",
+		"repository " + w.git.URLOf("o/slow-two") + ": reading it took longer than 2s; raise limits.decisionTime",
+	} {
+		if !strings.Contains(got.Stderr, want) {
+			t.Errorf("nothing says %q:\n%s", want, got.Stderr)
+		}
+	}
+}
