@@ -7,6 +7,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/kube"
@@ -46,11 +47,50 @@ func (f forges) login(address giturl.Address) gitwrite.Login {
 	return nil
 }
 
-// delivery makes the part that carries out plans. cluster is nil if Applications
-// come from files.
-func (s *setup) delivery(forges forges, cluster *kube.Cluster) (*delivery.Service, error) {
+// viaAPI is the value of git.commitVia with which GitHub makes the commits.
+const viaAPI = "github-api"
+
+// signer signs commits as git.signing says; nil: they are not signed.
+func (s *setup) signer() (*gitwrite.Signer, error) {
+	c := s.config.Git.Signing
+	if c.Method == "" {
+		return nil, nil
+	}
+
+	signer, err := gitwrite.NewSigner(c.Method, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("git.signing: %w", err)
+	}
+
+	return signer, nil
+}
+
+// signing tells how the commits in a repository are signed.
+func (s *setup) signing(forges forges, signer *gitwrite.Signer) func(giturl.Address) permission.Signing {
 	c := s.config.Git
-	if c.CommitVia == "github-api" && (c.Author != config.Author{} || c.Signing != config.Signing{}) {
+
+	return func(address giturl.Address) permission.Signing {
+		_, committer := forges.repository(address).(forge.Committer)
+		switch {
+		case committer && c.CommitVia == viaAPI && address.Host() == "github.com":
+			return permission.Signing{Method: permission.SignedByGitHub, KeyID: permission.GitHubKeyID}
+		case committer && c.CommitVia == viaAPI:
+			return permission.Signing{Method: permission.SignedByGitHub}
+		case signer == nil:
+			return permission.Signing{}
+		}
+
+		return permission.Signing{Method: c.Signing.Method, KeyID: signer.KeyID()}
+	}
+}
+
+// delivery makes the part that carries out plans. cluster is nil if Applications
+// come from files, and signer if commits are not signed.
+func (s *setup) delivery(
+	forges forges, signer *gitwrite.Signer, cluster *kube.Cluster,
+) (*delivery.Service, error) {
+	c := s.config.Git
+	if c.CommitVia == viaAPI && (c.Author != config.Author{} || c.Signing != config.Signing{}) {
 		return nil, errors.New("git.commitVia: github-api: GitHub makes and signs the commits itself; " +
 			"leave out --git-commit-user, --git-commit-email and --git-commit-signing-key, or use commitVia: push")
 	}
@@ -60,19 +100,12 @@ func (s *setup) delivery(forges forges, cluster *kube.Cluster) (*delivery.Servic
 		return nil, fmt.Errorf("git.message: %w", err)
 	}
 
-	var signer *gitwrite.Signer
-	if c.Signing.Method != "" {
-		if signer, err = gitwrite.NewSigner(c.Signing.Method, c.Signing.KeyFile); err != nil {
-			return nil, fmt.Errorf("git.signing: %w", err)
-		}
-	}
-
 	options := delivery.Options{
 		Author:       gitwrite.Signature{Name: c.Author.Name, Email: c.Author.Email},
 		SignOff:      c.SignOff,
 		Signer:       signer,
 		Combined:     c.Commits == "combined",
-		CommitViaAPI: c.CommitVia == "github-api",
+		CommitViaAPI: c.CommitVia == viaAPI,
 		Message:      message,
 		Forge:        forges.repository,
 	}

@@ -53,18 +53,17 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
-	registries, err := s.registries()
+	registries, err := s.cachedRegistries()
 	if err != nil {
 		return nil, err
 	}
 
-	if cache := s.config.Git.CacheDir; cache != "" {
-		if err := registries.CacheIn(cache); err != nil {
-			return nil, fmt.Errorf("git.cacheDir: %w", err)
-		}
+	forges, err := s.forges()
+	if err != nil {
+		return nil, err
 	}
 
-	forges, err := s.forges()
+	signer, err := s.signer()
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +74,14 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	}
 
 	decisions.Permission = s.permission(registries, p.argoCD())
+	decisions.Permission.Signing = s.signing(forges, signer)
 
 	texts, err := templates(s.config.GitHub.PullRequest)
 	if err != nil {
 		return nil, err
 	}
 
-	delivery, err := s.delivery(forges, p.cluster)
+	delivery, err := s.delivery(forges, signer, p.cluster)
 	if err != nil {
 		return nil, err
 	}

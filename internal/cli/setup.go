@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -96,8 +97,8 @@ func (s *setup) namespace(context string) string {
 	return "argocd"
 }
 
-// registries makes the client of registries.
-func (s *setup) registries() (*registry.Client, error) {
+// registryTable are the registries of config.yaml.
+func (s *setup) registryTable() []registry.Registry {
 	var registries []registry.Registry
 	for _, r := range s.config.Registries {
 		sorted := strings.ReplaceAll(r.TagSortMode, "_", "-")
@@ -111,7 +112,12 @@ func (s *setup) registries() (*registry.Client, error) {
 		})
 	}
 
-	client, err := registry.New(registries, secretsOf(s.connect), s.guard, s.build.userAgent())
+	return registries
+}
+
+// registries makes the client of registries.
+func (s *setup) registries() (*registry.Client, error) {
+	client, err := registry.New(s.registryTable(), secretsOf(s.connect), s.guard, s.build.userAgent())
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +125,19 @@ func (s *setup) registries() (*registry.Client, error) {
 	client.Settings = "registries: in config.yaml"
 	if s.metrics != nil {
 		client.OnRequest = s.metrics.RegistryRequest
+	}
+
+	return client, nil
+}
+
+// cachedRegistries are the registries with what git.cacheDir remembers of them.
+func (s *setup) cachedRegistries() (*registry.Client, error) {
+	client, err := s.registries()
+	if err != nil || s.config.Git.CacheDir == "" {
+		return client, err
+	}
+	if err := client.CacheIn(s.config.Git.CacheDir); err != nil {
+		return nil, fmt.Errorf("git.cacheDir: %w", err)
 	}
 
 	return client, nil

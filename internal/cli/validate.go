@@ -2,11 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -14,6 +16,9 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/permission"
+	"github.com/liverty-music/image-writeback/internal/registry"
+	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 func newValidate() *cobra.Command {
@@ -63,13 +68,18 @@ type validation struct {
 	print                    func(format string, a ...any)
 	configs, applications    int
 	inConfig, inApplications int
+
+	config *config.Config // the last one that is right; nil: there is none
 }
 
 func (v *validation) files(paths []string) {
 	defaults := config.Default().Defaults
+	slices.SortStableFunc(paths, func(a, b string) int { // what config.yaml forbids is known first
+		return cmp.Compare(order(a), order(b))
+	})
 	for _, path := range paths {
 		if isConfig(path) {
-			v.config(path)
+			v.file(path)
 			continue
 		}
 		files := &argo.Files{Paths: []string{path}, Namespace: "argocd", Defaults: argo.Defaults{
@@ -84,6 +94,7 @@ func (v *validation) files(paths []string) {
 		v.applications += len(found.Applications)
 		for _, app := range found.Applications {
 			found.Problems = append(found.Problems, app.Problems...)
+			found.Problems = append(found.Problems, v.refusals(app)...)
 		}
 		for _, p := range found.Problems {
 			v.inApplications++
@@ -92,13 +103,17 @@ func (v *validation) files(paths []string) {
 	}
 }
 
-func (v *validation) config(path string) {
+// file checks a configuration file.
+func (v *validation) file(path string) {
 	v.configs++
 	c, problems, err := config.ReadFile(path)
 	if err != nil {
 		v.inConfig++
 		v.print("%v", err)
 		return
+	}
+	if len(problems) == 0 {
+		v.config = &c
 	}
 
 	// What the packages that use these values refuse.
@@ -123,6 +138,47 @@ func (v *validation) config(path string) {
 		v.inConfig++
 		v.print("%s", p.Error())
 	}
+}
+
+// order is 0 for configuration files, and 1 for others.
+func order(path string) int {
+	if isConfig(path) {
+		return 0
+	}
+
+	return 1
+}
+
+// refusals are what the rules of config.yaml forbid an Application, as far as they need
+// no cluster. Without a config.yaml nobody knows the rules.
+func (v *validation) refusals(app spec.Application) []spec.Problem {
+	if v.config == nil || len(app.Broken()) > 0 {
+		return nil
+	}
+
+	s := &setup{options: &options{}, config: *v.config}
+	table := s.registryTable()
+	for i := range table {
+		table[i].CAFile = "" // it may be on another machine
+	}
+	registries, err := registry.New(table, nil, nil, "")
+	if err != nil {
+		return []spec.Problem{{Where: app.Origin, Application: app.String(), Expected: err.Error()}}
+	}
+
+	rules := s.permission(registries, s.namespace(""))
+	var found []spec.Problem
+	add := func(refusal *permission.Refusal) {
+		if refusal != nil {
+			found = append(found, spec.Problem{Where: app.Origin, Application: app.String(), Expected: refusal.Error()})
+		}
+	}
+	add(rules.Application(app))
+	for _, i := range app.Images {
+		add(rules.Image(app, i))
+	}
+
+	return found
 }
 
 // isConfig reports whether a file is a configuration file: manifests have a kind.

@@ -20,6 +20,9 @@ type Rules struct {
 	Images    []string    // images.allow: globs; empty: all
 	Secrets   Secrets     // annotations
 	Projects  *Projects   // answers what AppProjects permit
+
+	// Signing tells how commits in a repository are signed; nil: they are not.
+	Signing func(repository giturl.Address) Signing
 }
 
 // WriteRule is an entry of git.allow: it allows the Applications that match to

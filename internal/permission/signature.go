@@ -26,6 +26,20 @@ const (
 
 const signedByOpenPGP = "openpgp"
 
+// SignatureAdvice is [Projects.SignatureAdvice] about the commits that are made.
+func (r *Rules) SignatureAdvice(app spec.Application, delivery string) string {
+	if r.Projects == nil {
+		return ""
+	}
+
+	var signing Signing
+	if r.Signing != nil {
+		signing = r.Signing(giturl.Parse(app.Target.Repository))
+	}
+
+	return r.Projects.SignatureAdvice(app, signing, delivery)
+}
+
 // SignatureAdvice returns why Argo CD would not sync a commit that is made for an
 // Application, and what to do; empty if it would, or if that is not known. delivery is
 // how the commit gets to the branch: of a pull request, Argo CD may see nothing but

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -156,5 +157,31 @@ func TestEnforcedRules(t *testing.T) {
 				t.Errorf("%s, told %t; want %s, %t", got, told, c.want, c.advice)
 			}
 		})
+	}
+}
+
+// TestAProjectThatDemandsSignatures holds that the plan tells, before a commit is made,
+// that Argo CD would not sync it.
+func TestAProjectThatDemandsSignatures(t *testing.T) {
+	s := Settings{DefaultDelivery: spec.DeliverCommit, Permission: permission.Rules{Projects: &permission.Projects{}}}
+	c := tenant("owner", "a", "overlays/prod", "v2", 1)
+	c.Application.Bounds = spec.Bounds{Known: true, Exists: true, Project: spec.Project{
+		SourceRepos: []string{"*"},
+		Signatures: []spec.SignaturePolicy{{
+			Repositories: []string{"*"}, Mode: spec.VerifyHead, Keys: []string{"4AEE18F83AFDEB23"},
+		}},
+	}}
+
+	told := decideAll(s, c)[0]
+	if problems := strings.Join(told.Application.Problems, ""); !strings.Contains(problems, "Argo CD would not sync") {
+		t.Errorf("told: %q", problems)
+	}
+	told.check(t, ActionUpdate, "", "highest") // it is advice
+
+	s.Permission.Signing = func(giturl.Address) permission.Signing {
+		return permission.Signing{Method: "openpgp", KeyID: "4AEE18F83AFDEB23"}
+	}
+	if problems := decideAll(s, c)[0].Application.Problems; len(problems) > 0 {
+		t.Errorf("told: %q", problems)
 	}
 }

@@ -118,6 +118,9 @@ func (d *Decision) begin(s Settings) {
 		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: a rule "+
 			"of git.delivery enforces %s for %s", spec.Prefix, asked, d.delivery, d.file.Path))
 	}
+	if advice := s.Permission.SignatureAdvice(c.Application, d.delivery); advice != "" {
+		app.Problems = append(app.Problems, advice)
+	}
 	for i, candidate := range c.Images {
 		app.Images[i] = d.compare(candidate)
 		d.route(&app.Images[i])

@@ -214,6 +214,30 @@ func TestValidate(t *testing.T) {
 	harness.Run(t, "validate").MustEnd(t, 0)
 }
 
+// TestValidateAsksTheRules holds that what a config.yaml forbids is found before
+// anything is installed.
+func TestValidateAsksTheRules(t *testing.T) {
+	dir := t.TempDir()
+	apps := harness.Write(t, filepath.Join(dir, "apps.yaml"), harness.Manifest("a", "https://github.com/o/r", "x",
+		"image-list: app=ghcr.io/o/app\napp.pull-secret: env:TOKEN"))
+	config := harness.Write(t, filepath.Join(dir, "config.yaml"), "images: {allow: [\"ghcr.io/p/**\"]}\n")
+
+	says := func(want string) {
+		t.Helper()
+		got := harness.Run(t, "validate", apps, config).MustEnd(t, 1)
+		if !strings.HasPrefix(got.Stdout, apps+":1: argocd/a: ") || !strings.Contains(got.Stdout, want) {
+			t.Errorf("stdout %q, want %q", got.Stdout, want)
+		}
+	}
+	says("images.allow does not have the image ghcr.io/o/app; the operator can add it in config.yaml: " +
+		`images: {allow: ["ghcr.io/o/app"]}`)
+	harness.Write(t, config, "images: {allow: [\"ghcr.io/o/**\"]}\n")
+	says("credentials: [env]")
+	harness.Write(t, config, "annotations: {credentials: [env]}\n")
+	harness.Run(t, "validate", apps, config).MustEnd(t, 0)
+	harness.Run(t, "validate", apps).MustEnd(t, 0) // nobody knows the rules
+}
+
 func TestVersion(t *testing.T) {
 	if got := harness.Run(t, "version").MustEnd(t, 0); !strings.HasPrefix(got.Stdout,
 		"updater dev (commit unknown, go1.") {
