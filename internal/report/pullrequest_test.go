@@ -22,7 +22,7 @@ const server = "asia-northeast2-docker.pkg.dev/p/backend/server"
 const digest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 
 // example is a pull request with something in each of its parts.
-func example(t *testing.T) (*Text, []image.Change, map[*plan.Image]Facts) {
+func example(t testing.TB) (*Text, []image.Change, map[*plan.Image]Facts) {
 	t.Helper()
 	built := time.Date(2026, 11, 20, 8, 11, 2, 0, time.UTC)
 	app := &plan.Application{Namespace: "argocd", Name: "backend-prod", Images: []plan.Image{
