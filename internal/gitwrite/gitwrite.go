@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
@@ -55,6 +56,7 @@ type Service struct {
 
 	mu    sync.Mutex // held while a repository is opened
 	repos *limit.Cache[identity, *Repository]
+	tidy  time.Time // when the cache folder was tidied last
 }
 
 // New returns a Service.
@@ -167,6 +169,10 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 		return nil, err
 	}
 
+	if now := time.Now(); s.options.CacheDir != "" && now.Sub(s.tidy) > tidyEvery {
+		s.tidy = now
+		tidy(s.options.CacheDir, now, mostOnDisk)
+	}
 	m, err := openMirror(s.options.CacheDir, remote.public, s.limits)
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: opening its mirror in the cache directory: %w", remote.public, err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -75,6 +76,8 @@ func openMirror(cacheDir, address string, l *limits) (*mirror, error) {
 	}
 
 	m.dir, m.lock = dir, lock
+	now := time.Now()
+	_ = os.Chtimes(lock.Path(), now, now) // see tidy
 	indexes, _ := filepath.Glob(filepath.Join(m.dir, "objects", "pack", "*.idx"))
 	for _, index := range indexes {
 		if info, err := os.Stat(index); err == nil {

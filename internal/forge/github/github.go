@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -138,10 +137,11 @@ func (c *Client) Repository(address giturl.Address) forge.Repository {
 }
 
 func (c *Client) repository(address giturl.Address) *repository {
-	if address.Owner() == "" || !strings.EqualFold(address.Host(), c.host()) {
+	owner := address.Owner() // without folders, which GitHub does not have: o/x/r is not x/r
+	if owner == "" || strings.Contains(owner, "/") || !strings.EqualFold(address.Host(), c.host()) {
 		return nil
 	}
-	r := &repository{client: c, owner: path.Base(address.Owner()), name: address.Name()}
+	r := &repository{client: c, owner: owner, name: address.Name()}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

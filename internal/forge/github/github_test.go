@@ -218,6 +218,7 @@ func TestAddresses(t *testing.T) {
 		"https://gitlab.com/o/r.git":          "",
 		"https://github.com.evil.org/o/r.git": "",
 		"https://github.com/o":                "",
+		"https://github.com/o/x/r":            "", // and not x/r
 	} {
 		got := ""
 		if r := hub.repository(giturl.Parse(address)); r != nil {
