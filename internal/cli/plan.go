@@ -78,11 +78,18 @@ func planJSON(w io.Writer, p *plan.Plan) error {
 	return err
 }
 
+// planYAML prints a plan as YAML. The library prints characters that would mislead a
+// reader as they are; a plan with such characters is printed as JSON, which is YAML too.
 func planYAML(w io.Writer, p *plan.Plan) error {
 	data, err := yaml.Marshal(p)
-	if err == nil {
-		_, err = w.Write(data)
+	switch {
+	case err != nil:
+		return err
+	case !bytes.Equal(escape.JSON(data), data):
+		return planJSON(w, p)
 	}
+
+	_, err = w.Write(data)
 	return err
 }
 
