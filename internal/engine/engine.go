@@ -311,6 +311,12 @@ func (c *cycle) collect(ctx context.Context) error {
 	c.wait(ctx, w)
 	c.note(questions)
 	c.place(c.readings)
+	if c.scope.everything { // it forgets what nobody asks about any more
+		c.state.questions.keep(func(key string) bool { return questions.byKey[key] != nil })
+		c.state.readings.keep(func(r *gitwrite.Repository) bool {
+			return slices.ContainsFunc(c.readings, func(one *reading) bool { return one.repository == r })
+		})
+	}
 
 	return ctx.Err() // half a plan is none
 }

@@ -202,9 +202,6 @@ func (c *cycle) note(all *questions) {
 	}
 
 	c.remember(all)
-	if c.scope.everything {
-		c.state.questions.keep(func(key string) bool { return all.byKey[key] != nil })
-	}
 }
 
 // choices are what policies chose last, by image and policy, so that a cycle
