@@ -53,7 +53,7 @@ func FuzzWrite(f *testing.F) {
 			t.Errorf("%q is no manifest", file)
 		case strings.ContainsFunc(file, unicode.IsControl):
 			t.Errorf("%q has control characters", file)
-		case path.Clean(file) != file || path.IsAbs(file) || strings.HasPrefix(file, ".."):
+		case path.Clean(file) != file || path.IsAbs(file) || strings.HasPrefix(file, "../"):
 			t.Errorf("%q is not the path of a file", file)
 		case strings.HasPrefix(file, "teams/b/"):
 			t.Errorf("%q is another project's", file)
