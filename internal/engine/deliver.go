@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
@@ -10,37 +9,35 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
-// deliverTimeout bounds the delivery of one plan.
+// deliverTimeout bounds the delivery to one target.
 const deliverTimeout = 10 * time.Minute
 
 // deliver writes the plan: all targets at the same time. Once begun it is not
-// interrupted half-way: a push that is under way is finished, within the timeout.
+// interrupted half-way: a push that is under way is finished, within the timeout. The
+// outcomes are those that are known, also of slow deliveries of earlier cycles.
 func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
-	defer cancel()
-
+	ctx = context.WithoutCancel(ctx)
 	repositories := c.repositoryJobs()
 	jobs := append(c.applicationJobs(), repositories...)
 	progress := c.stage("writing", len(repositories))
 
-	outcomes := make([][]delivery.Outcome, len(jobs))
-	var group sync.WaitGroup
-	for i, job := range jobs {
-		group.Go(func() {
-			outcomes[i] = c.carryOut(ctx, job)
-			if job.Repository != nil {
-				progress()
-			}
-		})
-	}
-	group.Wait()
+	w := newWait(len(jobs))
+	for _, job := range jobs {
+		step := func() {}
+		if job.Repository != nil {
+			step = progress
+		}
+		w.count(true, step)
+		c.state.deliveries.begin(job.Repository, func() []delivery.Outcome {
+			ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+			defer cancel()
 
-	var all []delivery.Outcome
-	for _, o := range outcomes {
-		all = append(all, o...)
+			return c.carryOut(ctx, job)
+		}, c.resume, w.ended(step))
 	}
+	c.wait(ctx, w, 2*patience)
 
-	return all
+	return c.state.deliveries.take()
 }
 
 // carryOut writes to one target. The text of a pull request asks registries and

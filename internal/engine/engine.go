@@ -106,10 +106,11 @@ type state struct {
 	opened  map[string]map[*gitwrite.Repository]bool // by spec.Application.Shard
 	health  health
 
-	questions *errands[string, answers]
-	readings  *errands[*gitwrite.Repository, *files]
-	turns     map[string]*turns // by registry
-	inbox     *Inbox            // of Run and Once; nil: a cycle waits for everything
+	questions  *errands[string, answers]
+	readings   *errands[*gitwrite.Repository, *files]
+	deliveries deliveries
+	turns      map[string]*turns // by registry
+	inbox      *Inbox            // of Run and Once; nil: a cycle waits for everything
 }
 
 // stage announces a stage; each call of the function it returns is one step.
@@ -175,10 +176,6 @@ func (e *Engine) publish(ctx context.Context, result *report.Cycle, dryRun bool)
 		e.state.events.Cycle(ctx, result)
 	}
 }
-
-// Flush waits until the Events of the cycles so far are created, or for as long
-// as is worth waiting.
-func (e *Engine) Flush() { e.state.events.Flush() }
 
 // cycle is one cycle under way.
 type cycle struct {
@@ -308,7 +305,7 @@ func (c *cycle) collect(ctx context.Context) error {
 	c.open(ctx)
 	c.read(ctx, c.readings, w, c.stage("reading repositories", len(c.readings)))
 
-	c.wait(ctx, w)
+	c.wait(ctx, w, patience)
 	c.note(questions)
 	c.place(c.readings)
 	if c.scope.everything { // it forgets what nobody asks about any more
@@ -321,13 +318,13 @@ func (c *cycle) collect(ctx context.Context) error {
 	return ctx.Err() // half a plan is none
 }
 
-// wait waits for what was asked. If somebody resumes late errands, it does not wait for
+// wait waits for what was begun. If somebody resumes what is late, it does not wait for
 // the slowest.
-func (c *cycle) wait(ctx context.Context, w *wait) {
+func (c *cycle) wait(ctx context.Context, w *wait, quiet time.Duration) {
 	if c.state.inbox == nil {
 		w.until(ctx, 0, 0)
 	} else {
-		w.until(ctx, patience, c.Deadline.Time)
+		w.until(ctx, quiet, c.Deadline.Time)
 	}
 }
 

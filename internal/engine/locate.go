@@ -80,6 +80,11 @@ func (c *cycle) open(ctx context.Context) {
 // read begins to read repositories.
 func (c *cycle) read(ctx context.Context, readings []*reading, w *wait, progress func()) {
 	for _, r := range readings {
+		if c.state.deliveries.writes(r.repository) {
+			w.count(false, progress)
+			continue
+		}
+
 		wants := r.wants(c.Settings.PullRequests)
 		address := r.cases[0].Application.Shard()
 
@@ -103,14 +108,7 @@ func (c *cycle) read(ctx context.Context, readings []*reading, w *wait, progress
 // place fills in the places of the cases whose repositories have been read.
 func (c *cycle) place(readings []*reading) {
 	for _, r := range readings {
-		read, ok, err := c.state.readings.take(r.repository, r.errand)
-		if !ok {
-			err = &plan.Waiting{For: r.repository.URL()}
-		}
-		if err == nil {
-			r.snapshot = read.snapshot
-		}
-
+		err := c.take(r)
 		for _, one := range r.cases {
 			if err != nil {
 				one.Place.Err = err
@@ -121,6 +119,24 @@ func (c *cycle) place(readings []*reading) {
 	}
 }
 
+// take takes what was read of a repository.
+func (c *cycle) take(r *reading) error {
+	if r.errand == nil {
+		return &plan.Waiting{For: "changes that are being written to " + r.repository.URL()}
+	}
+
+	read, ok, err := c.state.readings.take(r.repository, r.errand)
+	switch {
+	case !ok:
+		return &plan.Waiting{For: "the files of " + r.repository.URL()}
+	case err != nil:
+		return err
+	}
+	r.snapshot = read.snapshot
+
+	return nil
+}
+
 // readAgain reads the files of cases whose branches have just been named.
 func (c *cycle) readAgain(ctx context.Context, named []*plan.Case) {
 	again := slices.DeleteFunc(slices.Clone(c.readings), func(r *reading) bool {
@@ -129,7 +145,7 @@ func (c *cycle) readAgain(ctx context.Context, named []*plan.Case) {
 
 	w := newWait(len(again))
 	c.read(ctx, again, w, func() {})
-	c.wait(ctx, w)
+	c.wait(ctx, w, patience)
 	c.place(again)
 }
 

@@ -192,7 +192,7 @@ func (c *cycle) note(all *questions) {
 		for _, a := range q.asks {
 			switch {
 			case !ok:
-				a.candidate.Err = &plan.Waiting{For: q.repository.Host(), About: q.name}
+				a.candidate.Err = &plan.Waiting{For: "what " + q.repository.Host() + " answers about " + q.name}
 			case err != nil:
 				a.candidate.Err = err
 			default:

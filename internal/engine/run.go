@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/report"
 )
 
@@ -16,7 +17,7 @@ const firstPause = 5 * time.Second
 // whenever inbox asks for it, until ctx ends. A cycle that fails is tried again
 // sooner than that: as a whole, or for what a trigger named.
 func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, dryRun bool) {
-	defer e.Flush()
+	defer e.finish(ctx)
 	e.state.inbox = inbox
 
 	l := newLoop(e, interval)
@@ -45,11 +46,21 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 	}
 }
 
+// finish waits for the deliveries that are under way, tells of them, and waits until
+// the Events of all cycles are created, or for as long as is worth waiting.
+func (e *Engine) finish(ctx context.Context) {
+	e.state.deliveries.group.Wait()
+	if outcomes := e.state.deliveries.take(); len(outcomes) > 0 {
+		e.publish(context.WithoutCancel(ctx), &report.Cycle{Plan: &plan.Plan{}, Outcomes: outcomes}, false)
+	}
+	e.state.events.Flush()
+}
+
 // Once runs a cycle about everything, and further ones about what was late until
 // nothing is. It reports whether an image or a repository failed; the error is for a
 // cycle that could not be run at all.
 func (e *Engine) Once(ctx context.Context, dryRun bool) (failed bool, err error) {
-	defer e.Flush()
+	defer e.finish(ctx)
 	inbox := NewInbox()
 	e.state.inbox = inbox
 
@@ -60,7 +71,8 @@ func (e *Engine) Once(ctx context.Context, dryRun bool) (failed bool, err error)
 		}
 		failed = failed || result != nil && result.Failed()
 
-		if !e.state.questions.underway() && !e.state.readings.underway() && inbox.empty() {
+		underway := e.state.questions.underway() || e.state.readings.underway() || e.state.deliveries.underway()
+		if !underway && inbox.empty() {
 			return failed, nil
 		}
 		select {

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/policy"
@@ -33,21 +31,12 @@ type Candidate struct {
 	Err    error // why there is no answer; it says what to do
 }
 
-// Waiting means that an answer was not there when the cycle decided. The question goes
-// on, and the answer counts in the next cycle.
-type Waiting struct {
-	For   string // the registry, or the repository
-	About string // the image; empty for a repository
-}
+// Waiting means that something was not there yet when the cycle decided. It goes on, and
+// the next cycle decides.
+type Waiting struct{ For string }
 
 // Error says what is waited for.
-func (w *Waiting) Error() string {
-	if w.About == "" {
-		return "waits until " + w.For + " is read; the others go on"
-	}
-
-	return fmt.Sprintf("waits for what %s answers about %s; the others go on", w.For, w.About)
-}
+func (w *Waiting) Error() string { return "waits for " + w.For + "; the others go on" }
 
 // NewCase returns the case of an Application about which nothing is known yet.
 func NewCase(app spec.Application) *Case {

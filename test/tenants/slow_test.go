@@ -17,7 +17,8 @@ import (
 )
 
 // slowWorld has a registry and a git server whose answers about some images and
-// repositories, of which the names begin with "slow", can be held back.
+// repositories, of which the names begin with "slow", can be held back; those of a
+// repository with "slow-push" only to pushes.
 type slowWorld struct {
 	t        *testing.T
 	registry *registry.Server
@@ -32,7 +33,8 @@ func newSlowWorld(t *testing.T) *slowWorld {
 	t.Helper()
 	w := &slowWorld{t: t, registry: harness.NewRegistry(t), git: harness.NewGit(t), release: make(chan struct{})}
 	hold := func(_ http.ResponseWriter, r *http.Request) bool {
-		if !strings.Contains(r.URL.Path, "/slow") {
+		onlyPushes := strings.Contains(r.URL.Path, "/slow-push") && !strings.HasSuffix(r.URL.Path, "/git-receive-pack")
+		if !strings.Contains(r.URL.Path, "/slow") || onlyPushes {
 			return false
 		}
 		w.held.Add(1)
@@ -54,9 +56,8 @@ func (w *slowWorld) application(name, repository string, images ...string) {
 	var list, kustomization strings.Builder
 	kustomization.WriteString("images:\n")
 	for i, image := range images {
-		for n, tag := range []string{"1.0.0", "1.1.0"} {
-			w.registry.Announce(image, tag, fmt.Sprintf("sha256:%064d", n), time.Now())
-		}
+		w.announce(image, "1.0.0")
+		w.announce(image, "1.1.0")
 		fmt.Fprintf(&list, "a%d=%s/%s ", i, w.registry.Host(), image)
 		fmt.Fprintf(&kustomization, "- name: %s/%s\n  newTag: 1.0.0\n", w.registry.Host(), image)
 	}
@@ -77,6 +78,11 @@ func (w *slowWorld) flags(config string) (text string, flags []string) {
 		", api_url: \"http://" + w.registry.Host() + "\"}\n" + config
 
 	return text, []string{"--applications", applications}
+}
+
+// announce adds a tag to an image.
+func (w *slowWorld) announce(image, tag string) {
+	w.registry.Announce(image, tag, fmt.Sprintf("sha256:%064s", strings.ReplaceAll(tag, ".", "")), time.Now())
 }
 
 // changed waits until the newest commit of a repository is one of ours.
@@ -108,7 +114,7 @@ func TestSlowAnswers(t *testing.T) {
 		t.Errorf("%d commits of the slow one, whose images are not known", n)
 	}
 	service.Says("waits for what "+w.registry.Host()+" answers about "+w.registry.Host()+"/slow/image-0;", 1)
-	service.Says("waits until "+w.git.URLOf("o/slow-two")+" is read", 1)
+	service.Says("waits for the files of "+w.git.URLOf("o/slow-two"), 1)
 	if held := w.held.Load(); held > 8 {
 		t.Errorf("%d requests of one Application were under way at the registry of all", held)
 	}
@@ -120,6 +126,32 @@ func TestSlowAnswers(t *testing.T) {
 	})
 	if n := strings.Count(service.Log.String(), "level=ERROR"); n > 0 {
 		t.Errorf("%d errors", n)
+	}
+}
+
+// TestASlowPush holds back the answer to one tenant's push. The next update of another
+// one lands all the same. What has become of the push is told once it has ended, and
+// nothing is pushed twice.
+func TestASlowPush(t *testing.T) {
+	w := newSlowWorld(t)
+	w.application("slow", "o/slow-push", "some/image")
+	w.application("victim", "o/victim", "victim/image")
+	config, flags := w.flags("")
+	service := harness.Serve(t, strings.Replace(config, "interval: 1h", "interval: 1s", 1), flags...)
+
+	w.changed("o/victim")
+	w.announce("victim/image", "1.2.0")
+	harness.Await(t, "the next update", func() bool { return len(harness.Commits(t, w.git, "o/victim")) == 3 })
+	service.Says("waits for changes that are being written to "+w.git.URLOf("o/slow-push"), 1)
+	if n := len(harness.Commits(t, w.git, "o/slow-push")); n != 1 || w.held.Load() != 1 {
+		t.Errorf("%d commits, %d pushes", n, w.held.Load())
+	}
+
+	close(w.release)
+	w.changed("o/slow-push")
+	service.Says("msg=committed application=argocd/slow", 1)
+	if n := len(harness.Commits(t, w.git, "o/slow-push")); n != 2 {
+		t.Errorf("%d commits", n)
 	}
 }
 
