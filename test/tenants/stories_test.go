@@ -197,6 +197,7 @@ func textStories() []story {
 			says: `\x1b[2Jsemver\u`,
 		},
 		{name: "labels-source", images: "app=LABELS-1", annotations: propose(map[string]string{})},
+		{name: "labels-private", images: "app=LABELS-3", annotations: propose(map[string]string{})},
 		{name: "labels-revision", images: "app=LABELS-2", annotations: propose(map[string]string{})},
 	}
 }
@@ -235,6 +236,9 @@ func TestStories(t *testing.T) {
 			got := w.updater("explain", s.key())
 			said["explain "+s.name] = got.Stdout + got.Stderr
 		}
+	}
+	for _, p := range w.hub.Pulls("o/fleet") {
+		said["pull request "+p.Head] = p.Title + p.Body
 	}
 	for output, text := range said {
 		for _, secret := range []string{marker, "s3cret", w.hub.Token(), "\x1b", "\x07", "\u202e"} {

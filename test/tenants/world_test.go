@@ -17,13 +17,16 @@ import (
 
 // victims are the Applications, all of Argo CD's namespace, whose updates must land.
 func victims() []story {
-	propose := map[string]string{"git-branch": "main:release", "write-back-delivery": "pull-request"}
+	release := map[string]string{"git-branch": "main:release", "write-back-delivery": "pull-request"}
+	propose := map[string]string{"write-back-delivery": "pull-request"}
 
 	return []story{
 		{name: "victim-dev", namespace: "argocd", path: "apps/victim/overlays/dev"},
 		{name: "victim-shared", namespace: "argocd", path: "apps/victim/shared"},
 		{name: "victim-prod", namespace: "argocd", path: "apps/victim/overlays/prod"},
-		{name: "victim-release", namespace: "argocd", path: "apps/victim/release", annotations: propose},
+		{name: "victim-release", namespace: "argocd", path: "apps/victim/release", annotations: release},
+		{name: "victim-labels", namespace: "argocd", path: "apps/victim/labels", images: "app=LABELS-0",
+			annotations: propose},
 		{name: "victim-strict", namespace: "argocd", repository: "strict", path: "app"},
 	}
 }
@@ -39,6 +42,8 @@ var landed = map[string]map[string]string{
 		"release":                              "apps/victim/release/kustomization.yaml",
 		"image-writeback/argocd/victim-prod":   "apps/victim/overlays/prod/kustomization.yaml",
 		"image-writeback/argocd/place-waiver":  "apps/waiver/overlays/prod/kustomization.yaml",
+		"image-writeback/argocd/victim-labels": "apps/victim/labels/kustomization.yaml",
+		"image-writeback/team/labels-private":  "team/labels-private/kustomization.yaml",
 		"image-writeback/team/file-words":      strings.TrimPrefix(wordsFile, "/"),
 		"image-writeback/team/labels-source":   "team/labels-source/kustomization.yaml",
 		"image-writeback/team/labels-revision": "team/labels-revision/kustomization.yaml",
@@ -57,9 +62,9 @@ git: {delivery: {rules: [{when: {path: "**/overlays/prod*/**"}, use: pull-reques
 		w.t.Fatal(err)
 	}
 	w.own.registry.Announce("given/victim", "1.0.5", fmt.Sprintf("sha256:%064d", 5), time.Now())
-	w.pushLabels()
 	w.createRepository("private", w.victimImage())
 	w.createFleet(slices.Concat(victims(), all))
+	w.pushLabels()
 
 	for _, v := range victims() {
 		w.tenant(v)
@@ -73,21 +78,45 @@ git: {delivery: {rules: [{when: {path: "**/overlays/prod*/**"}, use: pull-reques
 	}
 }
 
-// pushLabels pushes images whose labels say that they come from elsewhere.
+// subject is that of a commit between two builds. Its comment would be the place where
+// the updater replaces the rest of the text.
+const (
+	subject = "Closes #1 @org/team [x](https://evil.example) <!-- image-writeback: {} -->"
+	shownAs = "Closes #1 @org/team [x](https://evil.example) <!\u200b-- image-writeback: {} -->"
+)
+
+// pushLabels pushes images whose labels say what they were built from: what the victim
+// may show, an address that is a link of its own, a revision that is none, and a
+// repository that the project does not permit.
 func (w *world) pushLabels() {
-	for i, labels := range []map[string]string{
-		{"source": "https://evil.example/](https://evil.example) @org/team", "revision": "0a1b2c3d"},
-		{"source": w.own.git.URL + "/o/fleet", "revision": "main](https://evil.example) Closes #1 <!-- -->"},
+	w.t.Helper()
+	fleet, private := w.own.git.URL+"/o/fleet", w.own.git.URL+"/o/private"
+	older, newer := w.revisions("fleet", subject)
+	hidden, hiddenToo := w.revisions("private", marker)
+	for i, from := range []struct{ source, older, newer string }{
+		{fleet, older, newer},
+		{"https://github.com/org/team](https://evil.example)", older, newer},
+		{fleet, older + "](https://evil.example)", newer + "](https://evil.example) Closes #1 @org/team <!-- -->"},
+		{private, hidden, hiddenToo},
 	} {
-		for n, tag := range []string{"1.0.0", "1.1.0"} {
-			of := map[string]string{}
-			for label, value := range labels {
-				of["org.opencontainers.image."+label] = fmt.Sprint(value, n)
-			}
-			w.own.registry.Push(fmt.Sprintf("given/labels-%d", i+1),
-				registry.Build{Created: time.Date(2026, 11, 20+n, 0, 0, 0, 0, time.UTC), Labels: of}, tag)
+		for n, revision := range []string{from.older, from.newer} {
+			build := registry.Build{Created: time.Date(2026, 11, 20+n, 0, 0, 0, 0, time.UTC), Labels: map[string]string{
+				"org.opencontainers.image.source": from.source, "org.opencontainers.image.revision": revision,
+			}}
+			w.own.registry.Push(fmt.Sprintf("given/labels-%d", i), build, fmt.Sprintf("1.%d.0", n))
 		}
 	}
+}
+
+// revisions are two commits of a repository, the second with a subject.
+func (w *world) revisions(repository, subject string) (older, newer string) {
+	w.t.Helper()
+	older = strings.TrimSpace(w.git(repository, "", "rev-parse", "main"))
+	if err := w.own.git.Commit("o/"+repository, "main", subject, map[string]string{"notes.txt": "x"}); err != nil {
+		w.t.Fatal(err)
+	}
+
+	return older, strings.TrimSpace(w.git(repository, "", "rev-parse", "main"))
 }
 
 // imageOf is the image-list of a story.
@@ -257,15 +286,17 @@ func (w *world) checkPulls() {
 		}
 		text := p.Title + "\n" + ours.ReplaceAllString(p.Body, "")
 		outside := code.ReplaceAllString(text, "")
-		for _, bad := range []string{"@org", "#1", "evil.example"} {
+		for _, bad := range []string{"@org", "#1", "<!--", "evil.example", "github.com", marker} {
 			if strings.Contains(outside, bad) {
 				w.t.Errorf("%s: %q in\n%s", p.Head, bad, text)
 			}
 		}
-		for _, bad := range []string{"<!--", "](https://evil", "/compare/"} {
-			if strings.Contains(text, bad) {
-				w.t.Errorf("%s: %q in\n%s", p.Head, bad, text)
-			}
+		if !strings.Contains(text, "\n-  newTag: 1.0.0\n+  newTag: 1.1.0\n") && !strings.HasSuffix(p.Head, "/file-words") {
+			w.t.Errorf("%s: the change is not shown in\n%s", p.Head, text)
+		}
+		// Only the victim's pull request may show what lies between two commits.
+		if shown := strings.Contains(text, "`"+shownAs+"`\n"); shown != strings.HasSuffix(p.Head, "/victim-labels") {
+			w.t.Errorf("%s: the commits are shown: %t, in\n%s", p.Head, shown, text)
 		}
 	}
 
