@@ -128,9 +128,9 @@ func withoutEmphasis(s string) string {
 func inWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
 // Code returns a text as code within a line of Markdown, where nothing in it
-// counts. Backticks become quotes.
+// counts. Backticks become quotes, and comments are put apart as in [Block].
 func Code(s string) string {
-	s = strings.TrimSpace(strings.ReplaceAll(Line(s), "`", "'"))
+	s = withoutComments(strings.TrimSpace(strings.ReplaceAll(Line(s), "`", "'")))
 	if s == "" {
 		return "–"
 	}
@@ -146,10 +146,10 @@ const longestFence = 64
 
 // Block returns a text over several lines as a block of code in a language, such
 // as diff. A text that no fence can hold is left out, and what begins a comment is
-// put apart: programs look for their own comments in the whole text.
+// put apart: programs look for their own comments in the whole text, also in code.
 func Block(language, s string) string {
 	s = strings.TrimRight(Text(strings.ReplaceAll(s, "\r\n", "\n")), "\n")
-	s = strings.ReplaceAll(s, "<!--", "<!"+apart+"--")
+	s = withoutComments(s)
 
 	fence := ""
 	for _, sign := range []string{"`", "~"} {
@@ -163,6 +163,9 @@ func Block(language, s string) string {
 
 	return fence + language + "\n" + s + "\n" + fence
 }
+
+// withoutComments puts what begins a comment apart.
+func withoutComments(s string) string { return strings.ReplaceAll(s, "<!--", "<!"+apart+"--") }
 
 // longestRun is the length of the longest run of a character.
 func longestRun(s string, c byte) (longest int) {

@@ -1,6 +1,7 @@
 package escape
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/escape/escapetest"
@@ -20,6 +21,9 @@ func FuzzMarkdown(f *testing.F) {
 		kinds := document.Kinds
 		if len(document.References) > 0 {
 			t.Errorf("%q has the references %q", source, document.References)
+		}
+		if strings.Contains(source, "<!--") {
+			t.Errorf("%q has a comment, which programs find in code as well", source)
 		}
 
 		delete(kinds, "Text")
