@@ -116,7 +116,8 @@ type room struct {
 	taken   bool
 }
 
-// takeRoom waits until a list with so many tags may be in memory.
+// takeRoom waits until a list with so many tags may be in memory, whether or not it is
+// at its end.
 func (r *Repository) takeRoom(ctx context.Context, tags int) error {
 	if tags <= largeList || r.room.taken || !r.room.bounded {
 		return nil

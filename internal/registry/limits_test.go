@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/limit"
@@ -171,7 +172,7 @@ func TestAListNearTheLimitNeedsLittleMemory(t *testing.T) {
 	}
 	body.WriteString("]}")
 
-	list := &tagList{limit: DefaultLimits().Tags}
+	list := &tagList{limit: DefaultLimits().Tags, room: func(int) error { return nil }}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if err := list.add(&body); err != nil || list.count() != tags {
@@ -343,5 +344,28 @@ func TestLargeListsWaitForRoom(t *testing.T) {
 	}
 	for _, end := range ends[1:] {
 		end()
+	}
+}
+
+// TestALongListWaitsForRoomBeforeItsEnd holds that a list whose end never comes is not
+// in memory without room.
+func TestALongListWaitsForRoomBeforeItsEnd(t *testing.T) {
+	noRoom, noEnd := errors.New("no room"), errors.New("the end has not come")
+	for form, begin := range map[string]string{
+		"names": `{"tags":["a"`, "manifests": `{"manifest":{"sha256:0":{"tag":["a"`,
+	} {
+		most := 0
+		list := tagList{limit: limit.Limit{Max: 100}, room: func(tags int) error {
+			most = max(most, tags)
+			if tags > 10 {
+				return noRoom
+			}
+
+			return nil
+		}}
+		page := io.MultiReader(strings.NewReader(begin+strings.Repeat(`,"b"`, 50)), iotest.ErrReader(noEnd))
+		if err := list.add(page); !errors.Is(err, noRoom) || most != 11 {
+			t.Errorf("%s: %v after %d tags", form, err, most)
+		}
 	}
 }
