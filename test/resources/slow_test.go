@@ -93,13 +93,17 @@ func (w *world) addSlowOffenders() {
 func (w *world) addLongOffenders(each int) {
 	w.t.Helper()
 	list, references := longList(), longReferences()
+	manifest := slowly(jsonType, `{"schemaVersion":2,"x":"`+strings.Repeat("x", 4_000_000), " ")
 	for i := range each {
 		server := harness.NewRegistry(w.t)
-		server.Fault = w.google.Fault
+		server.Plain, server.Fault = true, w.google.Fault
 		w.servers = append(w.servers, server)
 		w.addSlow(fmt.Sprintf("long-list-%d", i), server, "/v2/bad/%s/tags/list", slowly(jsonType, list, " "))
 		w.addSlow(fmt.Sprintf("long-references-%d", i), server, "/%s.git/info/refs",
 			slowly(refsType, references, reference("refs/heads/last", "")))
+		for n := range 3 {
+			w.addSlow(fmt.Sprintf("long-manifest-%d-%d", i, n), server, "/v2/bad/%s/manifests/", manifest)
+		}
 	}
 }
 
