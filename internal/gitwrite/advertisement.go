@@ -19,17 +19,23 @@ type advertisement struct {
 	r     *bufio.Reader
 	limit limit.Limit
 	read  func(n int, err error) // called for what was read of it
+	// room is called as more of it is kept, with the number of bytes so far. Its error
+	// ends the reading.
+	room func(bytes int64) error
 
 	ready   []byte // what Read has not returned yet
 	line    []byte
 	count   int64
 	size    int64
-	service bool // the last line named the service
+	kept    int64 // of size, what is not left out
+	service bool  // the last line named the service
 	done    bool
 }
 
 func newAdvertisement(r io.Reader, references limit.Limit) *advertisement {
-	return &advertisement{r: bufio.NewReader(r), limit: references, read: func(int, error) {}}
+	return &advertisement{
+		r: bufio.NewReader(r), limit: references, read: func(int, error) {}, room: func(int64) error { return nil },
+	}
 }
 
 // The length of a packet line, and the end of a list of them.
@@ -107,7 +113,8 @@ func (a *advertisement) take(content []byte) error {
 
 	if !reference || first || string(name) == "HEAD" || bytes.HasPrefix(name, []byte("refs/heads/")) {
 		a.ready = a.line
+		a.kept += int64(len(a.line))
 	}
 
-	return nil
+	return a.room(a.kept)
 }

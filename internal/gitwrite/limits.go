@@ -39,6 +39,10 @@ const (
 	// maxInflated is how much larger than its limit a pack may be when it is
 	// decompressed. Files that nobody needs count only for the first.
 	maxInflated, maxKept = 8, 4
+	// largeAdvertisement is how many bytes of branches may be in memory without waiting
+	// for room: those of at most maxLargeAdvertisements requests are more at a time.
+	largeAdvertisement     = 1 << 20
+	maxLargeAdvertisements = 2
 )
 
 // limits are those of a service, with what all of its repositories share.
@@ -46,6 +50,8 @@ type limits struct {
 	Limits
 	// unpacking is held while a large pack is unpacked, which needs memory.
 	unpacking *semaphore.Weighted
+	// advertising is held while the branches of a large advertisement are in memory.
+	advertising *semaphore.Weighted
 }
 
 func newLimits(l Limits) *limits {
@@ -53,5 +59,7 @@ func newLimits(l Limits) *limits {
 		l = DefaultLimits()
 	}
 
-	return &limits{Limits: l, unpacking: semaphore.NewWeighted(1)}
+	return &limits{
+		Limits: l, unpacking: semaphore.NewWeighted(1), advertising: semaphore.NewWeighted(maxLargeAdvertisements),
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -349,10 +350,10 @@ func TestAnswersOfGitServersAreLimited(t *testing.T) {
 // TestTheOutputOfSSHIsLimitedOrRefused holds that a session whose output cannot be
 // limited is not used.
 func TestTheOutputOfSSHIsLimitedOrRefused(t *testing.T) {
-	_, transfer, end := newLimits(smallLimits()).begin(t.Context(), advertiseTimeout)
+	ctx, transfer, end := newLimits(smallLimits()).begin(t.Context(), advertiseTimeout)
 	defer end()
 	for _, session := range []any{nil, 1, struct{}{}, struct{ Stdout io.Reader }{}, &struct{ Stdout string }{}} {
-		if err := transfer.boundOutput(session); !errors.Is(err, errSession) {
+		if err := transfer.boundOutput(ctx, session); !errors.Is(err, errSession) {
 			t.Errorf("%T: %v", session, err)
 		}
 	}
@@ -381,5 +382,54 @@ func TestMirrorsAreCheckedByGit(t *testing.T) {
 	}
 	if _, ok := r.mirror.large[plumbing.ComputeHash(plumbing.BlobObject, []byte(largeFiles()["zeroes"]))]; !ok {
 		t.Error("the large file is not known")
+	}
+}
+
+// TestLargeAdvertisementsWaitForRoom holds that only some large advertisements are in
+// memory at a time, though none of them has come to its end.
+func TestLargeAdvertisementsWaitForRoom(t *testing.T) {
+	all := newLimits(DefaultLimits())
+	branch := packet("%040d refs/heads/%s\n", 1, strings.Repeat("b", 400))
+	large := strings.Repeat(branch, largeAdvertisement/len(branch)+1)
+	noEnd := errors.New("the end has not come")
+	read := func(ctx context.Context, lines string) (end func(), _ error) {
+		ctx, transfer, end := all.begin(ctx, advertiseTimeout)
+		_, err := io.Copy(io.Discard, transfer.references(ctx, io.MultiReader(
+			strings.NewReader(lines), iotest.ErrReader(noEnd))))
+		return end, err
+	}
+
+	var ends []func()
+	for range maxLargeAdvertisements {
+		end, err := read(t.Context(), large)
+		if !errors.Is(err, noEnd) {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	for lines, want := range map[string]error{
+		large:                     context.Canceled,
+		branch:                    noEnd,
+		packet("%040d HEAD\n", 1): noEnd,
+		strings.Repeat(packet("%040d refs/tags/%s\n", 1, strings.Repeat("b", 400)), 4000): noEnd, // left out
+	} {
+		end, err := read(impatient, lines)
+		if end(); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v, want %v", len(lines), err, want)
+		}
+	}
+
+	for range maxLargeAdvertisements + 1 {
+		ends[0]()
+		end, err := read(t.Context(), large)
+		if ends[0] = end; !errors.Is(err, noEnd) {
+			t.Errorf("after the end of another one: %v", err)
+		}
+	}
+	for _, end := range ends {
+		end()
 	}
 }

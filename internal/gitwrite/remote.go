@@ -119,7 +119,7 @@ func (r *remote) uploadPack(ctx context.Context, t *transfer) (transport.UploadP
 
 	opened, err := openSession(ctx, r, s, s.transport.NewUploadPackSession)
 	if err == nil && s.endpoint.Protocol == "ssh" {
-		err = t.boundOutput(opened)
+		err = t.boundOutput(ctx, opened)
 	}
 
 	return opened, err
@@ -133,7 +133,7 @@ func (r *remote) receivePack(ctx context.Context, t *transfer) (transport.Receiv
 
 	opened, err := openSession(ctx, r, s, s.transport.NewReceivePackSession)
 	if err == nil && s.endpoint.Protocol == "ssh" {
-		err = t.boundOutput(opened)
+		err = t.boundOutput(ctx, opened)
 	}
 
 	return opened, err

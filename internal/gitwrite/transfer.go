@@ -23,6 +23,8 @@ type transfer struct {
 	mu       sync.Mutex
 	budget   *limit.Budget
 	exceeded error // the limit that was exceeded, if any
+	hasRoom  bool  // for a large advertisement
+	ended    bool
 }
 
 // maxIdle is how long a server may send nothing. Git's own servers send something
@@ -47,6 +49,49 @@ func (l *limits) begin(ctx context.Context, timeout time.Duration) (_ context.Co
 		t.idle.Stop()
 		cancel(nil)
 		stop()
+		t.leaveRoom()
+	}
+}
+
+// takeRoom waits until so many bytes of branches may be in memory, whether or not they
+// are all: the rest may be long in coming.
+func (t *transfer) takeRoom(ctx context.Context, bytes int64) error {
+	if bytes <= largeAdvertisement {
+		return nil
+	}
+
+	t.mu.Lock()
+	has := t.hasRoom
+	t.mu.Unlock()
+	if has { // only one goroutine reads
+		return nil
+	}
+
+	t.idle.Stop() // it is not the server that takes its time
+	if err := t.limits.advertising.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	t.idle.Reset(maxIdle)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		t.limits.advertising.Release(1)
+		return context.Canceled
+	}
+	t.hasRoom = true
+
+	return nil
+}
+
+// leaveRoom lets the next large advertisement in.
+func (t *transfer) leaveRoom() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	if t.hasRoom {
+		t.hasRoom = false
+		t.limits.advertising.Release(1)
 	}
 }
 
@@ -106,9 +151,10 @@ func (t *transfer) note(n int, err error) {
 }
 
 // references returns a reader of an advertisement within the limits.
-func (t *transfer) references(r io.Reader) *advertisement {
+func (t *transfer) references(ctx context.Context, r io.Reader) *advertisement {
 	a := newAdvertisement(r, t.limits.References)
 	a.read = t.note
+	a.room = func(bytes int64) error { return t.takeRoom(ctx, bytes) }
 
 	return a
 }
@@ -129,7 +175,7 @@ func (b *boundedTransport) RoundTrip(request *http.Request) (*http.Response, err
 	case response.StatusCode != http.StatusOK:
 		response.Body = readCloser{io.LimitReader(body, maxRefusal), body}
 	case ok && strings.HasSuffix(request.URL.Path, "/info/refs"):
-		response.Body = readCloser{t.references(body), body}
+		response.Body = readCloser{t.references(request.Context(), body), body}
 	case ok:
 		response.Body = readCloser{t.reader(body), body}
 	default: // such as a token
@@ -151,7 +197,7 @@ var errSession = errors.New("the output of the SSH session cannot be limited")
 // boundOutput puts limits around the output of a session over SSH: an advertisement,
 // then the answer to a request. The library has no option for it; its session has the
 // output in an exported field of a type that is not exported.
-func (t *transfer) boundOutput(session any) error {
+func (t *transfer) boundOutput(ctx context.Context, session any) error {
 	value := reflect.Indirect(reflect.ValueOf(session))
 	if value.Kind() != reflect.Struct {
 		return errSession
@@ -164,7 +210,7 @@ func (t *transfer) boundOutput(session any) error {
 
 	inner := output.Interface().(io.Reader) //nolint:forcetypeassert // it has this type
 	output.Set(reflect.ValueOf(&sshOutput{
-		refs: t.references(inner), t: t, closer: inner,
+		refs: t.references(ctx, inner), t: t, closer: inner,
 	}))
 
 	return nil

@@ -85,7 +85,7 @@ func (r *Repository) newTransport(
 	ctx context.Context, h *host, auth authn.Authenticator, tokens *atomic.Int64,
 ) (http.RoundTripper, error) {
 	var tr http.RoundTripper = &retryTransport{host: h, onRequest: r.client.OnRequest}
-	tr = &limitTransport{next: tr, tokens: tokens}
+	tr = &limitTransport{next: tr, tokens: tokens, room: r.client.largeAnswers}
 	tr = &conditionalTransport{cache: r.client.lists, viewer: r.key(), next: tr}
 	tr = &pingTransport{host: h, next: tr}
 	tr = &clearTextTransport{allowed: r.clearText(h), next: tr}

@@ -5,7 +5,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/liverty-music/image-writeback/internal/limit"
 )
@@ -45,6 +48,8 @@ const (
 // is about all pages together. See [Repository.List].
 type limitTransport struct {
 	next http.RoundTripper
+	// room is for large manifests and configs.
+	room *semaphore.Weighted
 	// tokens is the size of the largest answer that is not about an image, such as
 	// a token, which its connection keeps.
 	tokens *atomic.Int64
@@ -63,15 +68,90 @@ func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error
 		response.Body = readCloser{io.LimitReader(response.Body, maxRefusal), response.Body}
 	case isList(request):
 	case strings.Contains(path, "/manifests/"):
-		response.Body = bounded(response.Body, maxAnswer, "the manifest")
+		response.Body = bounded(t.inRoom(request, response.Body), maxAnswer, "the manifest")
 	case strings.Contains(path, "/blobs/") || request.Response != nil: // a redirect
-		response.Body = bounded(response.Body, maxAnswer, "the config")
+		response.Body = bounded(t.inRoom(request, response.Body), maxAnswer, "the config")
 	default:
 		body := bounded(response.Body, maxToken, "the answer to the sign-in")
 		response.Body = readCloser{&counter{body, t.tokens}, body}
 	}
 
 	return response, nil
+}
+
+// largeAnswer is how much of a manifest or a config may be in memory without waiting for
+// room: of maxLargeAnswers, more than that is in memory at a time, since the rest may be
+// long in coming. Almost all are shorter.
+const (
+	largeAnswer     = 128 << 10
+	maxLargeAnswers = 2
+)
+
+// inRoom returns a body that waits for room when it turns out to be large.
+func (t *limitTransport) inRoom(request *http.Request, body io.ReadCloser) io.ReadCloser {
+	return &roomyBody{ReadCloser: body, ctx: request.Context(), room: t.room}
+}
+
+// roomyBody is the body of a manifest or a config. It has its room until it is closed.
+type roomyBody struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // of the request
+	room *semaphore.Weighted
+
+	mu     sync.Mutex
+	read   int
+	has    bool
+	closed bool
+}
+
+// Read reads, and waits for room.
+func (b *roomyBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	waits := b.read > largeAnswer && !b.has
+	b.mu.Unlock()
+	if waits {
+		if err := b.enter(); err != nil {
+			return 0, err
+		}
+	}
+
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read += n
+
+	return n, err
+}
+
+func (b *roomyBody) enter() error {
+	if budget := budgetOf(b.ctx); budget != nil {
+		defer budget.pause()() // it is not the registry that takes its time
+	}
+	if err := b.room.Acquire(b.ctx, 1); err != nil {
+		return err
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		b.room.Release(1)
+		return io.ErrClosedPipe
+	}
+	b.has = true
+
+	return nil
+}
+
+// Close leaves the room.
+func (b *roomyBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.has && !b.closed {
+		b.room.Release(1)
+	}
+	b.closed = true
+
+	return b.ReadCloser.Close()
 }
 
 // isList reports whether a request asks for a list of tags.
@@ -107,7 +187,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // at most maxLargeLists repositories are longer than that at a time.
 const (
 	largeList     = 5000
-	maxLargeLists = 4
+	maxLargeLists = 3
 )
 
 // room is what a repository uses of the memory for large lists.
@@ -116,7 +196,8 @@ type room struct {
 	taken   bool
 }
 
-// takeRoom waits until a list with so many tags may be in memory.
+// takeRoom waits until a list with so many tags may be in memory, whether or not it is
+// at its end.
 func (r *Repository) takeRoom(ctx context.Context, tags int) error {
 	if tags <= largeList || r.room.taken || !r.room.bounded {
 		return nil

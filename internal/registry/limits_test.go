@@ -3,14 +3,19 @@ package registry
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/limit"
@@ -171,7 +176,7 @@ func TestAListNearTheLimitNeedsLittleMemory(t *testing.T) {
 	}
 	body.WriteString("]}")
 
-	list := &tagList{limit: DefaultLimits().Tags}
+	list := &tagList{limit: DefaultLimits().Tags, room: func(int) error { return nil }}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if err := list.add(&body); err != nil || list.count() != tags {
@@ -344,4 +349,86 @@ func TestLargeListsWaitForRoom(t *testing.T) {
 	for _, end := range ends[1:] {
 		end()
 	}
+}
+
+// TestALongListWaitsForRoomBeforeItsEnd holds that a list whose end never comes is not
+// in memory without room.
+func TestALongListWaitsForRoomBeforeItsEnd(t *testing.T) {
+	noRoom, noEnd := errors.New("no room"), errors.New("the end has not come")
+	for form, begin := range map[string]string{
+		"names": `{"tags":["a"`, "manifests": `{"manifest":{"sha256:0":{"tag":["a"`,
+	} {
+		most := 0
+		list := tagList{limit: limit.Limit{Max: 100}, room: func(tags int) error {
+			most = max(most, tags)
+			if tags > 10 {
+				return noRoom
+			}
+
+			return nil
+		}}
+		page := io.MultiReader(strings.NewReader(begin+strings.Repeat(`,"b"`, 50)), iotest.ErrReader(noEnd))
+		if err := list.add(page); !errors.Is(err, noRoom) || most != 11 {
+			t.Errorf("%s: %v after %d tags", form, err, most)
+		}
+	}
+}
+
+// TestLargeAnswersWaitForRoom holds that only some large manifests are in memory at a
+// time, though none of them has come to its end, and that short ones wait for nothing.
+func TestLargeAnswersWaitForRoom(t *testing.T) {
+	room, noEnd := semaphore.NewWeighted(maxLargeAnswers), errors.New("the end has not come")
+	read := func(ctx context.Context, size int) (io.Closer, error) {
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v2/p/app/manifests/1", nil)
+		transport := &limitTransport{room: room, next: answers(func() io.Reader {
+			return io.MultiReader(strings.NewReader(strings.Repeat("x", size)), iotest.ErrReader(noEnd))
+		})}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+
+		return response.Body, err
+	}
+
+	var bodies []io.Closer
+	for range maxLargeAnswers {
+		body, err := read(t.Context(), 1<<20)
+		if !errors.Is(err, noEnd) {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, body)
+	}
+
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	for size, want := range map[int]error{largeAnswer: noEnd, 1 << 20: context.Canceled} {
+		body, err := read(impatient, size)
+		if _ = body.Close(); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v, want %v", size, err, want)
+		}
+	}
+
+	for range maxLargeAnswers + 1 {
+		_, _ = bodies[0].Close(), bodies[0].Close() // the second time, there is nothing to leave
+		body, err := read(t.Context(), 1<<20)
+		if bodies[0] = body; !errors.Is(err, noEnd) {
+			t.Errorf("after the end of another one: %v", err)
+		}
+	}
+	for _, body := range bodies {
+		_ = body.Close()
+	}
+	if !room.TryAcquire(maxLargeAnswers) {
+		t.Error("somebody has not left the room")
+	}
+}
+
+// answers answers each request with a new body.
+type answers func() io.Reader
+
+// RoundTrip answers.
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(a())}, nil
 }

@@ -32,7 +32,10 @@ func (r *Repository) readPages(ctx context.Context, tr http.RoundTripper) (*tagL
 		client:     &http.Client{Transport: tr},
 		budget:     limit.NewBudget(limits.TagListSize.Max, limits.TagListSize.TooLarge("the list of tags")),
 		seen:       map[string]bool{},
-		list:       tagList{limit: limits.Tags},
+		list: tagList{
+			limit: limits.Tags,
+			room:  func(tags int) error { return r.takeRoom(ctx, tags) },
+		},
 	}
 
 	first := url.URL{
@@ -50,9 +53,6 @@ func (r *Repository) readPages(ctx context.Context, tr http.RoundTripper) (*tagL
 
 		var err error
 		if next, err = p.read(ctx, next); err != nil {
-			return nil, err
-		}
-		if err := r.takeRoom(ctx, p.list.count()); err != nil {
 			return nil, err
 		}
 	}

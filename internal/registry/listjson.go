@@ -17,6 +17,9 @@ import (
 // the limit needs little more memory than its names.
 type tagList struct {
 	limit limit.Limit
+	// room is called as the list grows, with the number of tags so far. Its error ends
+	// the reading.
+	room func(tags int) error
 
 	names     []string    // as the OCI distribution specification has them
 	described []image.Tag // as Google's registries have them, by manifest
@@ -27,13 +30,14 @@ type tagList struct {
 // count returns how many tags were read.
 func (l *tagList) count() int { return max(len(l.names), len(l.described)) }
 
-// full returns an error if the list has more tags than its limit.
-func (l *tagList) full() error {
+// grown returns an error if the list has more tags than its limit. It waits for room:
+// the end of the list may be long in coming, and what was read is in memory till then.
+func (l *tagList) grown() error {
 	if int64(l.count()) > l.limit.Max {
 		return l.limit.TooMany("the repository", "tags")
 	}
 
-	return nil
+	return l.room(l.count())
 }
 
 // errShape means that an answer is JSON, but not a list of tags.
@@ -63,7 +67,7 @@ func (l *tagList) addName(name string) error {
 	}
 	l.names = append(l.names, name)
 
-	return l.full()
+	return l.grown()
 }
 
 // addManifest reads a manifest with the tags that point to it.
@@ -78,7 +82,7 @@ func (l *tagList) addManifest(d *json.Decoder, digest string) error {
 				if len(name) <= maxTagName {
 					l.described = append(l.described, image.Tag{Name: name})
 				}
-				return l.full()
+				return l.grown()
 			})
 		case "timeCreatedMs":
 			manifest.Created, err = milliseconds(d)

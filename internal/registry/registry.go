@@ -96,6 +96,8 @@ type Client struct {
 	contents    *contents
 	lists       *limit.Cache[string, cachedList]
 	large       *semaphore.Weighted // see takeRoom
+
+	largeAnswers *semaphore.Weighted // see roomyBody
 }
 
 // host is what all repositories of one registry share.
@@ -130,6 +132,8 @@ func New(
 		configured: map[string]*host{},
 		hosts:      others,
 		large:      semaphore.NewWeighted(maxLargeLists),
+
+		largeAnswers: semaphore.NewWeighted(maxLargeAnswers),
 	}
 	c.SetLimits(DefaultLimits())
 

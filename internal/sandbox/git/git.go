@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/cgi" //nolint:gosec // Go's CGI has not had the Proxy header problem since 1.6
 	"net/http/httptest"
@@ -53,7 +54,8 @@ func New(root string) (*Server, error) {
 	}
 
 	g := &Server{Root: root, handler: &cgi.Handler{Path: backend, Env: append(gitEnvironment(),
-		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard}}
+		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=updater"), Stderr: io.Discard,
+		Logger: log.New(io.Discard, "", 0)}} // clients may leave at any time
 	g.Server = httptest.NewServer(g)
 
 	return g, nil
