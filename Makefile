@@ -15,8 +15,9 @@ GITHUB_GRAPHQL_SCHEMA_VERSION := 15.26.1
 KUBERNETES_LDFLAGS := -X k8s.io/component-base/version.gitVersion=v1.31.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=31
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-# Packages without goroutines: with the race detector, their tests would only take ten times as long.
-PURE := /internal/(yamledit|manifest)
+# Packages whose tests run without the race detector and one after the other: those without goroutines, which would
+# only take ten times as long with it, and those that measure a child process.
+ALONE := /internal/(yamledit|manifest)|/test/resources
 # The race detector needs a C compiler. Without a compiler, the tests run without it.
 RACE := $(if $(shell command -v gcc),CGO_ENABLED=1)
 # The same settings for every build, so that the build cache is used as much as
@@ -52,8 +53,8 @@ screens: build ## take screenshots of the demo's pages with a browser, into bin/
 test: tools check lint build ## install what the tests need, then run everything
 	@# compile here, so that no test waits for it
 	GOARCH=arm64 go build -o /dev/null ./cmd/updater
-	$(RACE) go test $(if $(RACE),-race) -timeout 30m $$(go list ./... | grep -v -E '$(PURE)$$')
-	go test $$(go list ./... | grep -E '$(PURE)$$')
+	$(RACE) go test $(if $(RACE),-race) -timeout 30m $$(go list ./... | grep -v -E '($(ALONE))$$')
+	go test -p 1 $$(go list ./... | grep -E '($(ALONE))$$')
 
 e2e: build bin/kube-apiserver bin/etcd bin/kubectl bin/helm bin/kustomize bin/kube-controller-manager bin/kube-scheduler bin/kwok bin/argocd ## run the whole workflow once, with a real Argo CD
 	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends redis-server; }
