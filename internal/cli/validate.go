@@ -73,7 +73,6 @@ type validation struct {
 }
 
 func (v *validation) files(paths []string) {
-	defaults := config.Default().Defaults
 	slices.SortStableFunc(paths, func(a, b string) int { // what config.yaml forbids is known first
 		return cmp.Compare(order(a), order(b))
 	})
@@ -82,8 +81,10 @@ func (v *validation) files(paths []string) {
 			v.file(path)
 			continue
 		}
-		files := &argo.Files{Paths: []string{path}, Namespace: "argocd", Defaults: argo.Defaults{
-			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: "argocd",
+		s := v.setup()
+		defaults, namespace := s.config.Defaults, s.namespace("")
+		files := &argo.Files{Paths: []string{path}, Namespace: namespace, Defaults: argo.Defaults{
+			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: namespace,
 		}}
 		found, err := files.List(context.Background())
 		if err != nil {
@@ -149,6 +150,15 @@ func order(path string) int {
 	return 1
 }
 
+// setup is that of the last config.yaml, or of none.
+func (v *validation) setup() *setup {
+	if v.config == nil {
+		return &setup{options: &options{}, config: config.Default()}
+	}
+
+	return &setup{options: &options{}, config: *v.config}
+}
+
 // refusals are what the rules of config.yaml forbid an Application, as far as they need
 // no cluster. Without a config.yaml nobody knows the rules.
 func (v *validation) refusals(app spec.Application) []spec.Problem {
@@ -156,7 +166,7 @@ func (v *validation) refusals(app spec.Application) []spec.Problem {
 		return nil
 	}
 
-	s := &setup{options: &options{}, config: *v.config}
+	s := v.setup()
 	table := s.registryTable()
 	for i := range table {
 		table[i].CAFile = "" // it may be on another machine

@@ -40,20 +40,24 @@ func (d *deliveries) begin(
 	d.all = append(d.all, one)
 	d.group.Go(func() {
 		defer ended()
-		if d.end(one, do()) {
-			resume(giturl.Parse(repository.URL()).Key())
+		if !d.end(one, do()) {
+			return
 		}
+		address := "" // of an Application that is written to itself
+		if repository != nil {
+			address = giturl.Parse(repository.URL()).Key()
+		}
+		resume(address)
 	})
 }
 
-// end notes the outcomes of a job. It reports whether a cycle about the repository must
-// tell them.
+// end notes the outcomes of a job. It reports whether another cycle must tell them.
 func (d *deliveries) end(one *writing, outcomes []delivery.Outcome) (resume bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	one.outcomes, one.ended = outcomes, true
 
-	return one.late && one.repository != nil
+	return one.late
 }
 
 // take returns the outcomes that are there. Jobs without any are late from now on.

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -16,15 +19,16 @@ import (
 type question struct {
 	repository *registry.Repository
 	name       string // of the image, as scopes name it
-	asker      string // the Application that asks first
+	asker      string // the Application in whose turn it is asked
 	pushed     bool   // somebody has pushed the image
 	asks       []ask
 	errand     *errand[answers]
 }
 
 type ask struct {
-	candidate *plan.Candidate
-	policy    string // policyKey of its image
+	application string
+	candidate   *plan.Candidate
+	policy      string // policyKey of its image
 }
 
 // answers are what the policies chose, by policyKey.
@@ -53,7 +57,28 @@ func (c *cycle) question() *questions {
 		}
 	}
 
+	all.nameAskers()
+
 	return all
+}
+
+// nameAskers has each question asked in the turn of the Application that asks the
+// fewest: another one with many must not keep it waiting.
+func (q *questions) nameAskers() {
+	count := map[string]int{}
+	for _, one := range q.byKey {
+		for _, a := range one.asks {
+			count[a.application]++
+		}
+	}
+	for _, one := range q.byKey {
+		one.asker = one.asks[0].application
+		for _, a := range one.asks {
+			if count[a.application] < count[one.asker] {
+				one.asker = a.application
+			}
+		}
+	}
 }
 
 // ask adds an image to the question about its repository.
@@ -83,11 +108,11 @@ func (c *cycle) ask(all *questions, application string, candidate *plan.Candidat
 			repository.Recheck()
 		}
 
-		q = &question{repository: repository, name: imageName(asked.Ref), asker: application, pushed: pushed}
+		q = &question{repository: repository, name: imageName(asked.Ref), pushed: pushed}
 		all.byKey[key] = q
 		all.order = append(all.order, key)
 	}
-	q.asks = append(q.asks, ask{candidate, policy})
+	q.asks = append(q.asks, ask{application, candidate, policy})
 }
 
 // putTo puts the questions to the registries.
@@ -139,8 +164,8 @@ func (c *cycle) answer(
 	return found, err
 }
 
-// answerAll lists a repository and chooses for each policy. The error is that of the
-// list, or one that all policies have.
+// answerAll lists a repository and chooses for each policy, first for those that need
+// nothing but the list. The error is that of the list, or one that all policies have.
 func answerAll(
 	ctx context.Context, repository *registry.Repository, asks map[string]spec.Image,
 ) (answers, error) {
@@ -150,15 +175,30 @@ func answerAll(
 	}
 
 	found := answers{}
-	for key, asked := range asks {
-		choice, err := choose(ctx, repository, listing, asked.Policy, asked.Platforms)
-		if err != nil && ctx.Err() != nil {
-			return nil, err
-		}
-		found[key] = answer{choice, err}
+	order := slices.SortedFunc(maps.Keys(asks), func(a, b string) int {
+		return cmp.Or(cmp.Compare(needs(asks[a]), needs(asks[b])), cmp.Compare(a, b))
+	})
+	answered := false
+	for _, key := range order {
+		choice, err := choose(ctx, repository, listing, asks[key].Policy, asks[key].Platforms)
+		found[key] = answer{choice, orTooSlow(ctx, err)}
+		answered = answered || err == nil
+	}
+	if !answered {
+		return nil, found.orErr(nil)
 	}
 
 	return found, nil
+}
+
+// needs is how much a policy needs besides the list of tags.
+func needs(asked spec.Image) int {
+	n := len(asked.Platforms)
+	if p := asked.Policy.Metadata(); p.Digest || p.Created {
+		n++
+	}
+
+	return n
 }
 
 // has reports whether there is an answer for each policy.

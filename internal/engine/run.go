@@ -17,7 +17,7 @@ const firstPause = 5 * time.Second
 // whenever inbox asks for it, until ctx ends. A cycle that fails is tried again
 // sooner than that: as a whole, or for what a trigger named.
 func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, dryRun bool) {
-	defer e.finish(ctx)
+	defer func() { _ = e.finish(ctx) }()
 	e.state.inbox = inbox
 
 	l := newLoop(e, interval)
@@ -47,20 +47,24 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 }
 
 // finish waits for the deliveries that are under way, tells of them, and waits until
-// the Events of all cycles are created, or for as long as is worth waiting.
-func (e *Engine) finish(ctx context.Context) {
+// the Events of all cycles are created, or for as long as is worth waiting. It reports
+// whether one of these deliveries failed.
+func (e *Engine) finish(ctx context.Context) (failed bool) {
 	e.state.deliveries.group.Wait()
-	if outcomes := e.state.deliveries.take(); len(outcomes) > 0 {
-		e.publish(context.WithoutCancel(ctx), &report.Cycle{Plan: &plan.Plan{}, Outcomes: outcomes}, false)
+	result := &report.Cycle{Plan: &plan.Plan{}, Outcomes: e.state.deliveries.take()}
+	if len(result.Outcomes) > 0 {
+		e.publish(context.WithoutCancel(ctx), result, false)
 	}
 	e.state.events.Flush()
+
+	return result.Failed()
 }
 
 // Once runs a cycle about everything, and further ones about what was late until
 // nothing is. It reports whether an image or a repository failed; the error is for a
 // cycle that could not be run at all.
 func (e *Engine) Once(ctx context.Context, dryRun bool) (failed bool, err error) {
-	defer e.finish(ctx)
+	defer func() { failed = e.finish(ctx) || failed }()
 	inbox := NewInbox()
 	e.state.inbox = inbox
 

@@ -12,21 +12,28 @@ const permissionName = "permission"
 // and the pull requests of other projects. What the rules forbid before anything
 // is read is refused by [Decision.compare], in the name of this gate.
 func permissionGate(decisions []*Decision, s Settings) answer {
-	owners := headOwners(decisions)
+	refusals := map[*Decision]*permission.Refusal{}
+	for _, d := range decisions {
+		if !d.Case.inApplication() {
+			at := d.Case.write(d.delivery)
+			refusals[d] = s.Permission.Write(d.Case.Application, at, d.Case.Territory)
+		}
+	}
+	owners := headOwners(decisions, refusals)
 
 	return func(d *Decision, _ *Image) verdict {
 		if d.Case.inApplication() {
 			return goOn()
 		}
-
-		app, at := d.Case.Application, d.Case.write(d.delivery)
-		if refusal := s.Permission.Write(app, at, d.Case.Territory); refusal != nil {
+		if refusal := refusals[d]; refusal != nil {
 			return refuse("%v", refusal)
 		}
 
-		if owner := owners[d.ownedHead()]; owner != nil && owner.Case.Application.Project != app.Project {
-			return refuse("the branch %s is the head of a pull request of another project (%s); pull requests are "+
-				"shared within one project alone: name another branch", at.Write, owner.Case.Application.Project)
+		app, head := d.Case.Application, d.ownedHead()
+		if owner := owners[head]; owner != nil && owner.Case.Application.Project != app.Project {
+			return refuse("the branch %s belongs to Application %s of another project (%s); a branch besides the "+
+				"base is shared within one project alone: name another branch", head.branch, owner.Application,
+				owner.Case.Application.Project)
 		}
 
 		return goOn()
@@ -62,12 +69,13 @@ func (d *Decision) ownedHead() ownedHead {
 
 // headOwners returns the decision that owns each head: that of the oldest
 // Application for which the operator's settings name the branch, or if there is
-// none, of the oldest one that names it in git-branch.
-func headOwners(decisions []*Decision) map[ownedHead]*Decision {
+// none, of the oldest one that names it in git-branch. What the rules refuse owns
+// nothing.
+func headOwners(decisions []*Decision, refusals map[*Decision]*permission.Refusal) map[ownedHead]*Decision {
 	owners := map[ownedHead]*Decision{}
 	for _, d := range decisions {
 		head := d.ownedHead()
-		if head == (ownedHead{}) {
+		if head == (ownedHead{}) || refusals[d] != nil || !d.Case.Open() {
 			continue
 		}
 		if owner := owners[head]; owner == nil || d.comesBefore(owner) {

@@ -90,19 +90,26 @@ func TestPullRequestsAreSharedWithinOneProject(t *testing.T) {
 	older := shared(tenant("older", "a", "older", "v2", 1), true)
 	newer := shared(tenant("newer", "b", "newer", "v2", 2), true)
 	all := decideAll(propose, newer, older)
-	all[0].check(t, ActionError, "permission", "the head of a pull request of another project (a)")
+	all[0].check(t, ActionError, "permission", "belongs to Application argocd/older of another project (a)")
 	all[1].check(t, ActionUpdate, "", "highest")
 
 	named := shared(tenant("named", "a", "named", "v2", 1), true)
 	byRule := shared(tenant("rule", "b", "rule", "v2", 2), false)
 	all = decideAll(propose, named, byRule)
-	all[0].check(t, ActionError, "permission", "the head of a pull request of another project (b)")
+	all[0].check(t, ActionError, "permission", "belongs to Application argocd/rule of another project (b)")
 	all[1].check(t, ActionUpdate, "", "highest")
 
 	one, two := shared(tenant("one", "a", "one", "v2", 1), true), shared(tenant("two", "a", "two", "v2", 2), true)
 	for _, d := range decideAll(propose, one, two) {
 		d.check(t, ActionUpdate, "", "highest")
 	}
+
+	// What the rules refuse owns no branch.
+	refused := shared(tenant("refused", "a", "refused", "v2", 1), true)
+	refused.Place.Base.Path = ".github/workflows/x.yaml"
+	all = decideAll(propose, refused, newer)
+	all[0].check(t, ActionError, "permission", "belongs to git or its forge")
+	all[1].check(t, ActionUpdate, "", "highest")
 }
 
 // TestARefusedApplicationKeepsNobodyWaiting holds that a pull request is built

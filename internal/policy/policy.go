@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -122,12 +123,26 @@ func ParseAllow(s string) (*regexp.Regexp, error) {
 	if !ok {
 		return nil, fmt.Errorf(`%q is neither "any" nor "regexp:EXPRESSION" (a Go regular expression)`, s)
 	}
-	re, err := regexp.Compile(expr)
+	if len(expr) > maxExpression {
+		return nil, fmt.Errorf("the expression is longer than %d characters; write a shorter one", maxExpression)
+	}
+	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a valid Go regular expression: %w", expr, err)
 	}
-	return re, nil
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxSteps {
+		return nil, fmt.Errorf("%q takes more than %d steps for a character; use smaller repetitions", expr, maxSteps)
+	}
+	return regexp.Compile(expr)
 }
+
+// The time and memory of an expression grow with its steps, of which a repetition such
+// as {1000} has many. A full commit hash has 40.
+const (
+	maxExpression = 1024
+	maxSteps      = 1000
+)
 
 // ParseIgnore reads the value of an ignore-tags annotation: globs separated by commas.
 func ParseIgnore(s string) ([]string, error) {

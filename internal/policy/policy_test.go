@@ -138,3 +138,20 @@ func checkVector(t *testing.T, v vector) {
 		t.Errorf("%d of %d tags accounted for", len(seen), len(tags))
 	}
 }
+
+// TestExpressionsAreBounded holds that an expression which would take much memory, or a
+// long time for each tag, is refused, and an honest one is not.
+func TestExpressionsAreBounded(t *testing.T) {
+	for expression, fine := range map[string]bool{
+		"^[0-9a-f]{40}$":                      true,
+		`^(main|release-\d+)-[0-9a-f]{7,40}$`: true,
+		strings.Repeat("x{1000}", 100):        false,
+		strings.Repeat("(.?){1000}", 20):      false,
+		strings.Repeat("x", 1025):             false,
+		"((a{100}){100}){10}":                 false,
+	} {
+		if _, err := ParseAllow("regexp:" + expression); (err == nil) != fine {
+			t.Errorf("%.40s: %v", expression, err)
+		}
+	}
+}

@@ -157,7 +157,7 @@ func ownerStories() []story {
 			name: "owner-release", annotations: map[string]string{
 				"git-branch": "main:release", "write-back-delivery": "pull-request",
 			},
-			says: "the branch release is the head of a pull request of another project (default)",
+			says: "the branch release belongs to Application ",
 		},
 	}
 }

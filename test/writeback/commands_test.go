@@ -236,6 +236,15 @@ func TestValidateAsksTheRules(t *testing.T) {
 	harness.Write(t, config, "annotations: {credentials: [env]}\n")
 	harness.Run(t, "validate", apps, config).MustEnd(t, 0)
 	harness.Run(t, "validate", apps).MustEnd(t, 0) // nobody knows the rules
+
+	// The namespace of Argo CD is that of config.yaml.
+	own := harness.Write(t, filepath.Join(dir, "own.yaml"), strings.Replace(harness.Manifest("b",
+		"https://github.com/o/r", "x", "image-list: app=nginx\nwrite-back-method: git:secret:openshift-gitops/creds"),
+		"  namespace: argocd\n", "", 1))
+	harness.Write(t, config, "argocd: {namespace: openshift-gitops}\n")
+	if got := harness.Run(t, "validate", own, config); strings.Contains(got.Stdout, "not in the namespace") {
+		t.Errorf("stdout %q", got.Stdout)
+	}
 }
 
 func TestVersion(t *testing.T) {
