@@ -2,13 +2,11 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -30,9 +28,10 @@ func newValidate() *cobra.Command {
 without any connection. Without a PATH, check what --config and --applications
 name. Every problem is printed with its file and line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v := &validation{print: func(format string, a ...any) {
-				printf(cmd.OutOrStdout(), format+"\n", a...)
-			}}
+			v := &validation{
+				print: func(format string, a ...any) { printf(cmd.OutOrStdout(), format+"\n", a...) },
+				setup: &setup{options: &options{}, config: config.Default()},
+			}
 			if len(args) == 0 {
 				args = o.applications
 				switch _, err := os.Stat("config.yaml"); {
@@ -69,20 +68,22 @@ type validation struct {
 	configs, applications    int
 	inConfig, inApplications int
 
-	config *config.Config // the last one that is right; nil: there is none
+	setup *setup            // that of the last config.yaml that is right, or of none
+	rules *permission.Rules // of that config.yaml; nil: nobody knows the rules
 }
 
 func (v *validation) files(paths []string) {
-	slices.SortStableFunc(paths, func(a, b string) int { // what config.yaml forbids is known first
-		return cmp.Compare(order(a), order(b))
-	})
-	for _, path := range paths {
+	var manifests []string
+	for _, path := range paths { // what config.yaml says is known first
 		if isConfig(path) {
-			v.file(path)
-			continue
+			v.config(path)
+		} else {
+			manifests = append(manifests, path)
 		}
-		s := v.setup()
-		defaults, namespace := s.config.Defaults, s.namespace("")
+	}
+
+	defaults, namespace := v.setup.config.Defaults, v.setup.namespace("")
+	for _, path := range manifests {
 		files := &argo.Files{Paths: []string{path}, Namespace: namespace, Defaults: argo.Defaults{
 			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: namespace,
 		}}
@@ -104,8 +105,8 @@ func (v *validation) files(paths []string) {
 	}
 }
 
-// file checks a configuration file.
-func (v *validation) file(path string) {
+// config checks a configuration file.
+func (v *validation) config(path string) {
 	v.configs++
 	c, problems, err := config.ReadFile(path)
 	if err != nil {
@@ -114,7 +115,7 @@ func (v *validation) file(path string) {
 		return
 	}
 	if len(problems) == 0 {
-		v.config = &c
+		v.follow(c)
 	}
 
 	// What the packages that use these values refuse.
@@ -141,51 +142,40 @@ func (v *validation) file(path string) {
 	}
 }
 
-// order is 0 for configuration files, and 1 for others.
-func order(path string) int {
-	if isConfig(path) {
-		return 0
-	}
-
-	return 1
-}
-
-// setup is that of the last config.yaml, or of none.
-func (v *validation) setup() *setup {
-	if v.config == nil {
-		return &setup{options: &options{}, config: config.Default()}
-	}
-
-	return &setup{options: &options{}, config: *v.config}
-}
-
-// refusals are what the rules of config.yaml forbid an Application, as far as they need
-// no cluster. Without a config.yaml nobody knows the rules.
-func (v *validation) refusals(app spec.Application) []spec.Problem {
-	if v.config == nil || len(app.Broken()) > 0 {
-		return nil
-	}
-
-	s := v.setup()
-	table := s.registryTable()
+// follow has the Applications checked by a configuration.
+func (v *validation) follow(c config.Config) {
+	v.setup = &setup{options: &options{}, config: c}
+	table := v.setup.registryTable()
 	for i := range table {
 		table[i].CAFile = "" // it may be on another machine
 	}
 	registries, err := registry.New(table, nil, nil, "")
 	if err != nil {
-		return []spec.Problem{{Where: app.Origin, Application: app.String(), Expected: err.Error()}}
+		v.inConfig++
+		v.print("%v", err)
+		return
 	}
 
-	rules := s.permission(registries, s.namespace(""))
+	rules := v.setup.permission(registries, v.setup.namespace(""))
+	v.rules = &rules
+}
+
+// refusals are what the rules of config.yaml forbid an Application, as far as they need
+// no cluster.
+func (v *validation) refusals(app spec.Application) []spec.Problem {
+	if v.rules == nil || len(app.Broken()) > 0 {
+		return nil
+	}
+
 	var found []spec.Problem
 	add := func(refusal *permission.Refusal) {
 		if refusal != nil {
 			found = append(found, spec.Problem{Where: app.Origin, Application: app.String(), Expected: refusal.Error()})
 		}
 	}
-	add(rules.Application(app))
+	add(v.rules.Application(app))
 	for _, i := range app.Images {
-		add(rules.Image(app, i))
+		add(v.rules.Image(app, i))
 	}
 
 	return found

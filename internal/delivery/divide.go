@@ -3,9 +3,7 @@ package delivery
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 )
@@ -191,8 +189,7 @@ func (b *gitBatch) setBranchAside(branch string, err error) {
 func (b *gitBatch) leaveAside() {
 	for _, t := range unit(b.tasks).pending() {
 		if a, ok := b.writer.asides.Get(repositoryKey{b.repository, t.asideKey()}); ok {
-			t.fail(fmt.Errorf("%w; it is set aside until %s, so that the others land",
-				a.Err, a.Until.UTC().Format(time.RFC3339)))
+			t.fail(a.Told("the others land"))
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (e *errands[K, T]) begin(key K, o errandOptions[T]) (_ *errand[T], begun bo
 
 	one := &errand[T]{resume: o.resume}
 	if aside, ok := e.asides.Get(key); ok && !o.again {
-		one.ended, one.err = true, setAside(aside)
+		one.ended, one.err = true, told(aside)
 		return one, false
 	}
 
@@ -115,7 +115,7 @@ func (e *errands[K, T]) end(key K, one *errand[T], answer T, err error) {
 	var slow *tooSlow
 	switch {
 	case errors.As(err, &slow):
-		err = setAside(e.asides.Set(key, err))
+		err = told(e.asides.Set(key, err))
 	case err == nil:
 		e.asides.Forget(key)
 	}
@@ -129,10 +129,8 @@ func (e *errands[K, T]) end(key K, one *errand[T], answer T, err error) {
 	}
 }
 
-func setAside(a limit.Aside) error {
-	return fmt.Errorf("%w; it is set aside until %s, so that others do not wait for it",
-		a.Err, a.Until.UTC().Format(time.RFC3339))
-}
+// told is the error of what is set aside.
+func told(a limit.Aside) error { return a.Told("others do not wait for it") }
 
 // take takes the answer of an errand. If there is none yet, ok is false, and the errand
 // is late from now on.

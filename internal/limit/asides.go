@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -30,6 +31,12 @@ type Aside struct {
 	Err   error
 	Until time.Time
 	pause time.Duration
+}
+
+// Told returns the error with until when the thing is left alone, and what that is good
+// for, such as "the others land".
+func (a Aside) Told(soThat string) error {
+	return fmt.Errorf("%w; it is set aside until %s, so that %s", a.Err, a.Until.UTC().Format(time.RFC3339), soThat)
 }
 
 // NewAsides returns an empty set. now tells the time; nil: time.Now.
