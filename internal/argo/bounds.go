@@ -63,7 +63,7 @@ type Projects struct {
 
 // bound sets the bounds of Applications. The error means that no cycle is possible, and
 // says what to do.
-func (p *Projects) bound(ctx context.Context, apps []spec.Application) error {
+func (p *Projects) bound(ctx context.Context, apps ...[]spec.Application) error {
 	if p == nil || p.Follow == FollowOff {
 		return nil
 	}
@@ -78,10 +78,12 @@ func (p *Projects) bound(ctx context.Context, apps []spec.Application) error {
 	}
 
 	var refused []*spec.Application
-	for i := range apps {
-		apps[i].Bounds = bounds(p.known, apps[i].Project)
-		if !p.permits(&apps[i]) {
-			refused = append(refused, &apps[i])
+	for _, some := range apps {
+		for i := range some {
+			some[i].Bounds = bounds(p.known, some[i].Project)
+			if !p.permits(&some[i]) {
+				refused = append(refused, &some[i])
+			}
 		}
 	}
 	p.extend(ctx, refused)

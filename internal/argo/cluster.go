@@ -63,7 +63,7 @@ func (c *Cluster) List(ctx context.Context) (spec.Listing, error) {
 		return strings.Compare(a.String(), b.String())
 	})
 
-	return found, c.Projects.bound(ctx, found.Applications)
+	return found, c.Projects.bound(ctx, found.Applications, found.Neighbours)
 }
 
 // imageUpdaters reads the ImageUpdaters of the cluster, in order of their names.

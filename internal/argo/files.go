@@ -55,7 +55,7 @@ func (f *Files) List(_ context.Context) (spec.Listing, error) {
 	found := f.selected(&read)
 	var twice []spec.Problem
 	found.Applications, twice = once(found.Applications)
-	if err := f.bound(&read, found.Applications); err != nil {
+	if err := f.bound(&read, found.Applications, found.Neighbours); err != nil {
 		return spec.Listing{}, err
 	}
 	found.Problems = slices.Concat(read.problems, twice)
@@ -65,7 +65,7 @@ func (f *Files) List(_ context.Context) (spec.Listing, error) {
 
 // bound sets the bounds of Applications by the AppProjects that the files have. If they
 // have none, the projects are not known.
-func (f *Files) bound(read *manifests, apps []spec.Application) error {
+func (f *Files) bound(read *manifests, apps ...[]spec.Application) error {
 	if f.Follow == FollowOff {
 		return nil
 	}
@@ -88,8 +88,10 @@ func (f *Files) bound(read *manifests, apps []spec.Application) error {
 	if err != nil {
 		read.problems = append(read.problems, spec.Problem{Expected: err.Error(), Remedy: "correct it"})
 	}
-	for i := range apps {
-		apps[i].Bounds = bounds(projects, apps[i].Project)
+	for _, some := range apps {
+		for i := range some {
+			some[i].Bounds = bounds(projects, some[i].Project)
+		}
 	}
 
 	return nil

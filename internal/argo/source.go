@@ -3,6 +3,9 @@ package argo
 import (
 	"cmp"
 	"fmt"
+	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/manifest"
@@ -106,9 +109,67 @@ func (s *Stored) sources() []spec.Source {
 	for _, one := range stored {
 		all = append(all, spec.Source{
 			Repository: one.RepoURL, Path: one.Path, Revision: one.TargetRevision,
-			Chart: one.Chart != "" || strings.HasPrefix(strings.ToLower(one.RepoURL), "oci://"),
+			Chart:  one.inRegistry(),
+			Values: s.valuesFiles(one, stored),
 		})
 	}
 
 	return all
+}
+
+// inRegistry reports whether a source is a chart or an artifact, not a git repository.
+func (s *StoredSource) inRegistry() bool {
+	return s.Chart != "" || strings.HasPrefix(strings.ToLower(s.RepoURL), "oci://")
+}
+
+// valuesFiles returns the values files in git that a source names, and that are not
+// in its own folder. Others are left out: URLs, and names with variables whose value
+// only Argo CD knows.
+// https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#values-files
+func (s *Stored) valuesFiles(source StoredSource, all []StoredSource) []spec.ValuesFile {
+	if source.Helm == nil {
+		return nil
+	}
+
+	var files []spec.ValuesFile
+	for _, name := range source.Helm.ValueFiles {
+		from, folder := source, source.Path
+		if ref, rest, ok := strings.Cut(name, "/"); ok && strings.HasPrefix(ref, "$") {
+			i := slices.IndexFunc(all, func(one StoredSource) bool { return "$"+one.Ref == ref })
+			if i >= 0 {
+				from, folder, name = all[i], "", rest
+			}
+		}
+
+		file, ok := s.withVariables(name)
+		if !ok || from.inRegistry() || strings.Contains(file, "://") {
+			continue
+		}
+		resolved, err := resolve(folder, file)
+		if err != nil || strings.HasPrefix(resolved, path.Clean(source.Path)+"/") && from.RepoURL == source.RepoURL {
+			continue
+		}
+		files = append(files, spec.ValuesFile{Repository: from.RepoURL, Path: resolved})
+	}
+
+	return files
+}
+
+// withVariables puts the variables of Argo CD's build environment into the name of
+// a file. ok is false if it has others than those that are known here.
+func (s *Stored) withVariables(name string) (text string, ok bool) {
+	ok = true
+	text = os.Expand(name, func(variable string) string {
+		switch variable {
+		case "ARGOCD_APP_NAME":
+			return s.Name
+		case "ARGOCD_APP_PROJECT_NAME":
+			return s.Spec.Project
+		}
+		ok = false
+
+		return ""
+	})
+
+	return text, ok
 }

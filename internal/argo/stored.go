@@ -53,6 +53,7 @@ type StoredSource struct {
 
 	Kustomize *StoredKustomize `json:"kustomize,omitempty"`
 	Helm      *struct {
+		ValueFiles []string `json:"valueFiles,omitempty"`
 		Parameters []struct {
 			Name        string `json:"name,omitempty"`
 			Value       string `json:"value,omitempty"`

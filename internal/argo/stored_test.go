@@ -126,6 +126,20 @@ func TestCheckedSources(t *testing.T) {
 			"drySource": {"repoURL": "` + git + `", "path": "a/b", "targetRevision": "main"},
 			"syncSource": {"repoURL": "` + charts + `", "targetBranch": "env/dev", "path": "c"}}}`,
 			[]spec.Source{source, {Repository: charts, Path: "c", Revision: "env/dev"}}},
+		"with values files": {`{"sources": [
+			{"repoURL": "` + charts + `", "chart": "c", "helm": {"valueFiles": ["in-chart.yaml", "$values/envs/prod/a.yaml",
+				"$values/../out.yaml", "$other/a.yaml", "https://example.com/v.yaml", "$charts/a.yaml",
+				"$values/envs/$ARGOCD_APP_NAME.yaml", "$values/$ARGOCD_APP_PROJECT_NAME/$ARGOCD_APP_REVISION.yaml"]}},
+			{"repoURL": "` + git + `", "ref": "values"},
+			{"repoURL": "` + charts + `", "chart": "d", "ref": "charts"},
+			{"repoURL": "` + git + `", "path": "charts/a", "helm": {"valueFiles": ["values.yaml", "../values.yaml",
+				"/envs/b.yaml", "$values/charts/a/c.yaml", "../../../out.yaml"]}}]}`,
+			[]spec.Source{
+				{Repository: charts, Chart: true, Values: []spec.ValuesFile{{git, "envs/prod/a.yaml"}, {git, "envs/a.yaml"}}},
+				{Repository: git},
+				{Repository: charts, Chart: true},
+				{Repository: git, Path: "charts/a", Values: []spec.ValuesFile{{git, "charts/values.yaml"}, {git, "envs/b.yaml"}}},
+			}},
 		"none": {`{}`, nil},
 	} {
 		app := Trim([]byte(`{"metadata": {"name": "a", "creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": ` +

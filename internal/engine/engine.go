@@ -227,7 +227,8 @@ func (c *cycle) list(ctx context.Context) error {
 	}
 
 	found = c.only(found)
-	territory := permission.NewTerritory(slices.Concat(found.Applications, found.Neighbours))
+	territory := permission.NewTerritory(slices.DeleteFunc(slices.Concat(found.Applications, found.Neighbours),
+		func(app spec.Application) bool { return !c.Settings.Permission.Deployed(app) }))
 	apps := found.Applications
 	c.all = apps
 	c.passOn(&c.scope, apps)

@@ -73,7 +73,8 @@ func parseWithoutScheme(text string) Address {
 		u.Host += ":" + match[3]
 	}
 	public := text
-	if name, password, ok := strings.Cut(match[1], ":"); ok {
+	name, password, hasPassword := strings.Cut(match[1], ":")
+	if hasPassword {
 		u.User = url.UserPassword(name, password)
 		public = name + strings.TrimPrefix(text, match[1])
 	} else if name != "" {
@@ -82,6 +83,11 @@ func parseWithoutScheme(text string) Address {
 
 	a := fromURL(u, text)
 	a.public = public
+	// The short form has no password: git takes what stands before the colon for the host. With
+	// a backslash, some take it for a path of Windows. A number without a path may be the path.
+	if hasPassword || strings.HasPrefix(match[4], `\`) || match[3] != "" && match[4] == "" {
+		a.site = site{}
+	}
 	return a
 }
 

@@ -80,6 +80,10 @@ func (r *Rules) project(app spec.Application) *Refusal {
 	return nil
 }
 
+// Deployed reports whether Argo CD deploys an Application, as far as its project decides
+// that. One that it does not deploy has no claim to anything.
+func (r *Rules) Deployed(app spec.Application) bool { return r.project(app) == nil }
+
 // sourceRepo refuses a repository that spec.sourceRepos of the project lacks.
 func (r *Rules) sourceRepo(app spec.Application, repository string) *Refusal {
 	if !app.Bounds.Known || r.Projects.PermitsRepository(&app.Bounds.Project, repository) {

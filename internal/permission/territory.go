@@ -1,6 +1,7 @@
 package permission
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -15,12 +16,13 @@ import (
 // that. A nil Territory holds nothing.
 type Territory struct {
 	claims   map[string]map[string][]claim // by repository, then by folder
+	values   map[string]map[string][]claim // by repository, then by values file: the oldest
 	below    map[string]map[string]owners  // the projects strictly below a folder, by repository
 	branches map[string]map[string]owners  // by repository, then by branch; "" is the default branch
 	keys     map[string]string             // of repositories, by their spelling
 }
 
-// claim is one Application that deploys a folder.
+// claim is one Application that deploys a folder, or with a values file.
 type claim struct {
 	project string
 	created time.Time
@@ -70,9 +72,13 @@ func NewTerritory(all []spec.Application) *Territory {
 	t := &Territory{
 		claims: map[string]map[string][]claim{}, below: map[string]map[string]owners{},
 		branches: map[string]map[string]owners{}, keys: map[string]string{},
+		values: map[string]map[string][]claim{},
 	}
 	for _, app := range all {
 		for _, source := range app.Sources {
+			for _, file := range source.Values {
+				t.addValues(app, file)
+			}
 			if !source.Chart && source.Repository != "" {
 				t.add(app, source)
 			}
@@ -105,11 +111,31 @@ func (t *Territory) add(app spec.Application, source spec.Source) {
 	}
 }
 
+func (t *Territory) addValues(app spec.Application, file spec.ValuesFile) {
+	key := t.key(file.Repository)
+	t.keys[file.Repository] = key
+	if t.values[key] == nil {
+		t.values[key] = map[string][]claim{}
+	}
+
+	claims := t.values[key][file.Path]
+	switch {
+	case len(claims) > 0 && app.Created.After(claims[0].created):
+		return
+	case len(claims) > 0 && app.Created.Before(claims[0].created):
+		claims = nil
+	}
+	if !slices.ContainsFunc(claims, func(c claim) bool { return c.project == app.Project }) {
+		claims = append(claims, claim{app.Project, app.Created})
+	}
+	t.values[key][file.Path] = claims
+}
+
 // key is that of a repository. Those of sources are known: thousands of
 // Applications share one.
 func (t *Territory) key(repository string) string {
-	if key, ok := t.keys[repository]; ok {
-		return key
+	if t != nil && t.keys[repository] != "" {
+		return t.keys[repository]
 	}
 
 	return giturl.Parse(repository).Key()
@@ -142,32 +168,58 @@ func (t *Territory) tracked(repository, branch, defaultBranch, project string) b
 
 // holds reports whether a file is the Application's own: it is below one of its
 // source paths, and no older Application of another project deploys a folder
-// between the two. So an Application of Applications keeps what it deploys, and
-// one that somebody adds above the folders of others gets nothing.
+// between the two, or has the file as values file; or the first Application that had
+// it as values file is of the same project. So an Application of Applications keeps
+// what it deploys, and one that somebody adds above the folders of others, or beside
+// them, gets nothing.
 func (t *Territory) holds(app spec.Application, repository, file string) bool {
-	key := giturl.Parse(repository).Key()
-
+	key := t.key(repository)
 	for _, own := range foldersIn(app, key) {
 		if within(own, file) && !t.older(app, key, own, file) {
 			return true
 		}
 	}
 
-	return false
+	first, ok := t.firstValues(key, file, app.Project)
+	if !ok || first.project != app.Project {
+		return false
+	}
+	_, foreign := t.folderClaim(app, key, file, first.olderThan)
+
+	return !foreign
 }
 
-// older reports whether an Application of another project, which is not newer,
-// deploys a folder strictly below own that holds a file.
+// olderThan reports whether another claim is one of another project, and not newer.
+func (c claim) olderThan(other claim) bool {
+	return other.project != c.project && !other.created.After(c.created)
+}
+
+// firstValues returns the oldest claim to a file as values file; of several, that of a
+// project, if it is among them.
+func (t *Territory) firstValues(key, file, project string) (claim, bool) {
+	if t == nil || len(t.values[key][file]) == 0 {
+		return claim{}, false
+	}
+	claims := t.values[key][file]
+	mine := slices.IndexFunc(claims, func(c claim) bool { return c.project == project })
+
+	return claims[max(mine, 0)], true
+}
+
+// older reports whether an Application of another project, which is not newer, deploys
+// a folder strictly below own that holds a file, or has the file as values file.
 func (t *Territory) older(app spec.Application, key, own, file string) bool {
 	if t == nil {
 		return false
 	}
+	self := claim{app.Project, app.Created}
+	if first, ok := t.firstValues(key, file, app.Project); ok && self.olderThan(first) {
+		return true
+	}
 
 	for folder := path.Dir(file); folder != own; folder = path.Dir(folder) {
-		for _, c := range t.claims[key][folder] {
-			if c.project != app.Project && !c.created.After(app.Created) {
-				return true
-			}
+		if slices.ContainsFunc(t.claims[key][folder], self.olderThan) {
+			return true
 		}
 		if folder == "." {
 			break
@@ -177,17 +229,32 @@ func (t *Territory) older(app spec.Application, key, own, file string) bool {
 	return false
 }
 
-// foreign returns the project of an Application that deploys a folder with a file,
-// other than that of the Application.
-func (t *Territory) foreign(app spec.Application, repository, file string) (string, bool) {
+// foreign returns what a file is to an Application of another project, which deploys a
+// folder that holds it, or was the first to have it as values file; empty if to none.
+func (t *Territory) foreign(app spec.Application, repository, file string) string {
+	key := t.key(repository)
+	if first, ok := t.firstValues(key, file, app.Project); ok && first.project != app.Project {
+		return fmt.Sprintf("a values file of an Application of another project (%s)", first.project)
+	}
+
+	project, ok := t.folderClaim(app, key, file, func(c claim) bool { return c.project != app.Project })
+	if !ok {
+		return ""
+	}
+
+	return fmt.Sprintf("below the source path of an Application of another project (%s)", project)
+}
+
+// folderClaim returns the project of the first of some claims to a folder that is one to
+// a file, against an Application.
+func (t *Territory) folderClaim(app spec.Application, key, file string, some func(claim) bool) (string, bool) {
 	if t == nil {
 		return "", false
 	}
 
-	key := t.key(repository)
 	for folder := path.Dir(file); ; folder = path.Dir(folder) {
 		for _, c := range t.claims[key][folder] {
-			if c.project != app.Project && t.claimed(app, c.project, key, folder, file) {
+			if some(c) && t.claimed(app, c.project, key, folder, file) {
 				return c.project, true
 			}
 		}
@@ -240,6 +307,19 @@ func foldersIn(app spec.Application, key string) []string {
 	return folders
 }
 
+// valuesIn reports whether a file of a repository is a values file of an Application.
+func valuesIn(app spec.Application, key, file string) bool {
+	for _, source := range app.Sources {
+		if slices.ContainsFunc(source.Values, func(v spec.ValuesFile) bool {
+			return v.Path == file && giturl.Parse(v.Repository).Key() == key
+		}) {
+			return true
+		}
+	}
+
+	return false
+}
+
 // childOf is the folder directly below a folder that leads to a file.
 func childOf(folder, file string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(file, folder+"/"), "/")
@@ -253,7 +333,7 @@ func within(folder, file string) bool {
 }
 
 // Owner returns the index of the Application that a file belongs to, among those
-// that want to write it: the one with the longest source path that holds the file;
+// that want to write it: one with the file as values file, else the one with the longest source path that holds it;
 // of several projects with the same one, the oldest. It is -1 if no Application
 // holds the file, or several of one project do.
 func (t *Territory) Owner(apps []spec.Application, repository, file string) int {
@@ -281,10 +361,15 @@ func (t *Territory) Owner(apps []spec.Application, repository, file string) int 
 }
 
 // heldBy returns the length of the longest source path of an Application that
-// holds a file; -1 if none does.
+// holds a file, or that of the file itself, if it is a values file; -1 if none does.
 func (t *Territory) heldBy(app spec.Application, repository, file string) int {
+	key := t.key(repository)
+	if valuesIn(app, key, file) {
+		return len(file)
+	}
+
 	longest := -1
-	for _, own := range foldersIn(app, giturl.Parse(repository).Key()) {
+	for _, own := range foldersIn(app, key) {
 		switch {
 		case own == ".":
 			longest = max(longest, 0)

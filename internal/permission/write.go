@@ -133,9 +133,8 @@ func (r *Rules) file(app spec.Application, at Place, t *Territory) *Refusal {
 	if t.holds(app, at.Repository, at.Path) {
 		return nil
 	}
-	if project, ok := t.foreign(app, at.Repository, at.Path); ok {
-		return r.notAllowed(app, fmt.Sprintf("%s is below the source path of an Application of another project (%s)",
-			at.Path, project), at)
+	if why := t.foreign(app, at.Repository, at.Path); why != "" {
+		return r.notAllowed(app, at.Path+" is "+why, at)
 	}
 
 	return nil

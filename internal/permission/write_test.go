@@ -56,6 +56,7 @@ func (s story) apps(t *testing.T) map[string]spec.Application {
 		var asked struct {
 			Project  string   `yaml:"project"`
 			Paths    []string `yaml:"paths"`
+			Values   []string `yaml:"values"`
 			Revision string   `yaml:"revision"`
 		}
 		if err := s.Applications.Content[i+1].Decode(&asked); err != nil {
@@ -69,6 +70,11 @@ func (s story) apps(t *testing.T) map[string]spec.Application {
 		for _, path := range asked.Paths {
 			app.Sources = append(app.Sources, spec.Source{
 				Repository: deploy + ".git", Path: path, Revision: asked.Revision,
+			})
+		}
+		for _, path := range asked.Values {
+			app.Sources = append(app.Sources, spec.Source{
+				Repository: "https://charts.corp", Chart: true, Values: []spec.ValuesFile{{Repository: deploy, Path: path}},
 			})
 		}
 		apps[app.Name] = app

@@ -9,6 +9,16 @@ type Source struct {
 	Path       string // as the Application gives it; empty for a chart
 	Revision   string // a branch, tag, commit or range; empty: the default branch
 	Chart      bool   // the source is a chart or an OCI artifact, not a git repository
+
+	// Values are the values files in git that the source names outside of its own
+	// folder, or for a chart that is not in git.
+	Values []ValuesFile
+}
+
+// ValuesFile is a values file of Helm in a git repository.
+type ValuesFile struct {
+	Repository string // the URL as the Application gives it
+	Path       string // from the root of the repository, without dots
 }
 
 // Branch returns the branch that the revision names, if it names one; empty for the

@@ -52,7 +52,7 @@ type Listing struct {
 	Applications []Application // those that ask for something, in order of their names
 
 	// Neighbours are the other Applications, as far as they are known: namespace,
-	// name, project, creation time and sources. What they deploy is theirs.
+	// name, project with its bounds, creation time and sources. What they deploy is theirs.
 	Neighbours []Application
 	Problems   []Problem // of what could not be read
 }
