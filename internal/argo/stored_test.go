@@ -135,10 +135,10 @@ func TestCheckedSources(t *testing.T) {
 			{"repoURL": "` + git + `", "path": "charts/a", "helm": {"valueFiles": ["values.yaml", "../values.yaml",
 				"/envs/b.yaml", "$values/charts/a/c.yaml", "../../../out.yaml"]}}]}`,
 			[]spec.Source{
-				{Repository: charts, Chart: true, Values: []spec.ValuesFile{{git, "envs/prod/a.yaml"}, {git, "envs/a.yaml"}}},
+				{Repository: charts, Chart: true, Values: []spec.ValuesFile{{Repository: git, Path: "envs/prod/a.yaml"}, {Repository: git, Path: "envs/a.yaml"}}},
 				{Repository: git},
 				{Repository: charts, Chart: true},
-				{Repository: git, Path: "charts/a", Values: []spec.ValuesFile{{git, "charts/values.yaml"}, {git, "envs/b.yaml"}}},
+				{Repository: git, Path: "charts/a", Values: []spec.ValuesFile{{Repository: git, Path: "charts/values.yaml"}, {Repository: git, Path: "envs/b.yaml"}}},
 			}},
 		"none": {`{}`, nil},
 	} {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
+	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -36,9 +38,12 @@ func Choose(
 func choose(
 	ctx context.Context, repository *registry.Repository, listing registry.Listing, p policy.Policy, platforms []string,
 ) (policy.Choice, error) {
-	standing, dropped := p.Standing(listing.Tags)
+	standing, dropped, err := standing(ctx, listing.Tags, p)
+	if err != nil {
+		return policy.Choice{}, err
+	}
 	if len(standing) == 0 {
-		return p.Choose(listing.Tags), nil
+		return p.Choose(nil, dropped), nil
 	}
 
 	needs := p.Metadata()
@@ -58,10 +63,26 @@ func choose(
 		return policy.Choice{Reason: noPlatform(len(standing), platforms), Dropped: dropped}, nil
 	}
 
-	choice := p.Choose(described)
+	choice := p.Choose(described, nil)
 	choice.Dropped = append(dropped, choice.Dropped...)
 
 	return choice, nil
+}
+
+// standing is [policy.Policy.Standing], which may take long for many tags and a large
+// expression. The error is that of the context.
+func standing(ctx context.Context, tags []image.Tag, p policy.Policy) (
+	standing []image.Tag, dropped []policy.Dropped, err error,
+) {
+	for some := range slices.Chunk(tags, 100) {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		stand, drop := p.Standing(some)
+		standing, dropped = append(standing, stand...), append(dropped, drop...)
+	}
+
+	return standing, dropped, nil
 }
 
 func noPlatform(tags int, platforms []string) string {

@@ -22,6 +22,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/plan"
+	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/report"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -106,11 +107,11 @@ type state struct {
 	opened  map[string]map[*gitwrite.Repository]bool // by spec.Application.Shard
 	health  health
 
-	questions  *errands[string, answers]
+	questions  *errands[string, policy.Choice]
 	readings   *errands[*gitwrite.Repository, *files]
 	deliveries deliveries
-	turns      map[string]*turns // by registry
-	inbox      *Inbox            // of Run and Once; nil: a cycle waits for everything
+	hosts      map[string]*hostMemory // by registry
+	inbox      *Inbox                 // of Run and Once; nil: a cycle waits for everything
 }
 
 // stage announces a stage; each call of the function it returns is one step.
@@ -199,7 +200,7 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
 	}
 
 	if e.state.questions == nil {
-		e.state.questions = newErrands[string, answers]()
+		e.state.questions = newErrands[string, policy.Choice]()
 		e.state.readings = newErrands[*gitwrite.Repository, *files]()
 	}
 
@@ -301,8 +302,9 @@ func (c *cycle) newCase(app spec.Application, territory *permission.Territory) *
 // collect asks registries and git repositories at the same time.
 func (c *cycle) collect(ctx context.Context) error {
 	questions := c.question()
-	w := newWait(len(questions.order) + len(c.cases))
-	c.putTo(ctx, questions, w)
+	policies := questions.policies()
+	w := newWait(len(policies) + len(c.cases))
+	c.putTo(ctx, questions, len(policies), w)
 	c.open(ctx)
 	c.read(ctx, c.readings, w, c.stage("reading repositories", len(c.readings)))
 
@@ -310,7 +312,7 @@ func (c *cycle) collect(ctx context.Context) error {
 	c.note(questions)
 	c.place(c.readings)
 	if c.scope.everything { // it forgets what nobody asks about any more
-		c.state.questions.keep(func(key string) bool { return questions.byKey[key] != nil })
+		c.state.questions.keep(func(key string) bool { return policies[key] })
 		c.state.readings.keep(func(r *gitwrite.Repository) bool {
 			return slices.ContainsFunc(c.readings, func(one *reading) bool { return one.repository == r })
 		})

@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -14,7 +16,8 @@ import (
 // in this cycle; once it has used up the tries of one repository with 429 or 5xx, no
 // request is repeated for the others.
 type host struct {
-	turns *turns // those of earlier cycles as well
+	turns  *turns // those of earlier cycles as well
+	memory *hostMemory
 
 	mu         sync.Mutex
 	closed     int   // slots that are closed until the registry answers
@@ -25,23 +28,46 @@ type host struct {
 // firstAtOnce is how many are asked about before a registry has answered.
 const firstAtOnce = 16
 
+// hostMemory is what is known about a registry from one cycle to the next.
+type hostMemory struct {
+	turns  *turns
+	silent atomic.Bool // it did not answer when it was asked last
+}
+
 // hosts are the registries that one cycle asks.
 type hosts struct {
 	byName map[string]*host
-	turns  map[string]*turns // of all cycles; those of whom nobody asks are dropped
+	memory map[string]*hostMemory
 }
 
 func (e *Engine) newHosts() *hosts {
-	if e.state.turns == nil {
-		e.state.turns = map[string]*turns{}
+	if e.state.hosts == nil {
+		e.state.hosts = map[string]*hostMemory{}
 	}
-	for name, t := range e.state.turns {
-		if t.idle() {
-			delete(e.state.turns, name)
+
+	return &hosts{map[string]*host{}, e.state.hosts}
+}
+
+// expect tells the registries who is going to ask. If these are everybody, it forgets
+// the others.
+func (h *hosts) expect(all *questions, everybody bool) {
+	first := map[*host]string{}
+	for _, key := range all.order {
+		q := all.byKey[key]
+		at := h.of(q.repository)
+		for _, a := range q.asks {
+			if project, ok := first[at]; ok && project != a.project {
+				at.turns.share()
+			}
+			first[at] = a.project
 		}
 	}
 
-	return &hosts{map[string]*host{}, e.state.turns}
+	if everybody {
+		maps.DeleteFunc(h.memory, func(name string, m *hostMemory) bool {
+			return h.byName[name] == nil && m.turns.idle()
+		})
+	}
 }
 
 // of returns the registry that has a repository.
@@ -52,16 +78,25 @@ func (h *hosts) of(r *registry.Repository) *host {
 		return found
 	}
 
-	found = &host{turns: h.turns[name]}
-	if found.turns == nil { // otherwise it has slots, and may have answered
-		found.closed = max(0, r.Concurrency()-firstAtOnce)
-		found.turns = newTurns(r.Concurrency(), found.closed)
-		h.turns[name] = found.turns
+	memory := h.memory[name]
+	if memory == nil {
+		memory = &hostMemory{}
+		h.memory[name] = memory
 	}
+	found = &host{memory: memory}
+	if memory.turns == nil || memory.turns.idle() { // otherwise it has slots, and may have answered
+		found.closed = max(0, r.Concurrency()-firstAtOnce)
+		memory.turns = newTurns(r.Concurrency(), found.closed)
+	}
+	found.turns = memory.turns
 	h.byName[name] = found
 
 	return found
 }
+
+// silent reports whether the registry did not answer when it was asked last. It is asked
+// again in each cycle, but no cycle waits for it.
+func (h *host) silent() bool { return h.memory.silent.Load() }
 
 // begin prepares a repository for its turn. The error means that it need not be asked.
 func (h *host) begin(r *registry.Repository) error {
@@ -85,6 +120,7 @@ func (h *host) learn(err error) {
 	defer h.mu.Unlock()
 
 	if err == nil {
+		h.memory.silent.Store(false)
 		h.turns.open(h.closed)
 		h.closed = 0
 	}
@@ -94,6 +130,7 @@ func (h *host) learn(err error) {
 		h.overloaded = h.overloaded || failed.Overloaded
 		if failed.NoAnswer {
 			h.dead = failed.Err
+			h.memory.silent.Store(true)
 		}
 	}
 }

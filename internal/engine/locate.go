@@ -10,6 +10,7 @@ import (
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/manifest"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -86,12 +87,12 @@ func (c *cycle) read(ctx context.Context, readings []*reading, w *wait, progress
 		}
 
 		wants := r.wants(c.Settings.PullRequests)
-		address := r.cases[0].Application.Shard()
+		address, tenant := r.cases[0].Application.Shard(), r.cases[0].Application.Project
 
 		var begun bool
 		r.errand, begun = c.state.readings.begin(r.repository, errandOptions[*files]{
 			do: func() (*files, error) {
-				ctx, cancel := c.Deadline.start(ctx, "repository "+r.repository.URL()+": reading it")
+				ctx, cancel := c.Deadline.start(limit.WithTenant(ctx, tenant), "repository "+r.repository.URL()+": reading it")
 				defer cancel()
 				snapshot, err := r.repository.Read(ctx, wants)
 

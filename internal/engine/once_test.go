@@ -1,12 +1,11 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
-	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
-	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
 // TestALateDeliveryIsTold holds that a delivery which its cycle has not waited for is
@@ -33,38 +32,30 @@ func TestALateDeliveryIsTold(t *testing.T) {
 	}
 }
 
-// TestTheFewestQuestionsComeFirst holds that a question which several Applications have
-// is asked in the turn of the one with the fewest.
+// TestTheFewestQuestionsComeFirst holds that what several ask is asked in the turn of the
+// project with the fewest questions, and each policy in that of one who has it.
 func TestTheFewestQuestionsComeFirst(t *testing.T) {
 	all := &questions{byKey: map[string]*question{}}
-	add := func(application, image string) {
+	add := func(project, image, policy string) {
 		if all.byKey[image] == nil {
 			all.byKey[image] = &question{}
 		}
-		all.byKey[image].asks = append(all.byKey[image].asks, ask{application, &plan.Candidate{}, ""})
+		all.byKey[image].asks = append(all.byKey[image].asks,
+			ask{asker{project, project + "/app"}, &plan.Candidate{}, policy})
 	}
 	for _, image := range []string{"a", "b", "c", "victim"} {
-		add("slow", image)
+		add("slow", image, "semver")
 	}
-	add("victim", "victim")
+	add("slow", "victim", "digest")
+	add("victim", "victim", "semver")
 
-	all.nameAskers()
-	if got := all.byKey["victim"].asker; got != "victim" {
-		t.Error(got)
-	}
-	if got := all.byKey["a"].asker; got != "slow" {
-		t.Error(got)
-	}
-}
-
-// TestPoliciesThatNeedLessComeFirst holds that a policy which needs only the list of
-// tags is not kept waiting by one that needs every manifest.
-func TestPoliciesThatNeedLessComeFirst(t *testing.T) {
-	semver := spec.Image{Ref: image.Ref{}}
-	semver.Policy.Strategy = "semver"
-	platforms := semver
-	platforms.Platforms = []string{"linux/amd64"}
-	if needs(semver) >= needs(platforms) {
-		t.Errorf("%d, %d", needs(semver), needs(platforms))
+	for image, want := range map[string]string{"a": "semver slow", "victim": "digest slow, semver victim"} {
+		var got []string
+		for _, a := range all.byKey[image].each(all.load()) {
+			got = append(got, a.key+" "+a.project)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %s", image, got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,29 +15,22 @@ import (
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
-// question is one image repository, read with one set of credentials, and
-// everyone who asks about it.
+// question is one image repository, read with one set of credentials, and everyone who
+// asks about it.
 type question struct {
-	repository *registry.Repository
+	repository *registry.Repository // that lists it
+	ref        image.Ref
+	creds      string
 	name       string // of the image, as scopes name it
-	asker      string // the Application in whose turn it is asked
 	pushed     bool   // somebody has pushed the image
 	asks       []ask
-	errand     *errand[answers]
+	errands    map[string]*errand[policy.Choice] // by policyKey of those who ask
 }
 
 type ask struct {
-	application string
-	candidate   *plan.Candidate
-	policy      string // policyKey of its image
-}
-
-// answers are what the policies chose, by policyKey.
-type answers map[string]answer
-
-type answer struct {
-	choice policy.Choice
-	err    error
+	asker
+	candidate *plan.Candidate
+	key       string // policyKey of its image
 }
 
 // questions are those of one cycle, in their order.
@@ -46,53 +40,32 @@ type questions struct {
 }
 
 // question collects what the registries are asked about all images, each repository
-// once. For images that the scope does not name, the last choice counts.
+// once. For images that the scope does not name, the last answer counts.
 func (c *cycle) question() *questions {
 	all := &questions{byKey: map[string]*question{}}
 	for _, one := range c.cases {
 		for i := range one.Images {
 			if one.Open() && one.Images[i].Err == nil {
-				c.ask(all, one.Application.String(), &one.Images[i])
+				c.ask(all, asker{one.Application.Project, one.Application.String()}, &one.Images[i])
 			}
 		}
 	}
-
-	all.nameAskers()
 
 	return all
 }
 
-// nameAskers has each question asked in the turn of the Application that asks the
-// fewest: another one with many must not keep it waiting.
-func (q *questions) nameAskers() {
-	count := map[string]int{}
-	for _, one := range q.byKey {
-		for _, a := range one.asks {
-			count[a.application]++
-		}
-	}
-	for _, one := range q.byKey {
-		one.asker = one.asks[0].application
-		for _, a := range one.asks {
-			if count[a.application] < count[one.asker] {
-				one.asker = a.application
-			}
-		}
-	}
-}
-
 // ask adds an image to the question about its repository.
-func (c *cycle) ask(all *questions, application string, candidate *plan.Candidate) {
+func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) {
 	asked := candidate.Spec
 	if len(asked.Problems) > 0 || asked.NotLive != "" {
 		return // the plan says why; no registry needs to be asked
 	}
 
-	key, policy := imageName(asked.Ref)+" "+asked.Credentials, policyKey(asked)
+	key, policyKey := imageName(asked.Ref)+" "+asked.Credentials, policyKey(asked)
 	pushed := len(c.scope.images) > 0 && c.scope.names(c.Registries.Names(asked.Ref))
 	if !c.scope.everything && !pushed {
-		if choice, ok := c.state.choices[key+policy]; ok {
-			candidate.Choice = choice
+		if last, ok := c.state.choices[key+policyKey]; ok {
+			candidate.Choice, candidate.Err = last.choice, last.err
 			return
 		}
 	}
@@ -108,119 +81,149 @@ func (c *cycle) ask(all *questions, application string, candidate *plan.Candidat
 			repository.Recheck()
 		}
 
-		q = &question{repository: repository, name: imageName(asked.Ref), pushed: pushed}
+		q = &question{
+			repository: repository, ref: asked.Ref, creds: asked.Credentials, name: imageName(asked.Ref),
+			pushed: pushed, errands: map[string]*errand[policy.Choice]{},
+		}
 		all.byKey[key] = q
 		all.order = append(all.order, key)
 	}
-	q.asks = append(q.asks, ask{application, candidate, policy})
+	q.asks = append(q.asks, ask{who, candidate, policyKey})
 }
 
-// putTo puts the questions to the registries.
-func (c *cycle) putTo(ctx context.Context, all *questions, w *wait) {
-	progress := c.stage("asking registries", len(all.order))
-	hosts := c.newHosts()
+// policies returns those that ask, by the keys of their errands.
+func (q *questions) policies() map[string]bool {
+	different := map[string]bool{}
+	for key, one := range q.byKey {
+		for _, a := range one.asks {
+			different[key+a.key] = true
+		}
+	}
+
+	return different
+}
+
+// load is how much each project asks: of several who ask the same, it is asked in the
+// turn of the one that asks the fewest, so that nobody with many questions keeps the
+// others waiting.
+func (q *questions) load() (load func(a, b ask) int) {
+	projects, applications := map[string]int{}, map[string]int{}
+	for _, one := range q.byKey {
+		for _, a := range one.asks {
+			projects[a.project]++
+			applications[a.application]++
+		}
+	}
+
+	return func(a, b ask) int {
+		return cmp.Or(
+			cmp.Compare(projects[a.project], projects[b.project]),
+			cmp.Compare(applications[a.application], applications[b.application]),
+		)
+	}
+}
+
+// putTo puts the questions to the registries: each policy is an errand of its own, and
+// those about one repository share its list. So one that needs more than the others
+// neither delays them nor fails with them.
+func (c *cycle) putTo(ctx context.Context, all *questions, policies int, w *wait) {
+	progress := c.stage("asking registries", policies)
+	hosts, load := c.newHosts(), all.load()
+	hosts.expect(all, c.scope.everything)
 
 	for _, key := range all.order {
 		q := all.byKey[key]
 		host := hosts.of(q.repository)
-		asks := map[string]spec.Image{}
-		for _, a := range q.asks {
-			asks[a.policy] = a.candidate.Spec
+		list := newList(q, host, slices.MinFunc(q.asks, load).asker)
+		waited := !host.silent() || c.state.inbox == nil // otherwise it is asked as well
+
+		for _, a := range q.each(load) {
+			asked, ended := a.candidate.Spec, func() {}
+			if waited {
+				ended = w.ended(progress)
+			}
+
+			var begun bool
+			list.users.Add(1)
+			q.errands[a.key], begun = c.state.questions.begin(key+a.key, errandOptions[policy.Choice]{
+				do: func() (policy.Choice, error) {
+					defer list.leave()
+					return c.answer(ctx, list, a.asker, asked)
+				},
+				fits:   func(policy.Choice) bool { return true },
+				again:  q.pushed,
+				resume: func() { c.resume(q.name) },
+				ended:  ended,
+			})
+			if !begun {
+				list.leave()
+			}
+			if list.wanted = list.wanted || begun; waited {
+				w.count(begun, progress)
+			} else {
+				progress()
+			}
 		}
-
-		var begun bool
-		q.errand, begun = c.state.questions.begin(key, errandOptions[answers]{
-			do:     func() (answers, error) { return c.answer(ctx, q, host, asks) },
-			fits:   func(known answers) bool { return known.has(asks) },
-			again:  q.pushed,
-			resume: func() { c.resume(q.name) },
-			ended:  w.ended(progress),
-		})
-		w.count(begun, progress)
+		list.start(ctx, c.Deadline)
 	}
 }
 
-// answer puts a question when its turn comes.
-func (c *cycle) answer(
-	ctx context.Context, q *question, host *host, asks map[string]spec.Image,
-) (found answers, err error) {
-	host.turns.take(q.asker)
-	defer host.turns.give(q.asker)
-
-	if err := host.begin(q.repository); err != nil {
-		return nil, err
+// each returns for each policy the one in whose turn it is asked, in their order.
+func (q *question) each(load func(a, b ask) int) []ask {
+	byPolicy := map[string]ask{}
+	for _, a := range q.asks {
+		if first, ok := byPolicy[a.key]; !ok || load(a, first) < 0 {
+			byPolicy[a.key] = a
+		}
 	}
 
-	name := q.repository.Host()
-	ctx, cancel := c.Deadline.start(ctx, fmt.Sprintf("image %s: what is asked of %s", q.name, name))
-	defer cancel()
-	ctx, end := q.repository.StartClock(ctx)
-	defer end()
-
-	found, err = answerAll(ctx, q.repository, asks)
-	err = orTooSlow(ctx, err)
-	host.learn(found.orErr(err))
-
-	return found, err
+	return slices.SortedFunc(maps.Values(byPolicy), func(a, b ask) int { return cmp.Compare(a.key, b.key) })
 }
 
-// answerAll lists a repository and chooses for each policy, first for those that need
-// nothing but the list. The error is that of the list, or one that all policies have.
-func answerAll(
-	ctx context.Context, repository *registry.Repository, asks map[string]spec.Image,
-) (answers, error) {
-	listing, err := repository.List(ctx)
+// answer lets a policy choose, once the repository is listed. What it needs besides the
+// list is asked when its turn comes.
+func (c *cycle) answer(ctx context.Context, list *list, who asker, asked spec.Image) (policy.Choice, error) {
+	select {
+	case <-list.listed:
+	case <-ctx.Done():
+		return policy.Choice{}, ctx.Err()
+	}
+	if list.err != nil {
+		return policy.Choice{}, list.err
+	}
+
+	q, host := list.question, list.host
+	if !needsMore(asked) {
+		ctx, cancel := c.Deadline.start(ctx, "image "+q.name+": choosing a tag")
+		defer cancel()
+		choice, err := choose(ctx, q.repository, list.found, asked.Policy, nil)
+
+		return choice, orTooSlow(ctx, err)
+	}
+
+	repository, err := c.Registries.Repository(q.ref, q.creds)
 	if err != nil {
-		return nil, err
+		return policy.Choice{}, err
+	}
+	host.turns.take(who)
+	defer host.turns.give(who)
+	if err := host.begin(repository); err != nil {
+		return policy.Choice{}, err
 	}
 
-	found := answers{}
-	order := slices.SortedFunc(maps.Keys(asks), func(a, b string) int {
-		return cmp.Or(cmp.Compare(needs(asks[a]), needs(asks[b])), cmp.Compare(a, b))
-	})
-	answered := false
-	for _, key := range order {
-		choice, err := choose(ctx, repository, listing, asks[key].Policy, asks[key].Platforms)
-		found[key] = answer{choice, orTooSlow(ctx, err)}
-		answered = answered || err == nil
-	}
-	if !answered {
-		return nil, found.orErr(nil)
-	}
+	ctx, end := startAsking(ctx, c.Deadline, q.name, repository, who)
+	defer end()
+	choice, err := choose(ctx, repository, list.found, asked.Policy, asked.Platforms)
+	err = orTooSlow(ctx, err)
+	host.learn(err)
 
-	return found, nil
+	return choice, err
 }
 
-// needs is how much a policy needs besides the list of tags.
-func needs(asked spec.Image) int {
-	n := len(asked.Platforms)
-	if p := asked.Policy.Metadata(); p.Digest || p.Created {
-		n++
-	}
-
-	return n
-}
-
-// has reports whether there is an answer for each policy.
-func (a answers) has(asks map[string]spec.Image) bool {
-	for key := range asks {
-		if _, ok := a[key]; !ok {
-			return false
-		}
-	}
-
-	return true
-}
-
-// orErr returns err, or that of a policy.
-func (a answers) orErr(err error) error {
-	for _, one := range a {
-		if err == nil {
-			err = one.err
-		}
-	}
-
-	return err
+// needsMore reports whether a policy needs more than the list of tags.
+func needsMore(asked spec.Image) bool {
+	needs := asked.Policy.Metadata()
+	return needs.Digest || needs.Created || len(asked.Platforms) > 0
 }
 
 // note notes the answers, or that there are none yet, and keeps the choices for the
@@ -228,15 +231,15 @@ func (a answers) orErr(err error) error {
 func (c *cycle) note(all *questions) {
 	for _, key := range all.order {
 		q := all.byKey[key]
-		found, ok, err := c.state.questions.take(key, q.errand)
-		for _, a := range q.asks {
-			switch {
-			case !ok:
-				a.candidate.Err = &plan.Waiting{For: "what " + q.repository.Host() + " answers about " + q.name}
-			case err != nil:
-				a.candidate.Err = err
-			default:
-				a.candidate.Choice, a.candidate.Err = found[a.policy].choice, found[a.policy].err
+		for policyKey, errand := range q.errands {
+			choice, ok, err := c.state.questions.take(key+policyKey, errand)
+			if !ok {
+				err = &plan.Waiting{For: "what " + q.repository.Host() + " answers about " + q.name}
+			}
+			for _, a := range q.asks {
+				if a.key == policyKey {
+					a.candidate.Choice, a.candidate.Err = choice, err
+				}
 			}
 		}
 	}
@@ -244,11 +247,16 @@ func (c *cycle) note(all *questions) {
 	c.remember(all)
 }
 
-// choices are what policies chose last, by image and policy, so that a cycle
-// about some images need not ask about the others that it meets.
-type choices map[string]policy.Choice
+// choices are what policies chose last, or why they could not, by image and policy, so
+// that a cycle about some images need not ask about the others that it meets.
+type choices map[string]answer
 
-// remember keeps the choices of a cycle, without the tags that were dropped. A
+type answer struct {
+	choice policy.Choice
+	err    error
+}
+
+// remember keeps the answers of a cycle, without the tags that were dropped. A
 // cycle about everything forgets what nobody asks about any more.
 func (c *cycle) remember(all *questions) {
 	if c.scope.everything || c.state.choices == nil {
@@ -257,13 +265,14 @@ func (c *cycle) remember(all *questions) {
 
 	for _, key := range all.order {
 		for _, a := range all.byKey[key].asks {
-			if a.candidate.Err != nil {
-				delete(c.state.choices, key+a.policy)
+			var waiting *plan.Waiting
+			if errors.As(a.candidate.Err, &waiting) {
+				delete(c.state.choices, key+a.key)
 				continue
 			}
 			choice := a.candidate.Choice
 			choice.Dropped = nil
-			c.state.choices[key+a.policy] = choice
+			c.state.choices[key+a.key] = answer{choice, a.candidate.Err}
 		}
 	}
 }

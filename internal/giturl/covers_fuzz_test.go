@@ -30,9 +30,9 @@ func FuzzCovers(f *testing.F) {
 			return
 		}
 
-		// What does not parse is not connected to. White space around a template, which Parse
-		// ignores, would make the library read something else.
-		template = strings.TrimSpace(template)
+		// What does not parse is not connected to. The library gets addresses without the white
+		// space around them, which Parse ignores.
+		template, text = strings.TrimSpace(template), strings.TrimSpace(text)
 		from, fromErr := transport.NewEndpoint(template)
 		if fromErr == nil && from.Protocol == "file" { // "git@github.com:", which is a template alone
 			from, fromErr = transport.NewEndpoint(template + "x")

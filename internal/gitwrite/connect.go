@@ -57,7 +57,7 @@ type connection struct {
 // forge's login, unless the Application names credentials. All other repositories use
 // Options.Credentials.
 func (s *Service) connect(access Access) (*remote, error) {
-	address := strings.TrimRight(access.URL, "/")
+	address := strings.TrimRight(strings.TrimSpace(access.URL), "/") // as giturl reads it
 	login := s.login(access)
 	if login != nil {
 		address = giturl.Parse(address).HTTPS()

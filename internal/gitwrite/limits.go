@@ -51,7 +51,7 @@ type limits struct {
 	// unpacking is held while a large pack is unpacked, which needs memory.
 	unpacking *semaphore.Weighted
 	// advertising is held while the branches of a large advertisement are in memory.
-	advertising *semaphore.Weighted
+	advertising *limit.Room
 }
 
 func newLimits(l Limits) *limits {
@@ -60,6 +60,6 @@ func newLimits(l Limits) *limits {
 	}
 
 	return &limits{
-		Limits: l, unpacking: semaphore.NewWeighted(1), advertising: semaphore.NewWeighted(maxLargeAdvertisements),
+		Limits: l, unpacking: semaphore.NewWeighted(1), advertising: limit.NewRoom(maxLargeAdvertisements),
 	}
 }

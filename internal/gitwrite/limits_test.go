@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -400,8 +401,8 @@ func TestLargeAdvertisementsWaitForRoom(t *testing.T) {
 	}
 
 	var ends []func()
-	for range maxLargeAdvertisements {
-		end, err := read(t.Context(), large)
+	for i := range maxLargeAdvertisements {
+		end, err := read(limit.WithTenant(t.Context(), strconv.Itoa(i)), large)
 		if !errors.Is(err, noEnd) {
 			t.Fatal(err)
 		}
@@ -422,9 +423,9 @@ func TestLargeAdvertisementsWaitForRoom(t *testing.T) {
 		}
 	}
 
-	for range maxLargeAdvertisements + 1 {
+	for i := range maxLargeAdvertisements + 1 {
 		ends[0]()
-		end, err := read(t.Context(), large)
+		end, err := read(limit.WithTenant(t.Context(), strconv.Itoa(i+2)), large)
 		if ends[0] = end; !errors.Is(err, noEnd) {
 			t.Errorf("after the end of another one: %v", err)
 		}

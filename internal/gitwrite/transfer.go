@@ -19,12 +19,11 @@ type transfer struct {
 	limits *limits
 	cancel context.CancelCauseFunc
 	idle   *time.Timer // fires when nothing was read for maxIdle
+	stay   *limit.Stay // in the room for large advertisements
 
 	mu       sync.Mutex
 	budget   *limit.Budget
 	exceeded error // the limit that was exceeded, if any
-	hasRoom  bool  // for a large advertisement
-	ended    bool
 }
 
 // maxIdle is how long a server may send nothing. Git's own servers send something
@@ -41,7 +40,7 @@ type transferKey struct{}
 func (l *limits) begin(ctx context.Context, timeout time.Duration) (_ context.Context, t *transfer, end func()) {
 	ctx, stop := context.WithTimeout(ctx, timeout)
 	ctx, cancel := context.WithCancelCause(ctx)
-	t = &transfer{limits: l, cancel: cancel}
+	t = &transfer{limits: l, cancel: cancel, stay: l.advertising.Stay()}
 	t.allow(maxPreamble, limit.Limit{Max: maxPreamble}.TooLarge("the answer of the server"))
 	t.idle = time.AfterFunc(maxIdle, func() { cancel(errIdle) })
 
@@ -49,7 +48,7 @@ func (l *limits) begin(ctx context.Context, timeout time.Duration) (_ context.Co
 		t.idle.Stop()
 		cancel(nil)
 		stop()
-		t.leaveRoom()
+		t.stay.Leave()
 	}
 }
 
@@ -60,39 +59,10 @@ func (t *transfer) takeRoom(ctx context.Context, bytes int64) error {
 		return nil
 	}
 
-	t.mu.Lock()
-	has := t.hasRoom
-	t.mu.Unlock()
-	if has { // only one goroutine reads
-		return nil
-	}
-
-	t.idle.Stop() // it is not the server that takes its time
-	if err := t.limits.advertising.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	t.idle.Reset(maxIdle)
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		t.limits.advertising.Release(1)
-		return context.Canceled
-	}
-	t.hasRoom = true
-
-	return nil
-}
-
-// leaveRoom lets the next large advertisement in.
-func (t *transfer) leaveRoom() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ended = true
-	if t.hasRoom {
-		t.hasRoom = false
-		t.limits.advertising.Release(1)
-	}
+	return t.stay.Enter(ctx, func() func() {
+		t.idle.Stop()
+		return func() { t.idle.Reset(maxIdle) }
+	})
 }
 
 // allow lets so many more bytes be read.

@@ -29,7 +29,7 @@ func BenchmarkChoose(b *testing.B) {
 		b.Run(string(p.Strategy), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if c := p.Choose(tags); !c.Found {
+				if c := p.Choose(p.Standing(tags)); !c.Found {
 					b.Fatal(c.Reason)
 				}
 			}

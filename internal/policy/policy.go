@@ -1,5 +1,5 @@
 // Package policy decides which tag of an image repository wins, and says why. Use
-// [Policy.Choose] to pick a tag, and [Policy.Version] and [Policy.Satisfied] to
+// [Policy.Standing] and [Policy.Choose] to pick a tag, and [Policy.Version] and [Policy.Satisfied] to
 // compare it with what is in place. The package takes values and returns values:
 // it knows no registry, no clock and no I/O, so that every decision can be
 // repeated from one row of a table.
@@ -205,15 +205,13 @@ func (p Policy) drop(tag string) (rule, why string) {
 	return "", ""
 }
 
-// Choose picks the winner among tags. The policy must be valid (see
-// [Policy.Validate]), and what [Policy.Metadata] names must be known about every
-// tag that [Policy.Standing] returns.
-func (p Policy) Choose(tags []image.Tag) Choice {
-	if len(tags) == 0 {
+// Choose picks the winner among the tags that [Policy.Standing] divided. The policy must
+// be valid (see [Policy.Validate]), and what [Policy.Metadata] names must be known about
+// every tag that stands.
+func (p Policy) Choose(standing []image.Tag, dropped []Dropped) Choice {
+	if len(standing)+len(dropped) == 0 {
 		return Choice{Reason: "the repository has no tags"}
 	}
-
-	standing, dropped := p.Standing(tags)
 	if len(standing) == 0 {
 		return Choice{Reason: p.noneStanding(dropped), Dropped: dropped}
 	}

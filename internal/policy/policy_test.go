@@ -111,7 +111,7 @@ func checkVector(t *testing.T, v vector) {
 	for i, s := range v.Tags {
 		tags[i] = parseTag(t, s)
 	}
-	choice := p.Choose(tags)
+	choice := p.Choose(p.Standing(tags))
 	if choice.Tag.Name != v.Want || choice.Found != (v.Want != "") {
 		t.Fatalf("winner %q, want %q (%s)", choice.Tag.Name, v.Want, choice.Reason)
 	}

@@ -5,10 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/liverty-music/image-writeback/internal/limit"
 )
@@ -49,7 +46,7 @@ const (
 type limitTransport struct {
 	next http.RoundTripper
 	// room is for large manifests and configs.
-	room *semaphore.Weighted
+	room *limit.Room
 	// tokens is the size of the largest answer that is not about an image, such as
 	// a token, which its connection keeps.
 	tokens *atomic.Int64
@@ -89,68 +86,38 @@ const (
 
 // inRoom returns a body that waits for room when it turns out to be large.
 func (t *limitTransport) inRoom(request *http.Request, body io.ReadCloser) io.ReadCloser {
-	return &roomyBody{ReadCloser: body, ctx: request.Context(), room: t.room}
+	return &roomyBody{ReadCloser: body, ctx: request.Context(), stay: t.room.Stay()}
 }
 
 // roomyBody is the body of a manifest or a config. It has its room until it is closed.
 type roomyBody struct {
 	io.ReadCloser
 	ctx  context.Context //nolint:containedctx // of the request
-	room *semaphore.Weighted
-
-	mu     sync.Mutex
-	read   int
-	has    bool
-	closed bool
+	stay *limit.Stay
+	read int
 }
 
 // Read reads, and waits for room.
 func (b *roomyBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	waits := b.read > largeAnswer && !b.has
-	b.mu.Unlock()
-	if waits {
-		if err := b.enter(); err != nil {
+	if b.read > largeAnswer {
+		var pause func() func()
+		if budget := budgetOf(b.ctx); budget != nil {
+			pause = budget.pause
+		}
+		if err := b.stay.Enter(b.ctx, pause); err != nil {
 			return 0, err
 		}
 	}
 
 	n, err := b.ReadCloser.Read(p)
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.read += n
 
 	return n, err
 }
 
-func (b *roomyBody) enter() error {
-	if budget := budgetOf(b.ctx); budget != nil {
-		defer budget.pause()() // it is not the registry that takes its time
-	}
-	if err := b.room.Acquire(b.ctx, 1); err != nil {
-		return err
-	}
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		b.room.Release(1)
-		return io.ErrClosedPipe
-	}
-	b.has = true
-
-	return nil
-}
-
 // Close leaves the room.
 func (b *roomyBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.has && !b.closed {
-		b.room.Release(1)
-	}
-	b.closed = true
-
+	b.stay.Leave()
 	return b.ReadCloser.Close()
 }
 
@@ -190,32 +157,12 @@ const (
 	maxLargeLists = 3
 )
 
-// room is what a repository uses of the memory for large lists.
-type room struct {
-	bounded bool // StartClock was called, so that somebody will leave the room
-	taken   bool
-}
-
 // takeRoom waits until a list with so many tags may be in memory, whether or not it is
-// at its end.
+// at its end. Without [Repository.StartClock], nobody would leave the room.
 func (r *Repository) takeRoom(ctx context.Context, tags int) error {
-	if tags <= largeList || r.room.taken || !r.room.bounded {
+	if tags <= largeList || r.stay == nil {
 		return nil
 	}
 
-	defer r.budget.pause()() // it is not the registry that takes its time
-	if err := r.client.large.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	r.room.taken = true
-
-	return nil
-}
-
-// leaveRoom lets the next large list in.
-func (r *Repository) leaveRoom() {
-	if r.room.taken {
-		r.client.large.Release(1)
-		r.room.taken = false
-	}
+	return r.stay.Enter(ctx, r.budget.pause)
 }

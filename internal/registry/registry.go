@@ -26,7 +26,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/liverty-music/image-writeback/internal/httpclient"
@@ -95,9 +94,9 @@ type Client struct {
 	tags        *limit.Cache[string, *tagCache]   // by Repository.key
 	contents    *contents
 	lists       *limit.Cache[string, cachedList]
-	large       *semaphore.Weighted // see takeRoom
+	large       *limit.Room // for lists; see takeRoom
 
-	largeAnswers *semaphore.Weighted // see roomyBody
+	largeAnswers *limit.Room // see roomyBody
 }
 
 // host is what all repositories of one registry share.
@@ -131,9 +130,9 @@ func New(
 		userAgent:  userAgent,
 		configured: map[string]*host{},
 		hosts:      others,
-		large:      semaphore.NewWeighted(maxLargeLists),
+		large:      limit.NewRoom(maxLargeLists),
 
-		largeAnswers: semaphore.NewWeighted(maxLargeAnswers),
+		largeAnswers: limit.NewRoom(maxLargeAnswers),
 	}
 	c.SetLimits(DefaultLimits())
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
 // Repository is one image repository, seen with one set of credentials, in one
@@ -23,7 +24,7 @@ type Repository struct {
 	budget   *budget
 	tags     *tagCache
 	recheck  bool
-	room     room
+	stay     *limit.Stay // in the room for large lists, from StartClock on
 	configs  singleflight.Group
 
 	mu      sync.Mutex
@@ -82,11 +83,11 @@ func (r *Repository) StopRetrying() { r.budget.retries.Store(0) }
 // when nothing more will be asked.
 func (r *Repository) StartClock(ctx context.Context) (_ context.Context, end func()) {
 	ctx, stop := r.budget.start(ctx)
-	r.room.bounded = true
+	r.stay = r.client.large.Stay()
 
 	return ctx, func() {
 		stop()
-		r.leaveRoom()
+		r.stay.Leave()
 		r.client.tags.Resize(r.key(), r.tags.bytes())
 	}
 }
