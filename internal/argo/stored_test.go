@@ -108,6 +108,13 @@ func byJSON(t *testing.T, app any) (s Stored) {
 func TestCheckedSources(t *testing.T) {
 	const git, charts = "https://example.com/r.git", "https://charts.example.com"
 	source := spec.Source{Repository: git, Path: "a/b", Revision: "main"}
+	values := func(paths ...string) (files []spec.ValuesFile) {
+		for _, path := range paths {
+			files = append(files, spec.ValuesFile{Repository: git, Path: path})
+		}
+
+		return files
+	}
 	for name, c := range map[string]struct {
 		spec string
 		want []spec.Source
@@ -127,18 +134,18 @@ func TestCheckedSources(t *testing.T) {
 			"syncSource": {"repoURL": "` + charts + `", "targetBranch": "env/dev", "path": "c"}}}`,
 			[]spec.Source{source, {Repository: charts, Path: "c", Revision: "env/dev"}}},
 		"with values files": {`{"sources": [
-			{"repoURL": "` + charts + `", "chart": "c", "helm": {"valueFiles": ["in-chart.yaml", "$values/envs/prod/a.yaml",
-				"$values/../out.yaml", "$other/a.yaml", "https://example.com/v.yaml", "$charts/a.yaml",
+			{"repoURL": "` + charts + `", "chart": "c", "helm": {"valueFiles": ["in-chart.yaml",
+				"$values/envs/prod/a.yaml", "$values/../out.yaml", "$other/a.yaml", "https://example.com/v.yaml", "$charts/a.yaml",
 				"$values/envs/$ARGOCD_APP_NAME.yaml", "$values/$ARGOCD_APP_PROJECT_NAME/$ARGOCD_APP_REVISION.yaml"]}},
 			{"repoURL": "` + git + `", "ref": "values"},
 			{"repoURL": "` + charts + `", "chart": "d", "ref": "charts"},
 			{"repoURL": "` + git + `", "path": "charts/a", "helm": {"valueFiles": ["values.yaml", "../values.yaml",
 				"/envs/b.yaml", "$values/charts/a/c.yaml", "../../../out.yaml"]}}]}`,
 			[]spec.Source{
-				{Repository: charts, Chart: true, Values: []spec.ValuesFile{{Repository: git, Path: "envs/prod/a.yaml"}, {Repository: git, Path: "envs/a.yaml"}}},
+				{Repository: charts, Chart: true, Values: values("envs/prod/a.yaml", "envs/a.yaml")},
 				{Repository: git},
 				{Repository: charts, Chart: true},
-				{Repository: git, Path: "charts/a", Values: []spec.ValuesFile{{Repository: git, Path: "charts/values.yaml"}, {Repository: git, Path: "envs/b.yaml"}}},
+				{Repository: git, Path: "charts/a", Values: values("charts/values.yaml", "envs/b.yaml")},
 			}},
 		"none": {`{}`, nil},
 	} {

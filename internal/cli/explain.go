@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -27,19 +28,23 @@ rule dropped which tag, the chosen tag, the tag in git, and what happens next.`,
 				return err
 			}
 			defer program.close()
-			program.engine.Only = func(a spec.Application) bool { return a.String() == args[0] || a.Name == args[0] }
-			plan, err := program.plan(cmd)
+			named := func(fullName, name string) bool { return fullName == args[0] || name == args[0] }
+			program.engine.Only = func(a spec.Application) bool { return named(a.String(), a.Name) }
+			found, err := program.plan(cmd)
 			if err != nil {
 				return verdict(cmd.Context(), err, true)
 			}
-			if len(plan.Applications) == 0 {
+			found.Applications = slices.DeleteFunc(found.Applications, func(a plan.Application) bool {
+				return !named(a.String(), a.Name)
+			})
+			if len(found.Applications) == 0 {
 				return &exitError{exitFailed, fmt.Errorf("found no Application %q; if it exists, "+
 					"it has no annotation %simage-list, or config.yaml excludes it", args[0], spec.Prefix)}
 			}
-			for _, app := range plan.Applications {
+			for _, app := range found.Applications {
 				explain(cmd.OutOrStdout(), app)
 			}
-			return verdict(cmd.Context(), nil, plan.Failed())
+			return verdict(cmd.Context(), nil, found.Failed())
 		},
 	}
 

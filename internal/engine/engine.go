@@ -61,8 +61,9 @@ type Engine struct {
 	Log        *slog.Logger
 	Replicas   Replicas
 
-	// Only limits cycles to the Applications for which it returns true; nil: all.
-	// What the others deploy is theirs all the same.
+	// Only limits cycles to the Applications for which it returns true, and those that
+	// write to the same repositories, since they may want the same entries and branches;
+	// nil: all. What the others deploy is theirs all the same.
 	Only func(app spec.Application) bool
 
 	Compare Comparisons
@@ -252,15 +253,22 @@ func (c *cycle) list(ctx context.Context) error {
 	return nil
 }
 
-// only makes neighbours of the Applications that the cycle is not to look at.
+// only makes neighbours of the Applications that the cycle need not look at.
 func (c *cycle) only(found spec.Listing) spec.Listing {
 	if c.Only == nil {
 		return found
 	}
 
+	written := map[string]bool{}
+	for _, app := range found.Applications {
+		if c.Only(app) && app.Target.InGit() {
+			written[giturl.Parse(app.Target.Repository).Key()] = true
+		}
+	}
+
 	kept := spec.Listing{Neighbours: slices.Clone(found.Neighbours)}
 	for _, app := range found.Applications {
-		if c.Only(app) {
+		if c.Only(app) || app.Target.InGit() && written[giturl.Parse(app.Target.Repository).Key()] {
 			kept.Applications = append(kept.Applications, app)
 		} else {
 			kept.Neighbours = append(kept.Neighbours, app)

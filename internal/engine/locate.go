@@ -92,7 +92,8 @@ func (c *cycle) read(ctx context.Context, readings []*reading, w *wait, progress
 		var begun bool
 		r.errand, begun = c.state.readings.begin(r.repository, errandOptions[*files]{
 			do: func() (*files, error) {
-				ctx, cancel := c.Deadline.start(limit.WithTenant(ctx, tenant), "repository "+r.repository.URL()+": reading it")
+				ctx, cancel := c.Deadline.start(limit.WithTenant(ctx, tenant),
+					"repository "+r.repository.URL()+": reading it")
 				defer cancel()
 				snapshot, err := r.repository.Read(ctx, wants)
 

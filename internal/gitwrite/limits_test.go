@@ -119,6 +119,37 @@ func TestPacksAreLimited(t *testing.T) {
 	}
 }
 
+// TestALargeBranchStopsNobodyElse reads two branches, of which one is larger than a pack
+// may be: the other one is read, and the large one is named, once for its head.
+func TestALargeBranchStopsNobodyElse(t *testing.T) {
+	git := startGit(t, false, 1) // it cannot leave out files
+	if err := git.Commit(repo, "large", "Large", map[string]string{"large": noise(2 << 20)}); err != nil {
+		t.Fatal(err)
+	}
+	large := Want{Branch: "large", Folder: "f0", Names: "k.yaml"}
+	for way, r := range ways(t, git, smallLimits()) {
+		fetches := 0
+		for range 2 {
+			snapshot, err := r.Read(t.Context(), []Want{wantFile("f0/k.yaml"), large})
+			if err != nil {
+				t.Fatalf("over %s: %v", way, err)
+			}
+			if file, err := snapshot.File(wantFile("f0/k.yaml")); err != nil || len(file.Data) == 0 {
+				t.Errorf("over %s: %v", way, err)
+			}
+			if _, err := snapshot.File(large); !isLimit(err) || !strings.Contains(err.Error(), "raise PACK") {
+				t.Errorf("over %s: %v", way, err)
+			}
+			if fetches == 0 {
+				fetches = git.Count("fetch")
+			}
+		}
+		if n := git.Count("fetch") - fetches; n > 0 {
+			t.Errorf("over %s: %d more fetches", way, n)
+		}
+	}
+}
+
 // largeFiles are files that are larger than the limit, and small ones that git packs
 // as deltas of them.
 func largeFiles() map[string]string {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/go-git/go-billy/v5/osfs"
@@ -40,6 +39,8 @@ type mirror struct {
 	// large has the files that are not here because they are too large, with their
 	// size; unknownSize: that is not known.
 	large map[plumbing.Hash]int64
+	// refused has the heads of branches that are too large, each with the limit.
+	refused map[plumbing.Hash]error
 	// incomplete is set if not all objects of a pack are here.
 	incomplete bool
 }
@@ -52,7 +53,7 @@ const (
 // openMirror opens the mirror of a repository. If another process has locked it, the
 // mirror is in memory.
 func openMirror(cacheDir, address string, l *limits) (*mirror, error) {
-	m := &mirror{limits: l, large: map[plumbing.Hash]int64{}}
+	m := &mirror{limits: l, large: map[plumbing.Hash]int64{}, refused: map[plumbing.Hash]error{}}
 	if cacheDir == "" {
 		m.store = memory.NewStorage()
 		return m, nil
@@ -134,7 +135,7 @@ func (m *mirror) close() {
 // forget makes it an empty mirror in memory.
 func (m *mirror) forget() {
 	m.dir, m.lock, m.temporary = "", nil, false
-	m.large = map[plumbing.Hash]int64{}
+	m.large, m.refused = map[plumbing.Hash]int64{}, map[plumbing.Hash]error{}
 	_ = m.reset() // does not fail in memory
 }
 
@@ -276,174 +277,6 @@ func (m *mirror) toDisk() error {
 	}
 
 	return nil
-}
-
-// bringForward gets the newest commits of branches with their trees, with at most one
-// fetch.
-func (m *mirror) bringForward(ctx context.Context, r *remote, h *heads, branches []string) error {
-	if m.packs > maxPacks {
-		compact := m.compact
-		if m.bytes > m.limits.Memory/maxShare || m.objects > maxIndexed { // that would need much memory
-			compact = func(map[string]plumbing.Hash) error { return m.reset() }
-		}
-		if err := compact(h.branches); err != nil {
-			return err
-		}
-	}
-
-	// The mirror has all trees only for commits that are the head of a branch.
-	asked := map[plumbing.Hash]bool{}
-	for _, head := range m.heads() {
-		asked[head] = m.has(head)
-	}
-
-	var request fetchRequest
-	for _, branch := range branches {
-		if head := h.branches[branch]; !asked[head] {
-			asked[head] = true
-			request.wants = append(request.wants, head)
-		}
-	}
-
-	if len(request.wants) > 0 {
-		if err := m.fetchCommits(ctx, r, h, request); err != nil {
-			return err
-		}
-	}
-
-	for _, branch := range branches {
-		if m.head(branch) != h.branches[branch] {
-			if err := m.setHead(branch, h.branches[branch]); err != nil {
-				return err
-			}
-		}
-	}
-
-	return nil
-}
-
-// heads returns the heads of all branches in the mirror.
-func (m *mirror) heads() []plumbing.Hash {
-	var all []plumbing.Hash
-	listed := map[plumbing.Hash]bool{}
-	refs, err := m.store.IterReferences()
-	if err != nil {
-		return nil
-	}
-
-	_ = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference && !listed[ref.Hash()] {
-			listed[ref.Hash()] = true
-			all = append(all, ref.Hash())
-		}
-		return nil
-	})
-	return all
-}
-
-func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request fetchRequest) error {
-	shallows, err := m.store.Shallow()
-	if err != nil {
-		return err
-	}
-
-	request.haves, request.shallows, request.noBlobs = m.heads(), shallows, h.filter
-	if h.shallow {
-		request.depth = 1
-	}
-
-	update, err := r.fetch(ctx, request, m.add)
-	if err != nil {
-		return err
-	}
-
-	for _, hash := range update.Shallows {
-		if !slices.Contains(shallows, hash) {
-			shallows = append(shallows, hash)
-		}
-	}
-
-	shallows = slices.DeleteFunc(shallows, func(hash plumbing.Hash) bool {
-		return slices.Contains(update.Unshallows, hash)
-	})
-	return m.store.SetShallow(shallows)
-}
-
-// fetchBlobs gets blobs with at most one fetch. If the server does not send single
-// blobs, this and later fetches get commits with all of their blobs.
-func (m *mirror) fetchBlobs(
-	ctx context.Context, r *remote, h *heads, branches []string, blobs []plumbing.Hash,
-) error {
-	var wants []plumbing.Hash
-	asked := map[plumbing.Hash]bool{}
-	for _, blob := range blobs {
-		if _, large := m.large[blob]; !large && !asked[blob] && !m.has(blob) {
-			asked[blob] = true
-			wants = append(wants, blob)
-		}
-	}
-
-	if len(wants) == 0 {
-		return nil
-	}
-
-	if h.filter {
-		err := m.fetchSome(ctx, r, wants)
-		if err == nil || ctx.Err() != nil {
-			m.noteMissing(wants)
-			return err
-		}
-		if isLimit(err) {
-			return err
-		}
-		r.noBlobWants, h.filter = true, false
-	}
-
-	if err := m.reset(); err != nil {
-		return err
-	}
-
-	err := m.bringForward(ctx, r, h, branches)
-	if err == nil {
-		m.noteMissing(wants)
-	}
-
-	return err
-}
-
-// fetchSome gets blobs. If they are too large together, it finds the one that is too
-// large, so that the others can be read.
-func (m *mirror) fetchSome(ctx context.Context, r *remote, wants []plumbing.Hash) error {
-	_, err := r.fetch(ctx, fetchRequest{wants: wants}, m.add)
-	if !isLimit(err) {
-		return err
-	}
-
-	m.incomplete = true
-	if len(wants) == 1 {
-		m.noteLarge(map[plumbing.Hash]int64{wants[0]: unknownSize})
-		return nil
-	}
-
-	half := len(wants) / 2
-	if err := m.fetchSome(ctx, r, wants[:half]); err != nil {
-		return err
-	}
-
-	return m.fetchSome(ctx, r, wants[half:])
-}
-
-// noteMissing notes files that were fetched and are not here: they are too large, or
-// deltas of files that are.
-func (m *mirror) noteMissing(files []plumbing.Hash) {
-	if !m.incomplete {
-		return
-	}
-	for _, hash := range files {
-		if _, large := m.large[hash]; !large && !m.has(hash) {
-			m.noteLarge(map[plumbing.Hash]int64{hash: unknownSize})
-		}
-	}
 }
 
 // isLimit reports whether something is larger than its limit.

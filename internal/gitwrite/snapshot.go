@@ -126,6 +126,11 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 	found := map[Want]object.TreeEntry{}
 	var blobs []plumbing.Hash
 	for _, w := range wants {
+		branch, _ := s.Branch(w.Branch)
+		if err := r.mirror.refused[h.branches[branch]]; err != nil {
+			s.files[w], s.errs[w] = File{Branch: branch}, err
+			continue
+		}
 		file, entry, err := s.locate(trees, w)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
 			return nil, err
@@ -143,6 +148,10 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 
 	for w, entry := range found {
 		file := s.files[w]
+		if err := r.mirror.refused[h.branches[file.Branch]]; err != nil { // with all of its files
+			s.errs[w] = err
+			continue
+		}
 		file.Data, s.errs[w] = trees.blob(entry.Hash, file.Path)
 		if s.errs[w] != nil && !isLimit(s.errs[w]) {
 			return nil, s.errs[w]

@@ -74,7 +74,8 @@ func (s story) apps(t *testing.T) map[string]spec.Application {
 		}
 		for _, path := range asked.Values {
 			app.Sources = append(app.Sources, spec.Source{
-				Repository: "https://charts.corp", Chart: true, Values: []spec.ValuesFile{{Repository: deploy, Path: path}},
+				Repository: "https://charts.corp", Chart: true,
+				Values: []spec.ValuesFile{{Repository: deploy, Path: path}},
 			})
 		}
 		apps[app.Name] = app

@@ -131,6 +131,40 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
+// TestASlowPolicy holds back what only a stranger's policy needs to know about the image
+// of others. Their updates land all the same: one needs nothing but the list of tags, and
+// one other manifests.
+func TestASlowPolicy(t *testing.T) {
+	w := newSlowWorld(t)
+	w.registry.Plain = true
+	for minute, tag := range []string{"1.0.0", "1.1.0", "slow-1"} {
+		w.registry.Push("shared/image", registry.Build{Created: time.Now().Add(time.Duration(minute) * time.Minute)}, tag)
+	}
+	add := func(name, annotations string) {
+		if err := w.git.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " +
+			w.registry.Host() + "/shared/image\n  newTag: 1.0.0\n"}); err != nil {
+			t.Fatal(err)
+		}
+		manifest := harness.Manifest(name, w.git.URLOf("o/"+name), "app",
+			"image-list: a="+w.registry.Host()+"/shared/image\nforce-update: \"true\"\n"+annotations)
+		w.applications.WriteString(strings.Replace(manifest, "spec:\n", "spec:\n  project: "+name+"\n", 1))
+	}
+	add("stranger", "a.update-strategy: newest-build\n")
+	add("victim", "a.update-strategy: semver\n")
+	add("other", "a.update-strategy: newest-build\na.allow-tags: regexp:^1\n")
+	config, flags := w.flags("")
+	service := harness.Serve(t, config, flags...)
+
+	w.changed("o/victim")
+	w.changed("o/other")
+	service.Says("application=argocd/stranger", 1)
+	if n := len(harness.Commits(t, w.git, "o/stranger")); n != 1 {
+		t.Errorf("%d commits of the stranger", n)
+	}
+	close(w.release)
+	w.changed("o/stranger")
+}
+
 // TestASlowPush holds back the answer to one tenant's push. The next update of another
 // one lands all the same. What has become of the push is told once it has ended, and
 // nothing is pushed twice.
