@@ -135,7 +135,8 @@ func TestCheckedSources(t *testing.T) {
 			[]spec.Source{source, {Repository: charts, Path: "c", Revision: "env/dev"}}},
 		"with values files": {`{"sources": [
 			{"repoURL": "` + charts + `", "chart": "c", "helm": {"valueFiles": ["in-chart.yaml",
-				"$values/envs/prod/a.yaml", "$values/../out.yaml", "$other/a.yaml", "https://example.com/v.yaml", "$charts/a.yaml",
+				"$values/envs/prod/a.yaml", "$values/../out.yaml", "$other/a.yaml", "https://example.com/v.yaml",
+				"$charts/a.yaml",
 				"$values/envs/$ARGOCD_APP_NAME.yaml", "$values/$ARGOCD_APP_PROJECT_NAME/$ARGOCD_APP_REVISION.yaml"]}},
 			{"repoURL": "` + git + `", "ref": "values"},
 			{"repoURL": "` + charts + `", "chart": "d", "ref": "charts"},

@@ -18,7 +18,7 @@ import (
 // git makes the part that opens git repositories.
 func (s *setup) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrite.Service {
 	credentials.Servers = s.gitServers()
-	credentials.Remedy = func(secret, host string) string { return permission.AllowSecret(secret, host, "") }
+	credentials.Remedy = permission.AllowSecret
 
 	return gitwrite.New(gitwrite.Options{
 		CacheDir:    s.config.Git.CacheDir,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -14,6 +15,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/argo"
 	"github.com/liverty-music/image-writeback/internal/config"
 	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/registry"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -83,6 +85,7 @@ func (v *validation) files(paths []string) {
 	}
 
 	defaults, namespace := v.setup.config.Defaults, v.setup.namespace("")
+	var listings []spec.Listing
 	for _, path := range manifests {
 		files := &argo.Files{Paths: []string{path}, Namespace: namespace, Defaults: argo.Defaults{
 			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: namespace,
@@ -93,10 +96,15 @@ func (v *validation) files(paths []string) {
 			v.print("%v", err)
 			continue
 		}
+		listings = append(listings, found)
+	}
+
+	territory := v.territory(listings)
+	for _, found := range listings {
 		v.applications += len(found.Applications)
 		for _, app := range found.Applications {
 			found.Problems = append(found.Problems, app.Problems...)
-			found.Problems = append(found.Problems, v.refusals(app)...)
+			found.Problems = append(found.Problems, v.refusals(app, territory)...)
 		}
 		for _, p := range found.Problems {
 			v.inApplications++
@@ -160,9 +168,23 @@ func (v *validation) follow(c config.Config) {
 	v.rules = &rules
 }
 
+// territory is what the Applications of the files deploy.
+func (v *validation) territory(listings []spec.Listing) *permission.Territory {
+	var all []spec.Application
+	for _, found := range listings {
+		for _, app := range slices.Concat(found.Applications, found.Neighbours) {
+			if v.rules == nil || v.rules.Deployed(app) {
+				all = append(all, app)
+			}
+		}
+	}
+
+	return permission.NewTerritory(all)
+}
+
 // refusals are what the rules of config.yaml forbid an Application, as far as they need
-// no cluster.
-func (v *validation) refusals(app spec.Application) []spec.Problem {
+// neither a cluster nor a git repository.
+func (v *validation) refusals(app spec.Application, territory *permission.Territory) []spec.Problem {
 	if v.rules == nil || len(app.Broken()) > 0 {
 		return nil
 	}
@@ -174,11 +196,44 @@ func (v *validation) refusals(app spec.Application) []spec.Problem {
 		}
 	}
 	add(v.rules.Application(app))
+	add(v.mayWrite(app, territory))
 	for _, i := range app.Images {
 		add(v.rules.Image(app, i))
 	}
 
 	return found
+}
+
+// mayWrite returns why an Application may write none of the files that may be meant, of
+// which only the repository decides.
+func (v *validation) mayWrite(app spec.Application, territory *permission.Territory) *permission.Refusal {
+	if !app.Target.InGit() {
+		return nil
+	}
+
+	var refused *permission.Refusal
+	for _, files := range app.Target.Candidates() {
+		if refused = v.rules.Write(app, placeOf(app, files.Path()), territory); refused == nil {
+			return nil
+		}
+	}
+
+	return refused
+}
+
+// placeOf is where an Application writes, as far as that is known without its repository:
+// the default branch has no name.
+func placeOf(app spec.Application, file string) permission.Place {
+	target := app.Target
+	at := permission.Place{
+		Repository: target.Repository, Path: file, Base: target.BaseBranch, Write: target.WriteBranch,
+		Named: target.WriteBranch != "",
+	}
+	for _, source := range app.SourcesIn(giturl.Parse(target.Repository).Key()) {
+		at.Tracked = append(at.Tracked, source.Branch())
+	}
+
+	return at
 }
 
 // isConfig reports whether a file is a configuration file: manifests have a kind.

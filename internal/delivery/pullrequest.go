@@ -192,7 +192,7 @@ func (b *gitBatch) openPullRequests(ctx context.Context) (map[string]*forge.Pull
 	if b.forge == nil {
 		return nil, b.failed("opening a pull request",
 			errors.New("the repository is not on GitHub or GitLab, or no credentials for it are configured"),
-			"configure credentials, or annotate write-back-delivery: commit")
+			"configure credentials for it")
 	}
 
 	listed, err := b.forge.OpenPullRequests(ctx)

@@ -33,9 +33,9 @@ type ArgoSecrets struct {
 	// Servers are the operator's own git servers, beside those of Repositories: only
 	// there a Secret without url is used that nothing vouches for.
 	Servers []giturl.Address
-	// Remedy says what lets Applications use a Secret, NAMESPACE/NAME, for a host; nil:
+	// Remedy says what lets the Applications of a project use a Secret, NAMESPACE/NAME, for a host; nil:
 	// only a url in the Secret does.
-	Remedy func(secret, host string) string
+	Remedy func(secret, host, project string) string
 
 	mu           sync.Mutex
 	secrets      []RepositorySecret
@@ -203,7 +203,7 @@ func (a *ArgoSecrets) mayUse(ctx context.Context, access Access, data map[string
 
 	remedy := fmt.Sprintf("add a url to the Secret, such as %s", address.Public())
 	if host := address.HostPort(); a.Remedy != nil && host != "" {
-		remedy += ", or " + a.Remedy(secret, host)
+		remedy += ", or " + a.Remedy(secret, host, access.Project)
 	}
 
 	return &ElsewhereError{

@@ -49,7 +49,9 @@ func secretsOf(stored []storedSecret) *ArgoSecrets {
 			return all, nil
 		},
 		Servers: []giturl.Address{giturl.Parse("https://github.com")},
-		Remedy:  func(secret, host string) string { return "list " + secret + " for " + host },
+		Remedy: func(secret, host, project string) string {
+			return "list " + secret + " for " + host + " and " + project
+		},
 		Trust: func(context.Context) (string, map[string]string) {
 			return "known hosts", map[string]string{"example.com": "certificate"}
 		},

@@ -90,10 +90,16 @@ func (r *Rules) sourceRepo(app spec.Application, repository string) *Refusal {
 		return nil
 	}
 
+	remedy := fmt.Sprintf("add the repository to spec.sourceRepos of the AppProject %s", app.Project)
+	if slices.ContainsFunc(app.Bounds.Project.SourceRepos, func(entry string) bool {
+		return strings.HasPrefix(entry, "!")
+	}) {
+		remedy += ", or remove its entry with a ! that excludes the repository"
+	}
+
 	return &Refusal{
 		"projects", fmt.Sprintf("its project %s does not permit the repository %s",
-			app.Project, giturl.Parse(repository)),
-		fmt.Sprintf("add the repository to spec.sourceRepos of the AppProject %s", app.Project),
+			app.Project, giturl.Parse(repository)), remedy,
 	}
 }
 
@@ -178,7 +184,7 @@ func (r *Rules) Image(app spec.Application, i spec.Image) *Refusal {
 	if len(r.Images) > 0 && !anyGlob(r.Images, fullName(i.Ref)) {
 		return &Refusal{
 			"images.allow", fmt.Sprintf("images.allow does not have the image %s", fullName(i.Ref)),
-			fmt.Sprintf("the operator can add it in config.yaml: images: {allow: [%q]}", fullName(i.Ref)),
+			fmt.Sprintf("the operator can add it in config.yaml: images: {allow: [%s]}", literalGlob(fullName(i.Ref))),
 		}
 	}
 

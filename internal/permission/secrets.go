@@ -81,7 +81,7 @@ func (s Secrets) Image(app spec.Application, asked spec.Image) *Refusal {
 // programs, its identity at Google.
 func (s Secrets) ofOperator(named credentials, host string) *Refusal {
 	remedy := fmt.Sprintf("add to config.yaml registries: [{prefix: %s, credentials: %s}]",
-		quoted(host), quoted(string(named)))
+		inYAML(host), inYAML(string(named)))
 
 	if !slices.Contains(s.Kinds, named.kind()) {
 		return &Refusal{
@@ -227,18 +227,6 @@ func lower(all []string) []string {
 	}
 
 	return lowered
-}
-
-// AllowSecret is the line of config.yaml that lets the Applications of a project name
-// a Secret, NAMESPACE/NAME, for a host.
-func AllowSecret(secret, host, project string) string {
-	projects := ""
-	if project != "" {
-		projects = fmt.Sprintf(", projects: [%s]", quoted(project))
-	}
-
-	return fmt.Sprintf("add to config.yaml annotations: {secrets: [{secret: %s, hosts: [%s]%s}]}",
-		quoted(secret), quoted(host), projects)
 }
 
 // refuseForeign is the refusal of a Secret of another namespace.

@@ -66,25 +66,6 @@ func (w WriteRule) has(at Place) bool {
 		(len(w.Paths) == 0 || anyGlob(w.Paths, at.Path))
 }
 
-// notAllowed is a refusal with the entry of git.allow that would allow a place.
-func (r *Rules) notAllowed(app spec.Application, reason string, at Place) *Refusal {
-	fields := []string{"project: " + app.Project, "namespace: " + app.Namespace, "application: " + app.Name}
-	if at.Repository != "" {
-		fields = append(fields, fmt.Sprintf("repositories: [%q]", giturl.Parse(at.Repository).Public()))
-	}
-	if at.Base != "" {
-		fields = append(fields, fmt.Sprintf("branches: [%q]", at.Base))
-	}
-	if at.Path != "" {
-		fields = append(fields, fmt.Sprintf("paths: [%q]", at.Path))
-	}
-
-	return &Refusal{
-		"git.allow", reason,
-		"the operator can allow it in config.yaml: git: {allow: [{" + strings.Join(fields, ", ") + "}]}",
-	}
-}
-
 // head refuses branches that belong to others: a commit goes to the base, or to a
 // head of the Application's own.
 func (r *Rules) head(app spec.Application, at Place, t *Territory) *Refusal {
@@ -100,7 +81,7 @@ func (r *Rules) head(app spec.Application, at Place, t *Territory) *Refusal {
 		return nil
 	case at.Write == at.Default || t.tracked(at.Repository, at.Write, at.Default, app.Project):
 		return &Refusal{
-			"git.allow", fmt.Sprintf("the branch %s is not this Application's own: it is the default branch, "+
+			"git-branch", fmt.Sprintf("the branch %s is not this Application's own: it is the default branch, "+
 				"or an Application of another project deploys it", at.Write),
 			"name a branch that nobody deploys, or the branch of the Application's source",
 		}

@@ -9,8 +9,12 @@ func forgeGate(_ []*Decision, s Settings) answer {
 			return goOn()
 		}
 
+		remedy := s.PullRequests.Remedy
+		if !d.enforced {
+			remedy += ", or annotate " + spec.Prefix + "write-back-delivery: commit"
+		}
+
 		return refuse("a pull request is asked for, but %s is not on GitHub or GitLab, or no credentials for it are "+
-			"configured; %s, or annotate %swrite-back-delivery: commit",
-			d.Case.Place.Repository, s.PullRequests.Remedy, spec.Prefix)
+			"configured; %s", d.Case.Place.Repository, remedy)
 	}
 }

@@ -16,6 +16,7 @@ type Decision struct {
 	Diffs       []FileDiff
 
 	delivery string
+	enforced bool // annotations cannot ask for less
 	file     File // whose content counts
 	fileErr  error
 	images   manifest.Images // of file; nil before the first image, and after the last
@@ -100,7 +101,7 @@ func branchChanges(app Application) []image.Change {
 // delivered.
 func (d *Decision) begin(s Settings) {
 	c, app := d.Case, d.Application
-	d.delivery = s.delivery(c)
+	d.delivery, d.enforced = s.delivery(c)
 	d.file, d.fileErr = c.Place.current(d.delivery)
 
 	*app = Application{

@@ -28,10 +28,10 @@ type DeliveryRule struct {
 // rule that matches, otherwise the default. If that rule enforces pull requests,
 // the annotation does not count. It is empty for an Application that is written to
 // itself.
-func (s Settings) delivery(c *Case) string {
+func (s Settings) delivery(c *Case) (delivery string, enforced bool) {
 	app := c.Application
 	if c.inApplication() {
-		return app.Target.Delivery
+		return app.Target.Delivery, false
 	}
 
 	rule := DeliveryRule{Use: s.DefaultDelivery}
@@ -41,11 +41,12 @@ func (s Settings) delivery(c *Case) string {
 			break
 		}
 	}
-	if app.Target.Delivery == "" || rule.Enforce && opensPullRequest(rule.Use) {
-		return rule.Use
+	enforced = rule.Enforce && opensPullRequest(rule.Use)
+	if app.Target.Delivery == "" || enforced {
+		return rule.Use, enforced
 	}
 
-	return app.Target.Delivery
+	return app.Target.Delivery, false
 }
 
 func opensPullRequest(delivery string) bool { return delivery == spec.DeliverPullRequest }

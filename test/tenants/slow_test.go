@@ -138,7 +138,8 @@ func TestASlowPolicy(t *testing.T) {
 	w := newSlowWorld(t)
 	w.registry.Plain = true
 	for minute, tag := range []string{"1.0.0", "1.1.0", "slow-1"} {
-		w.registry.Push("shared/image", registry.Build{Created: time.Now().Add(time.Duration(minute) * time.Minute)}, tag)
+		built := time.Now().Add(time.Duration(minute) * time.Minute)
+		w.registry.Push("shared/image", registry.Build{Created: built}, tag)
 	}
 	add := func(name, annotations string) {
 		if err := w.git.Create("o/"+name, true, map[string]string{"app/kustomization.yaml": "images:\n- name: " +

@@ -232,9 +232,13 @@ func TestStories(t *testing.T) {
 		said["plan "+output] = text
 	}
 	for _, s := range all {
-		if strings.HasPrefix(s.name, "read-") || strings.HasPrefix(s.name, "terminal-") {
+		owner := strings.HasPrefix(s.name, "owner-") // here it matters what others want
+		if owner || strings.HasPrefix(s.name, "read-") || strings.HasPrefix(s.name, "terminal-") {
 			got := w.updater("explain", s.key())
 			said["explain "+s.name] = got.Stdout + got.Stderr
+			if owner && !strings.Contains(got.Stdout, s.says) {
+				t.Errorf("explain %s does not say %q:\n%s", s.name, s.says, got.Stdout)
+			}
 		}
 	}
 	for _, p := range w.hub.Pulls("o/fleet") {

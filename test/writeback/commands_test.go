@@ -230,9 +230,11 @@ func TestValidateAsksTheRules(t *testing.T) {
 		}
 	}
 	says("images.allow does not have the image ghcr.io/o/app; the operator can add it in config.yaml: " +
-		`images: {allow: ["ghcr.io/o/app"]}`)
+		`images: {allow: ['ghcr.io/o/app']}`)
 	harness.Write(t, config, "images: {allow: [\"ghcr.io/o/**\"]}\n")
 	says("credentials: [env]")
+	harness.Write(t, config, "git: {allow: [{paths: [y/**]}]}\n")
+	says("git.allow does not have x/")
 	harness.Write(t, config, "annotations: {credentials: [env]}\n")
 	harness.Run(t, "validate", apps, config).MustEnd(t, 0)
 	harness.Run(t, "validate", apps).MustEnd(t, 0) // nobody knows the rules
