@@ -169,7 +169,9 @@ func plainAddress(address giturl.Address) *Refusal {
 	}
 
 	for segment := range strings.SplitSeq(address.Path(), "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, `\%?#:`) ||
+		// A space of Azure DevOps is written so in the short form of SSH.
+		plain := strings.ReplaceAll(segment, "%20", " ")
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(plain, `\%?#:`) ||
 			!printable(segment) {
 			return &Refusal{rule, "the address of its git repository holds a path that can be read in two ways", remedy}
 		}
@@ -208,12 +210,24 @@ func (r *Rules) writeRules(app spec.Application) []WriteRule {
 }
 
 // hasRepository compares both the address as it is written and that of HTTPS, so
-// that one glob is enough for both protocols.
+// that one glob is enough for both protocols. As in sourceRepos of AppProjects, neither
+// the case nor .git at the end counts.
 func (w WriteRule) hasRepository(address giturl.Address) bool {
-	https := giturl.Parse(address.HTTPS()).Public()
+	if len(w.Repositories) == 0 {
+		return true
+	}
 
-	return len(w.Repositories) == 0 || anyGlob(w.Repositories, address.Public()) ||
-		anyGlob(w.Repositories, https) || anyGlob(w.Repositories, strings.TrimSuffix(https, ".git"))
+	plain := func(url string) string { return strings.TrimSuffix(strings.ToLower(url), ".git") }
+	for _, url := range []string{address.Public(), giturl.Parse(address.HTTPS()).Public()} {
+		if slices.ContainsFunc(w.Repositories, func(glob string) bool {
+			ok, err := doublestar.Match(plain(glob), plain(url))
+			return ok && err == nil
+		}) {
+			return true
+		}
+	}
+
+	return false
 }
 
 func globMatches(glob, text string) bool {
