@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
 
@@ -73,6 +74,19 @@ type candidate struct {
 // is selected and its annotations or an ImageUpdater ask for anything, otherwise
 // as a neighbour.
 func (s Selection) read(c candidate, updaters []*ImageUpdater, defaults Defaults, into *spec.Listing) {
+	_, err := panics.Try(func() (any, error) {
+		s.add(c, updaters, defaults, into)
+		return nil, nil
+	})
+	if err != nil {
+		into.Problems = append(into.Problems, spec.Problem{
+			Application: c.app.Namespace + "/" + c.app.Name, Expected: "it cannot be read: " + err.Error(),
+		})
+	}
+}
+
+// add is read, which may panic.
+func (s Selection) add(c candidate, updaters []*ImageUpdater, defaults Defaults, into *spec.Listing) {
 	g := governed{}
 	selected := s.Match(c.app)
 	if selected {

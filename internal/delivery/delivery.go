@@ -110,10 +110,13 @@ func (failedBatch) Write(context.Context) {}
 func (failedBatch) Texts() []Text { return nil }
 
 // Finish returns the error for each work.
-func (b failedBatch) Finish(context.Context) []Outcome {
-	outcomes := make([]Outcome, len(b.job.Works))
-	for i, work := range b.job.Works {
-		outcomes[i] = Outcome{Application: work.Application, Kind: Failed, Err: b.err}
+func (b failedBatch) Finish(context.Context) []Outcome { return b.job.Fail(b.err) }
+
+// Fail returns the outcomes of a job of which nothing is known but that it failed.
+func (j Job) Fail(err error) []Outcome {
+	outcomes := make([]Outcome, len(j.Works))
+	for i, work := range j.Works {
+		outcomes[i] = Outcome{Application: work.Application, Kind: Failed, Err: err}
 	}
 	return outcomes
 }

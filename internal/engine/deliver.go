@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
 )
@@ -32,7 +33,13 @@ func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
 			ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 			defer cancel()
 
-			return c.carryOut(ctx, job)
+			outcomes, err := panics.Try(func() ([]delivery.Outcome, error) { return c.carryOut(ctx, job), nil })
+			if err != nil {
+				c.logPanic(err)
+				return job.Fail(err)
+			}
+
+			return outcomes
 		}, c.resume, w.ended(step))
 	}
 	c.wait(ctx, w, 2*patience)

@@ -10,6 +10,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/policy"
@@ -144,8 +146,10 @@ func (e *Engine) Plan(ctx context.Context) (*plan.Plan, error) {
 func (e *Engine) Cycle(ctx context.Context, scope Scope, dryRun bool) (*report.Cycle, error) {
 	start := time.Now()
 
-	c, err := e.plan(ctx, scope)
+	// What is done for one Application catches its own panics; this is for the rest.
+	c, err := panics.Try(func() (*cycle, error) { return e.plan(ctx, scope) })
 	if c == nil || err != nil {
+		e.logPanic(err)
 		return nil, err
 	}
 
@@ -161,6 +165,14 @@ func (e *Engine) Cycle(ctx context.Context, scope Scope, dryRun bool) (*report.C
 	e.publish(ctx, result, dryRun)
 
 	return result, nil
+}
+
+// logPanic logs the stack of a panic. Other errors are told by whoever gets them.
+func (e *Engine) logPanic(err error) {
+	var panicked *panics.Error
+	if e.Log != nil && errors.As(err, &panicked) {
+		e.Log.Error("panic", "error", err, "stack", panicked.Stack)
+	}
 }
 
 // publish tells what a cycle did. Events come last: they only tell of what is
@@ -203,6 +215,7 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
 	if e.state.questions == nil {
 		e.state.questions = newErrands[string, policy.Choice]()
 		e.state.readings = newErrands[*gitwrite.Repository, *files]()
+		e.state.questions.panicked, e.state.readings.panicked = e.logPanic, e.logPanic
 	}
 
 	c := &cycle{Engine: e, scope: scope}
@@ -287,6 +300,18 @@ func (c *cycle) only(found spec.Listing) spec.Listing {
 // newCase returns the case of an Application, with what the rules refuse before
 // anything is asked for it.
 func (c *cycle) newCase(app spec.Application, territory *permission.Territory) *plan.Case {
+	made, err := panics.Try(func() (*plan.Case, error) { return c.checked(app, territory), nil })
+	if err != nil {
+		c.logPanic(err)
+		made = plan.NewCase(app)
+		made.Refused = err
+	}
+
+	return made
+}
+
+// checked is newCase, which may panic.
+func (c *cycle) checked(app spec.Application, territory *permission.Territory) *plan.Case {
 	one := plan.NewCase(app)
 	one.Territory = territory
 	if len(app.Broken()) > 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/limit"
+	"github.com/liverty-music/image-writeback/internal/panics"
 )
 
 // Deadline is how long one answer may take: what the policies of an image need from its
@@ -61,7 +62,9 @@ type errand[T any] struct {
 type errands[K comparable, T any] struct {
 	mu     sync.Mutex
 	byKey  map[K]*errand[T]
-	asides *limit.Asides[K] // that were too slow
+	asides *limit.Asides[K] // that were too slow, or panicked
+
+	panicked func(error) // is called for each panic; nil: it is not
 }
 
 func newErrands[K comparable, T any]() *errands[K, T] {
@@ -96,7 +99,7 @@ func (e *errands[K, T]) begin(key K, o errandOptions[T]) (_ *errand[T], begun bo
 
 	e.byKey[key] = one
 	go func() {
-		answer, err := o.do()
+		answer, err := panics.Try(o.do)
 		e.end(key, one, answer, err)
 		o.ended()
 	}()
@@ -113,8 +116,12 @@ func (e *errands[K, T]) end(key K, one *errand[T], answer T, err error) {
 	defer e.mu.Unlock()
 
 	var slow *tooSlow
+	var panicked *panics.Error
 	switch {
-	case errors.As(err, &slow):
+	case errors.As(err, &panicked) && e.panicked != nil:
+		e.panicked(err)
+		err = told(e.asides.Set(key, err))
+	case errors.As(err, &slow), panicked != nil:
 		err = told(e.asides.Set(key, err))
 	case err == nil:
 		e.asides.Forget(key)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,7 +23,9 @@ func (e *errandTest) begin(again bool) (one *errand[int], begun bool, ended chan
 	ended = make(chan struct{})
 	one, begun = e.all.begin("x", errandOptions[int]{
 		do: func() (int, error) {
-			if n := <-e.answers; n > 0 {
+			if n := <-e.answers; n == panicking {
+				panic("a mistake")
+			} else if n > 0 {
 				return n, nil
 			}
 
@@ -46,6 +49,27 @@ func (e *errandTest) take(one *errand[int], want int) {
 	}
 	if answer != want || (err != nil) != (want == 0) {
 		e.Errorf("%d, %v; want %d", answer, err, want)
+	}
+}
+
+// panicking is the answer of an errand that panics.
+const panicking = 1000
+
+// TestAPanicIsOneErrand holds that a panic is the error of one errand, which is set
+// aside, and that it is told once.
+func TestAPanicIsOneErrand(t *testing.T) {
+	e := newErrandTest(t)
+	var told []string
+	e.all.panicked = func(err error) { told = append(told, err.Error()) }
+
+	one, _, ended := e.begin(false)
+	e.answers <- panicking
+	<-ended
+	e.take(one, 0)
+	again, begun, _ := e.begin(false)
+	if begun || again.err == nil || !strings.Contains(again.err.Error(), "it is set aside until") || len(told) != 1 ||
+		!strings.Contains(told[0], "a mistake in this program: a panic with a string at engine/errands_test.go:") {
+		t.Errorf("begun %t, %v; told %q", begun, again.err, told)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/liverty-music/image-writeback/internal/limit"
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
 
@@ -39,7 +40,7 @@ func (l *list) start(ctx context.Context, d Deadline) {
 	go func() {
 		defer l.leave()
 		defer close(l.listed)
-		l.found, l.err = l.ask(ctx, d)
+		l.found, l.err = panics.Try(func() (registry.Listing, error) { return l.ask(ctx, d) })
 	}()
 }
 

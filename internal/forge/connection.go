@@ -1,7 +1,10 @@
 package forge
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,27 +38,102 @@ type apiTransport struct {
 	base         http.RoundTripper
 }
 
-// RoundTrip sends a request to the API.
+// attempts is how often a request that changes nothing is sent where the connection
+// breaks or the forge has trouble, and firstPause the pause before the second time, which
+// then doubles.
+const (
+	attempts   = 3
+	firstPause = 250 * time.Millisecond
+)
+
+// RoundTrip sends a request to the API. The answer has arrived when it returns.
 func (t *apiTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != t.scheme || !strings.EqualFold(request.URL.Host, t.host) {
 		return nil, fmt.Errorf("the API redirects to %s://%s, which does not get its credentials",
 			request.URL.Scheme, request.URL.Host)
 	}
 
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		response, err := t.send(request)
+		if attempt == attempts || request.Method != http.MethodGet || !mayPass(response, err) {
+			return response, err
+		}
+		if err := httpclient.Wait(request.Context(), pause); err != nil {
+			return nil, err
+		}
+		pause *= 2
+	}
+}
+
+// mayPass reports whether the same request may have a better answer in a moment.
+func mayPass(response *http.Response, err error) bool {
+	if err != nil {
+		var exceeded *limit.Error
+		var refused *httpclient.AddressError
+
+		return !errors.As(err, &exceeded) && !errors.As(err, &refused) && !errors.Is(err, errNull) &&
+			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	}
+
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return response.Header.Get("Retry-After") == ""
+	}
+
+	return false
+}
+
+// send sends a request once, and reads its answer.
+func (t *apiTransport) send(request *http.Request) (*http.Response, error) {
 	ctx, end := context.WithTimeout(request.Context(), t.timeout)
+	defer end()
+
 	response, err := t.base.RoundTrip(request.WithContext(ctx))
 	if err != nil {
-		end()
 		return nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 
 	body := io.LimitReader(response.Body, maxRefusal)
 	if response.StatusCode < http.StatusBadRequest {
 		body = limit.Reader(response.Body, maxAnswer, limit.Limit{Max: maxAnswer}.TooLarge("the answer"))
 	}
-	response.Body = &boundedBody{body, response.Body, end}
+	data, err := io.ReadAll(body)
+	if err != nil && response.StatusCode < http.StatusBadRequest {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if response.StatusCode < http.StatusBadRequest && hasNull(data) {
+		return nil, errNull
+	}
+	response.Body = io.NopCloser(bytes.NewReader(data))
 
 	return response, nil
+}
+
+// errNull is for an answer whose library would take it for one with a value.
+var errNull = errors.New(`the answer is "null", or a list with it`)
+
+// hasNull reports whether an answer in JSON is null, or has a list with null in it.
+// Libraries of forges have pointers in both places, and expect them to point somewhere.
+func hasNull(data []byte) bool {
+	var open []json.Delim
+	for d := json.NewDecoder(bytes.NewReader(data)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return false // at the end; or the library says why it cannot be read
+		}
+
+		delimiter, isDelimiter := token.(json.Delim)
+		switch {
+		case token == nil && (len(open) == 0 || open[len(open)-1] == '['):
+			return true
+		case isDelimiter && (delimiter == '[' || delimiter == '{'):
+			open = append(open, delimiter)
+		case isDelimiter:
+			open = open[:len(open)-1]
+		}
+	}
 }
 
 // maxAnswer is how large an answer may be, and maxRefusal how much is read of one that
@@ -71,20 +149,6 @@ const MostPages = 100
 // TooManyPages returns the error for a list of more than MostPages.
 func TooManyPages(list string) error {
 	return limit.Limit{Max: MostPages, Raise: "close those that nobody needs"}.TooMany(list, "pages")
-}
-
-// boundedBody ends the time of a request when the body of its answer is closed.
-type boundedBody struct {
-	io.Reader
-	body io.Closer
-	end  context.CancelFunc
-}
-
-// Close closes the body.
-func (b *boundedBody) Close() error {
-	defer b.end()
-
-	return b.body.Close()
 }
 
 // CheckLogin returns an error if the login of the forge at server must not be sent to

@@ -92,14 +92,14 @@ type Kind struct {
 }
 
 var kinds = []Kind{
-	{Form: FormKustomization, Source: SourceKustomize, Format: Kustomization{},
+	{Form: FormKustomization, Source: SourceKustomize, Format: guarded{Kustomization{}},
 		Names: KustomizationNames, Usage: "kustomization[:FOLDER]"},
-	{Form: FormHelmValues, Source: SourceHelm, Format: HelmValues{},
+	{Form: FormHelmValues, Source: SourceHelm, Format: guarded{HelmValues{}},
 		DefaultFile: "values.yaml", Create: true, Usage: "helmvalues[:FILE]"},
-	{Form: FormOverrides, Source: SourceKustomize, Format: KustomizeOverrides{}, Create: true},
-	{Form: FormOverrides, Source: SourceHelm, Format: HelmOverrides{}, Create: true},
-	{Form: FormApplication, Source: SourceKustomize, Format: KustomizeOverrides{}},
-	{Form: FormApplication, Source: SourceHelm, Format: HelmOverrides{InApplication: true}},
+	{Form: FormOverrides, Source: SourceKustomize, Format: guarded{KustomizeOverrides{}}, Create: true},
+	{Form: FormOverrides, Source: SourceHelm, Format: guarded{HelmOverrides{}}, Create: true},
+	{Form: FormApplication, Source: SourceKustomize, Format: guarded{KustomizeOverrides{}}},
+	{Form: FormApplication, Source: SourceHelm, Format: guarded{HelmOverrides{InApplication: true}}},
 }
 
 // For returns the kind of a form for a type of source; for an empty type, the

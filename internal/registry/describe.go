@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/panics"
 )
 
 // Wanted is what Describe finds out about tags beyond their names.
@@ -71,8 +72,10 @@ func (r *Repository) Describe(
 	group.SetLimit(maxConcurrentTags)
 	for i, tag := range tags {
 		group.Go(func() error {
-			var err error
-			described[i], missing[i], err = r.describe(ctx, tr, tag, want)
+			_, err := panics.Try(func() (_ any, err error) {
+				described[i], missing[i], err = r.describe(ctx, tr, tag, want)
+				return nil, err
+			})
 			if err != nil {
 				return r.failed("reading the manifest of tag "+tag.Name, err)
 			}

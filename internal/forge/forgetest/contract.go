@@ -31,6 +31,8 @@ func Run(t *testing.T, start func(t *testing.T) *Fixture) {
 		{"commits", commits},
 		{"lists without an end", endlessLists},
 		{"answers without an end", endlessAnswers},
+		{"answers of another type", wrongTypes},
+		{"connections that break", brokenConnections},
 		{"a short rate limit", shortLimit},
 		{"a long rate limit", longLimit},
 		{"trouble", trouble},

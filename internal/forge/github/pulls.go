@@ -159,6 +159,10 @@ func (r *repository) Create(ctx context.Context, p forge.Proposal) (forge.PullRe
 	if err != nil {
 		return forge.PullRequest{}, r.failed("opening the pull request", writePulls, err)
 	}
+	if pr.GetNumber() == 0 {
+		return forge.PullRequest{}, r.newError("opening the pull request",
+			errors.New("GitHub has answered without a pull request"), "the next cycle looks whether it is there")
+	}
 	return pullRequest(pr), nil
 }
 

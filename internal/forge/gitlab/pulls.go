@@ -97,6 +97,10 @@ func (r *repository) Create(ctx context.Context, p forge.Proposal) (forge.PullRe
 	if err != nil {
 		return forge.PullRequest{}, r.failed("opening the merge request", err)
 	}
+	if mr.IID == 0 {
+		return forge.PullRequest{}, r.newError("opening the merge request",
+			errors.New("GitLab has answered without a merge request"), "the next cycle looks whether it is there")
+	}
 	return pullRequest(&mr.BasicMergeRequest), nil
 }
 
