@@ -75,7 +75,7 @@ func (r *Repository) connect(ctx context.Context) (http.RoundTripper, error) {
 
 // newTransport signs in. Requests pass through the layers from the outside in:
 // authentication, user agent, protection of credentials, remembered pings, remembered
-// lists, limits of answers, limit of requests and retries.
+// lists, whole answers, limits of answers, limit of requests and retries.
 //
 // The library sends credentials to the registry's host and port, and to the server of
 // tokens that the registry itself names, which is its own word: it is reached by HTTPS,
@@ -86,6 +86,7 @@ func (r *Repository) newTransport(
 ) (http.RoundTripper, error) {
 	var tr http.RoundTripper = &retryTransport{host: h, onRequest: r.client.OnRequest}
 	tr = &limitTransport{next: tr, tokens: tokens, room: r.client.largeAnswers}
+	tr = &wholeTransport{next: tr}
 	tr = &conditionalTransport{cache: r.client.lists, viewer: r.key(), next: tr}
 	tr = &pingTransport{host: h, next: tr}
 	tr = &clearTextTransport{allowed: r.clearText(h), next: tr}

@@ -72,8 +72,22 @@ func pageSize(host string) string {
 	return "1000"
 }
 
-// read adds the tags of one page, and returns the address of the next one.
-func (p *pages) read(ctx context.Context, page *url.URL) (next *url.URL, _ error) {
+// read adds the tags of one page, and returns the address of the next one. If the
+// connection breaks in the middle of the page, it is read again.
+func (p *pages) read(ctx context.Context, page *url.URL) (next *url.URL, err error) {
+	for wait := firstWait; ; wait *= 2 {
+		before := p.list
+		if next, err = p.readOnce(ctx, page); err == nil {
+			return next, nil
+		}
+		p.list = before
+		if err := tryAgain(ctx, err, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (p *pages) readOnce(ctx context.Context, page *url.URL) (next *url.URL, _ error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
 	if err != nil {
 		return nil, err
