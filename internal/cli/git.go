@@ -39,7 +39,7 @@ func (f forges) login(address giturl.Address) gitwrite.Login {
 			continue
 		}
 		if err := client.CheckLogin(address); err != nil {
-			return func(context.Context) (string, string, error) { return "", "", err }
+			return func(context.Context, string) (string, string, error) { return "", "", err }
 		}
 		return at.Login
 	}

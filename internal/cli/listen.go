@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/config"
+	"github.com/liverty-music/image-writeback/internal/secretfile"
 	"github.com/liverty-music/image-writeback/internal/trigger"
 	"github.com/liverty-music/image-writeback/internal/trigger/pubsub"
 )
@@ -57,9 +58,9 @@ func (p *program) listen(ctx context.Context, sink trigger.Sink) (end func(), er
 }
 
 func newWebhooks(ctx context.Context, c config.Events, receiver *trigger.Receiver) (*trigger.Webhooks, error) {
-	secrets := map[string]*trigger.Secret{}
+	secrets := map[string]*secretfile.File[string]{}
 	for kind, file := range c.SecretFiles {
-		secret, err := trigger.NewSecret(file)
+		secret, err := secretfile.Open(file, secretfile.Text(file))
 		if err != nil {
 			return nil, fmt.Errorf("events.secretFiles: %s: %w", kind, err)
 		}
@@ -67,7 +68,7 @@ func newWebhooks(ctx context.Context, c config.Events, receiver *trigger.Receive
 	}
 
 	for kind, text := range c.Secrets {
-		secrets[kind] = trigger.FixedSecret(text)
+		secrets[kind] = secretfile.Fixed(text)
 	}
 
 	senders := map[string]trigger.Sender{}

@@ -149,7 +149,7 @@ func TestAnotherModeGoesByPush(t *testing.T) {
 func TestAPIErrors(t *testing.T) {
 	git, hub, client := startHub(t, 1)
 	r := open(t, newService(t, viaAPI(client)), git.URLOf(repo))
-	if _, _, err := client.Repository(giturl.Parse(git.URLOf(repo))).Login(t.Context()); err != nil {
+	if _, _, err := client.Repository(giturl.Parse(git.URLOf(repo))).Login(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	hub.NotGranted = []string{"contents"} // since the token was given

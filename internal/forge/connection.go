@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -182,17 +181,4 @@ func ParseURL(setting, text string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s: %q is not an http or https URL", setting, text)
 	}
 	return u, nil
-}
-
-// ReadToken reads an access token from a file. The error names the setting.
-func ReadToken(setting, file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", setting, err)
-	}
-	token := strings.TrimSpace(string(content))
-	if token == "" {
-		return "", fmt.Errorf("%s: %s is empty", setting, file)
-	}
-	return token, nil
 }

@@ -39,8 +39,10 @@ type Client interface {
 // up for longer than a request waits for it; nothing is sent until then.
 type Repository interface {
 	// Login returns the user and the password by which git signs in at the HTTPS
-	// address of the repository. They are valid for some minutes at least.
-	Login(ctx context.Context) (user, password string, err error)
+	// address of the repository. They are valid for some minutes at least. refused is a
+	// password of it that the server has refused, or empty: another one is returned
+	// then, if there is one.
+	Login(ctx context.Context, refused string) (user, password string, err error)
 	// Author returns the name and the email address of the account, as the forge
 	// shows them at commits. Both are empty where the forge does not say.
 	Author(ctx context.Context) (name, email string)

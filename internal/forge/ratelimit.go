@@ -59,7 +59,11 @@ func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error
 		if err := t.await(ctx); err != nil {
 			return nil, err
 		}
-		response, err := t.send(request)
+		sent, err := Replay(request)
+		if err != nil {
+			return nil, err
+		}
+		response, err := t.base.RoundTrip(sent)
 		if err != nil {
 			return nil, err
 		}
@@ -73,18 +77,6 @@ func (t *limitTransport) RoundTrip(request *http.Request) (*http.Response, error
 		t.until = until
 		t.mu.Unlock()
 	}
-}
-
-// send sends a copy of a request, so that it can be sent again.
-func (t *limitTransport) send(request *http.Request) (*http.Response, error) {
-	sent := request.Clone(request.Context())
-	if request.GetBody != nil {
-		var err error
-		if sent.Body, err = request.GetBody(); err != nil {
-			return nil, err
-		}
-	}
-	return t.base.RoundTrip(sent)
 }
 
 // await waits until the limit is over, where that is soon.

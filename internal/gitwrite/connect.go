@@ -86,7 +86,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 		endpoint.User, endpoint.Password = "", ""
 		base := httpTransport()
 		s.options.Guard.Protect(base)
-		client := githttp.NewClient(&http.Client{Transport: &boundedTransport{base}})
+		client := githttp.NewClient(&http.Client{Transport: &loginTransport{login, &boundedTransport{base}}})
 		c := &connection{transport: client, endpoint: endpoint, auth: login.auth}
 		r.connection = func(context.Context) (*connection, error) { return c, nil }
 		return r, nil
@@ -107,14 +107,49 @@ func (s *Service) connect(access Access) (*remote, error) {
 }
 
 // Login returns the user and the password with which git signs in to a forge, at the
-// HTTPS address of a repository. Its errors say what to do.
-type Login func(ctx context.Context) (user, password string, err error)
+// HTTPS address of a repository. refused is a password of it that the server has
+// refused, or empty: another one is returned then, if there is one. Its errors say what
+// to do.
+type Login func(ctx context.Context, refused string) (user, password string, err error)
+
+// loginTransport sends a request again with another password, if the server refuses the
+// one that it has.
+type loginTransport struct {
+	login Login
+	base  http.RoundTripper
+}
+
+// RoundTrip sends a request.
+func (t *loginTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.base.RoundTrip(request)
+	user, password, signed := request.BasicAuth()
+	if err != nil || response.StatusCode != http.StatusUnauthorized || !signed ||
+		request.Body != nil && request.GetBody == nil {
+		return response, err
+	}
+
+	_, other, err := t.login(request.Context(), password)
+	if err != nil || other == password {
+		return response, nil //nolint:nilerr // what the server has answered says enough
+	}
+
+	again := request.Clone(request.Context())
+	if request.GetBody != nil {
+		if again.Body, err = request.GetBody(); err != nil {
+			return response, nil //nolint:nilerr // as above
+		}
+	}
+	_ = response.Body.Close()
+	again.SetBasicAuth(user, other)
+
+	return t.base.RoundTrip(again)
+}
 
 // loginError is an error of a [Login]. It is reported unchanged.
 type loginError struct{ error }
 
 func (l Login) auth(ctx context.Context) (transport.AuthMethod, error) {
-	user, password, err := l(ctx)
+	user, password, err := l(ctx, "")
 	if err != nil {
 		return nil, &loginError{err}
 	}

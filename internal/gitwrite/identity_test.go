@@ -2,6 +2,9 @@ package gitwrite
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/liverty-music/image-writeback/internal/giturl"
@@ -13,7 +16,7 @@ func TestSpellingsOfOneRepository(t *testing.T) {
 	options := Options{
 		Login: func(address giturl.Address) Login {
 			if address.Host() == "github.com" {
-				return func(context.Context) (user, password string, err error) { return "", "", nil }
+				return func(context.Context, string) (user, password string, err error) { return "", "", nil }
 			}
 			return nil
 		},
@@ -52,5 +55,39 @@ func TestSpellingsOfOneRepository(t *testing.T) {
 		if (one == other) != c.same {
 			t.Errorf("%s: one repository is %t, want %t", c.what, one == other, c.same)
 		}
+	}
+}
+
+// TestALoginThatIsRefused has the password of a forge's login replaced: what was refused
+// is sent again with the new one, in reads and in pushes. If there is no other, it is an
+// error.
+func TestALoginThatIsRefused(t *testing.T) {
+	git := startGit(t, true, 1)
+	valid := atomic.Value{}
+	valid.Store("one")
+	git.Allow = func(_, password string) bool { return password == valid.Load() }
+	current := "one"
+	s := newService(t, Options{Login: func(giturl.Address) Login {
+		return func(_ context.Context, refused string) (user, password string, err error) {
+			if refused == current && valid.Load() != "gone" {
+				current, _ = valid.Load().(string)
+			}
+			return "git", current, nil
+		}
+	}})
+
+	r := open(t, s, git.URLOf(repo))
+	noError(t, writeAll(r, setTag("f0/k.yaml", "v0", "v1")))
+	for i, tag := range []string{"v2", "v3"} {
+		valid.Store("token-" + tag)
+		if i == 0 { // otherwise the push is refused first
+			mustRead(t, r, map[string]string{"f0/k.yaml": ""})
+		}
+		noError(t, writeAll(r, setTag("f0/k.yaml", fmt.Sprintf("v%d", i+1), tag)))
+	}
+
+	valid.Store("gone")
+	if _, err := r.Refresh(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "rejected the ones") {
+		t.Error(err)
 	}
 }

@@ -52,7 +52,8 @@ func TestConnectionsThatBreakOff(t *testing.T) {
 			defer end()
 			listing, err := r.List(ctx)
 			if err == nil {
-				listing.Tags, _, err = r.Describe(ctx, false, listing.Tags, Wanted{Created: true, Default: "linux/amd64"})
+				want := Wanted{Created: true, Default: "linux/amd64"}
+				listing.Tags, _, err = r.Describe(ctx, false, listing.Tags, want)
 			}
 			if c.fails {
 				if err == nil || !strings.Contains(err.Error(), s.Host()) || c.times-left > 2*maxTries {

@@ -8,7 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"time"
+
+	"github.com/liverty-music/image-writeback/internal/secretfile"
 )
 
 // Sender is a type of webhooks that does not prove itself with a secret, such as
@@ -31,14 +32,14 @@ type Sender interface {
 // those of another.
 type Webhooks struct {
 	receiver *Receiver
-	secrets  map[string]*Secret
+	secrets  map[string]*secretfile.File[string]
 	senders  map[string]Sender
 	lanes    map[string]*lane // by type; those of enabled types alone
 }
 
 // NewWebhooks returns a handler for the types (see [Types]) that have a secret,
 // and for those that have a sender of their own.
-func NewWebhooks(receiver *Receiver, secrets map[string]*Secret, senders map[string]Sender) *Webhooks {
+func NewWebhooks(receiver *Receiver, secrets map[string]*secretfile.File[string], senders map[string]Sender) *Webhooks {
 	h := &Webhooks{receiver: receiver, secrets: secrets, senders: senders, lanes: map[string]*lane{}}
 	for _, kind := range h.Types() {
 		h.lanes[kind] = newLane()
@@ -79,9 +80,9 @@ func (h *Webhooks) find(kind string) (inbound, bool) {
 	}
 
 	return inbound{
-		prove: func(r *http.Request) error { return hook.prove(secret.current(time.Now()), r) },
+		prove: func(r *http.Request) error { return hook.prove(secret.Current(), r) },
 		receive: func(w http.ResponseWriter, r *http.Request) ([]Trigger, []byte, error) {
-			return hook.receive(secret.current(time.Now()), w, r)
+			return hook.receive(secret.Current(), w, r)
 		},
 	}, true
 }

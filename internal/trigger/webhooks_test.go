@@ -14,9 +14,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/secretfile"
 )
 
 // world is a receiver with what its sink was told, what it counted and what it
@@ -86,9 +86,9 @@ func (w *world) serve() {
 	if err := os.WriteFile(file, []byte(secretText+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	secrets := map[string]*Secret{}
+	secrets := map[string]*secretfile.File[string]{}
 	for _, kind := range Types() {
-		secret, err := NewSecret(file)
+		secret, err := secretfile.Open(file, secretfile.Text(file))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -249,43 +249,5 @@ func TestAddresses(t *testing.T) {
 	}
 	if _, counted := w.totals("unknown unknown"); counted != 3 {
 		t.Errorf("%v", w.counts)
-	}
-}
-
-// TestSecretsAreRotated holds that a new secret counts without a restart, and
-// that the old one stays while its file is gone.
-func TestSecretsAreRotated(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	put := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := NewSecret(file); err == nil {
-		t.Error("a file that is not there is a secret")
-	}
-	put(" \n")
-	if _, err := NewSecret(file); err == nil || !strings.Contains(err.Error(), "is empty") {
-		t.Errorf("an empty file: %v", err)
-	}
-	put("one\n")
-	s, err := NewSecret(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put("two\n")
-	now := time.Now()
-	if got := s.current(now); got != "one" {
-		t.Errorf("%q at once", got)
-	}
-	if got := s.current(now.Add(secretLife + time.Second)); got != "two" {
-		t.Errorf("%q after a while", got)
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.current(now.Add(3 * secretLife)); got != "two" {
-		t.Errorf("%q without its file", got)
 	}
 }

@@ -33,6 +33,7 @@ func Run(t *testing.T, start func(t *testing.T) *Fixture) {
 		{"answers without an end", endlessAnswers},
 		{"answers of another type", wrongTypes},
 		{"connections that break", brokenConnections},
+		{"a login that is revoked", revoked},
 		{"a short rate limit", shortLimit},
 		{"a long rate limit", longLimit},
 		{"trouble", trouble},
@@ -141,7 +142,7 @@ func account(t *testing.T, f *Fixture) {
 	if name, email := r.Author(t.Context()); name != f.AuthorName || email != f.AuthorEmail {
 		t.Errorf("author %s <%s>", name, email)
 	}
-	user, password, err := r.Login(t.Context())
+	user, password, err := r.Login(t.Context(), "")
 	if err != nil || !f.Git.Allow(user, password) {
 		t.Errorf("git does not let %s in (%v)", user, err)
 	}

@@ -12,7 +12,7 @@ import (
 // calls are all methods of a repository that ask the forge.
 func calls(ctx context.Context, r forge.Repository, pr forge.PullRequest) map[string]func() error {
 	return map[string]func() error{
-		"Login":              func() error { _, _, err := r.Login(ctx); return err },
+		"Login":              func() error { _, _, err := r.Login(ctx, ""); return err },
 		"Author":             func() error { r.Author(ctx); return nil },
 		"OpenPullRequests":   func() error { _, err := r.OpenPullRequests(ctx); return err },
 		"ClosedPullRequests": func() error { _, err := r.ClosedPullRequests(ctx, "head"); return err },
@@ -92,4 +92,77 @@ func brokenConnections(t *testing.T, f *Fixture) {
 		}
 		f.Break(nil)
 	}
+}
+
+// tokenOf returns the token of a request to the API; empty for one of the App itself.
+func tokenOf(request *http.Request) string {
+	if token := request.Header.Get("PRIVATE-TOKEN"); token != "" {
+		return token
+	}
+	_, token, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	if strings.Count(token, ".") == 2 { // a JSON web token
+		return ""
+	}
+
+	return token
+}
+
+// revoked has the forge refuse the tokens that were used so far: another one is used, which
+// is made or read, in the same call. If that is refused as well, it is an error.
+func revoked(t *testing.T, f *Fixture) {
+	ctx, r := t.Context(), f.Repository(t)
+	Must[forge.PullRequest](t)(r.Create(ctx, Proposal()))
+	refused, requests := map[string]bool{}, 0
+	first := ""
+	f.Break(func(_ http.ResponseWriter, request *http.Request) bool {
+		first = tokenOf(request)
+		refused[first] = first != ""
+		return false
+	})
+	Must[[]forge.PullRequest](t)(r.OpenPullRequests(ctx))
+	_, before, err := r.Login(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused[before] = true
+
+	if f.Replace != nil {
+		f.Replace("another-token")
+	}
+	f.Break(func(w http.ResponseWriter, request *http.Request) bool {
+		requests++
+		if refused[tokenOf(request)] {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"message": "Bad credentials"}`))
+			return true
+		}
+		if tokenOf(request) == "another-token" { // the stand-in knows one
+			request.Header.Set("PRIVATE-TOKEN", first)
+		}
+		return false
+	})
+	if open, err := r.OpenPullRequests(ctx); err != nil || len(open) != 1 || requests > 3 {
+		t.Errorf("%d requests, %d pull requests, %v", requests, len(open), err)
+	}
+	if _, after, err := r.Login(ctx, before); err != nil || after == before {
+		t.Errorf("the login is still %t the old one, %v", after == before, err)
+	}
+
+	requests = 0
+	f.Break(func(w http.ResponseWriter, request *http.Request) bool {
+		requests++
+		if tokenOf(request) == "" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"message": "Bad credentials"}`))
+		return true
+	})
+	_, err = r.OpenPullRequests(ctx)
+	if err == nil || !strings.Contains(err.Error(), "401") || requests > 3 {
+		t.Errorf("%d requests, %v", requests, err)
+	}
+	f.Break(nil)
 }

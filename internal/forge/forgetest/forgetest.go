@@ -33,6 +33,9 @@ type Fixture struct {
 	Close  func()                     // nobody answers any more
 	Secret func() string              // what no message may quote
 
+	// Replace puts another token into the file of the account; nil: it makes its own.
+	Replace func(token string)
+
 	AuthorName, AuthorEmail string // of the account
 	CompareURL              string // how the page of a comparison of main and head ends
 	PullRequests            string // how the path of a request about pull requests ends

@@ -135,7 +135,7 @@ func (r *repository) refused(doing, needs string, response *http.Response, messa
 // remedy is what to do about an answer with a message.
 func (r *repository) remedy(response *http.Response, message, needs string) string {
 	says := func(words string) bool { return strings.Contains(strings.ToLower(message), words) }
-	app := r.client.app != nil
+	app := r.client.isApp()
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
 		return unauthorized(app, says)

@@ -32,7 +32,7 @@ func TestAMissingPermission(t *testing.T) {
 	forgetest.CheckError(t, forgetest.Propose(t, r, proposed()), hub.Token(),
 		"422 The permissions requested are not granted", "grant the App the repository permission "+
 			"Contents: read and write, and Pull requests: read and write")
-	if _, _, err := r.Login(t.Context()); err != nil { // git needs it not
+	if _, _, err := r.Login(t.Context(), ""); err != nil { // git needs it not
 		t.Error(err)
 	}
 	hub.NotGranted = []string{"contents"}
@@ -44,12 +44,12 @@ func TestAMissingPermission(t *testing.T) {
 // have.
 func TestARepositoryThatIsNotInstalled(t *testing.T) {
 	hub, r := start(t)
-	if _, _, err := r.Login(t.Context()); err != nil { // finds the installation
+	if _, _, err := r.Login(t.Context(), ""); err != nil { // finds the installation
 		t.Fatal(err)
 	}
 	r.client.installationID = sandboxforge.InstallationID
 	other := r.client.repository(giturl.Parse(hub.URL + "/o/none"))
-	_, _, err := other.Login(t.Context())
+	_, _, err := other.Login(t.Context(), "")
 	forgetest.CheckError(t, err, hub.Token(), "422 There is at least one repository",
 		"install the App on this repository")
 }

@@ -8,10 +8,10 @@ package github
 
 import (
 	"context"
+	"crypto/rsa"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +25,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/httpclient"
+	"github.com/liverty-music/image-writeback/internal/secretfile"
 )
 
 // Options say which GitHub it is, and how to sign in there: as an App, or with a
@@ -43,11 +44,12 @@ type Options struct {
 // Client is an App, or a personal access token, at one GitHub.
 type Client struct {
 	api            *url.URL
-	server         giturl.Address                       // where repositories are
-	base           http.RoundTripper                    // to the API alone
-	app            func() *ghinstallation.AppsTransport // nil with a token
-	installationID int64                                // 0: found from the repository
-	token          string
+	server         giturl.Address                    // where repositories are
+	base           http.RoundTripper                 // to the API alone
+	key            *secretfile.File[*rsa.PrivateKey] // of the App; nil with a token
+	appBy          func(key *rsa.PrivateKey) *ghinstallation.AppsTransport
+	installationID int64 // 0: found from the repository
+	token          *forge.Token
 	userAgent      string
 	// writes paces requests that change something: github.com allows 80 of them
 	// a minute, and asks for a second between two. nil: a server of one's own.
@@ -73,29 +75,36 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	if o.AppID == 0 {
-		c.token, err = forge.ReadToken("github.tokenFile", o.TokenFile)
+		c.token, err = forge.OpenToken("github.tokenFile", o.TokenFile)
 		return c, err
 	}
 
-	key, err := os.ReadFile(o.PrivateKeyFile)
+	c.key, err = secretfile.Open(o.PrivateKeyFile, func(data []byte) (*rsa.PrivateKey, error) {
+		key, err := jwt.ParseRSAPrivateKeyFromPEM(data)
+		if err != nil { // the parser's own message could quote the key
+			return nil, fmt.Errorf("%s does not hold an RSA private key in PEM form; "+
+				"download one from the App's settings", o.PrivateKeyFile)
+		}
+		return key, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("github.app.privateKeyFile: %w", err)
 	}
-	parsed, err := jwt.ParseRSAPrivateKeyFromPEM(key)
-	if err != nil {
-		// The parser's own message could quote the key.
-		return nil, fmt.Errorf("github.app.privateKeyFile: %s does not hold an RSA private key in PEM form; "+
-			"download one from the App's settings", o.PrivateKeyFile)
-	}
 
 	// One for each token: what renews it writes into it.
-	c.app = func() *ghinstallation.AppsTransport {
-		t := ghinstallation.NewAppsTransportFromPrivateKey(c.base, o.AppID, parsed)
+	c.appBy = func(key *rsa.PrivateKey) *ghinstallation.AppsTransport {
+		t := ghinstallation.NewAppsTransportFromPrivateKey(c.base, o.AppID, key)
 		t.BaseURL = strings.TrimSuffix(c.api.String(), "/")
 		return t
 	}
 	return c, nil
 }
+
+// isApp reports whether the client is an App, and not the owner of a personal token.
+func (c *Client) isApp() bool { return c.key != nil }
+
+// app signs requests as the App itself.
+func (c *Client) app() *ghinstallation.AppsTransport { return c.appBy(c.key.Current()) }
 
 // newClient is a client that cannot sign in yet.
 func newClient(o Options) (*Client, error) {
@@ -183,7 +192,7 @@ var (
 
 // session signs requests about one repository with a token, which it renews.
 type session struct {
-	tokens *ghinstallation.Transport // nil with a personal token
+	signer signer
 	client *github.Client
 }
 
@@ -196,7 +205,7 @@ func (r *repository) reach(ctx context.Context, asked rights) (*session, error) 
 	if r.installationID == 0 {
 		r.installationID = c.installationID
 	}
-	if r.installationID == 0 && c.app != nil {
+	if r.installationID == 0 && c.isApp() {
 		found, _, err := c.newAPI(c.app()).Apps.GetRepositoryInstallation(ctx, r.owner, r.name)
 		if err != nil {
 			return nil, r.failed("finding the App's installation", "Metadata: read", err)
@@ -204,7 +213,7 @@ func (r *repository) reach(ctx context.Context, asked rights) (*session, error) 
 		r.installationID = found.GetID()
 	}
 
-	if c.app == nil {
+	if !c.isApp() {
 		asked = rights{} // there is one token
 	}
 	if opened, ok := r.sessions[asked]; ok {
@@ -221,16 +230,18 @@ func (r *repository) reach(ctx context.Context, asked rights) (*session, error) 
 
 // session makes a session. No request is sent before it is used.
 func (r *repository) session(asked rights) *session {
-	c, s := r.client, &session{}
-	base := http.RoundTripper(&tokenTransport{token: c.token, base: c.base})
-	if c.app != nil {
-		s.tokens = ghinstallation.NewFromAppsTransport(c.app(), r.installationID)
-		s.tokens.InstallationTokenOptions = &github.InstallationTokenOptions{
-			Repositories: []string{r.name}, Permissions: asked.permissions(),
-		}
-		base = s.tokens
+	c, id := r.client, r.installationID
+	s := &session{signer: newPersonal(c.token, c.base)}
+	if c.isApp() {
+		s.signer = &installation{key: c.key, make: func(key *rsa.PrivateKey) *ghinstallation.Transport {
+			t := ghinstallation.NewFromAppsTransport(c.appBy(key), id)
+			t.InstallationTokenOptions = &github.InstallationTokenOptions{
+				Repositories: []string{r.name}, Permissions: asked.permissions(),
+			}
+			return t
+		}}
 	}
-	s.client = c.newAPI(c.limitsOf(r.installationID).Transport(base))
+	s.client = c.newAPI(c.limitsOf(id).Transport(s.signer))
 
 	return s
 }
@@ -282,32 +293,16 @@ func (c *Client) newAPI(t http.RoundTripper) *github.Client {
 	return api
 }
 
-// tokenTransport signs requests with a token.
-type tokenTransport struct {
-	token string
-	base  http.RoundTripper
-}
-
-// RoundTrip signs a request.
-func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
-	request.Header.Set("Authorization", "Bearer "+t.token)
-	return t.base.RoundTrip(request)
-}
-
 // Login returns a token of the installation that can write the contents of this
 // repository, and nothing else; or the personal token.
-func (r *repository) Login(ctx context.Context) (user, password string, err error) {
+func (r *repository) Login(ctx context.Context, refused string) (user, password string, err error) {
 	in, err := r.reach(ctx, toWrite)
 	if err != nil {
 		return "", "", err
 	}
 
-	password = r.client.token
-	if in.tokens != nil {
-		if password, err = in.tokens.Token(ctx); err != nil {
-			return "", "", r.failed("getting an installation token", writeContents, err)
-		}
+	if password, err = in.signer.token(ctx, refused); err != nil {
+		return "", "", r.failed("getting an installation token", writeContents, err)
 	}
 	return "x-access-token", password, nil
 }
@@ -317,7 +312,7 @@ func (r *repository) Login(ctx context.Context) (user, password string, err erro
 // without a name, and the next one asks again.
 func (r *repository) Author(ctx context.Context) (name, email string) {
 	c := r.client
-	if c.app == nil {
+	if !c.isApp() {
 		return "", ""
 	}
 	c.mu.Lock()

@@ -139,7 +139,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		hub, r := start(t)
 		hub.TokenLife = life
 		for range 3 {
-			if _, _, err := r.Login(t.Context()); err != nil {
+			if _, _, err := r.Login(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -192,7 +192,7 @@ func TestInstallationsAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for _, r := range repositories {
 		group.Go(func() {
-			if _, _, err := r.Login(t.Context()); err != nil {
+			if _, _, err := r.Login(t.Context(), ""); err != nil {
 				t.Error(err)
 			}
 		})

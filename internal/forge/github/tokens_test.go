@@ -1,7 +1,12 @@
 package github
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +14,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/forge/forgetest"
 	"github.com/liverty-music/image-writeback/internal/giturl"
+	sandboxforge "github.com/liverty-music/image-writeback/internal/sandbox/forge"
 )
 
 // TestTokensAreForOneRepository checks what each token of the App is asked for: one
@@ -17,7 +23,7 @@ import (
 func TestTokensAreForOneRepository(t *testing.T) {
 	hub, r := start(t)
 	ctx, p := t.Context(), proposed()
-	if _, _, err := r.Login(ctx); err != nil {
+	if _, _, err := r.Login(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
 	pr := forgetest.Must[forge.PullRequest](t)(r.Create(ctx, p))
@@ -78,5 +84,37 @@ func TestRepositoriesAreForgotten(t *testing.T) {
 	if repositories, limits := client.repositories.Len(), client.limits.Len(); repositories != mostRepositories ||
 		limits != mostRepositories {
 		t.Errorf("%d repositories and %d rate limits are remembered", repositories, limits)
+	}
+}
+
+// TestTheKeyIsReplaced has the App's key in a file that somebody replaces, as after a
+// rotation: the new one counts as soon as GitHub refuses the old one.
+func TestTheKeyIsReplaced(t *testing.T) {
+	hub, _ := start(t)
+	options := appOptions(t, hub)
+	old, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key []byte) {
+		t.Helper()
+		if err := os.WriteFile(options.PrivateKeyFile, key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(old)}))
+	options.InstallationID = sandboxforge.InstallationID
+	client, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(hub.PrivateKey)
+
+	r := client.Repository(giturl.Parse("https://127.0.0.1/" + forgetest.Name))
+	if _, _, err := r.Login(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	if open := forgetest.Must[[]forge.PullRequest](t)(r.OpenPullRequests(t.Context())); len(open) > 0 {
+		t.Errorf("open: %v", open)
 	}
 }

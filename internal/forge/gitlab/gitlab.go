@@ -36,7 +36,7 @@ type Options struct {
 // Client is a personal, group or project access token at one GitLab.
 type Client struct {
 	url   *url.URL
-	token string
+	token *forge.Token
 	api   *gitlab.Client
 
 	mu           sync.Mutex
@@ -65,13 +65,14 @@ func New(o Options) (*Client, error) {
 	if c.users, err = lru.New[string, int64](mostRemembered); err != nil {
 		return nil, err
 	}
-	if c.token, err = forge.ReadToken("gitlab.tokenFile", o.TokenFile); err != nil {
+	if c.token, err = forge.OpenToken("gitlab.tokenFile", o.TokenFile); err != nil {
 		return nil, err
 	}
 
-	// The transport keeps to the rate limits, as for all forges.
-	transport := (&forge.Limits{}).Transport(forge.NewTransport(at, o.Guard))
-	c.api, err = gitlab.NewClient(c.token, gitlab.WithBaseURL(o.URL), gitlab.WithUserAgent(o.UserAgent),
+	// The transport signs, and keeps to the rate limits, as for all forges.
+	transport := (&forge.Limits{}).Transport(c.token.Transport(forge.NewTransport(at, o.Guard),
+		func(h http.Header, token string) { h.Set("PRIVATE-TOKEN", token) }))
+	c.api, err = gitlab.NewClient("", gitlab.WithBaseURL(o.URL), gitlab.WithUserAgent(o.UserAgent),
 		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(rate.NewLimiter(rate.Inf, 1)),
 		gitlab.WithHTTPClient(&http.Client{Transport: transport}))
 	if err != nil {
@@ -119,8 +120,8 @@ type repository struct {
 }
 
 // Login returns the token.
-func (r *repository) Login(context.Context) (user, password string, err error) {
-	return "oauth2", r.client.token, nil
+func (r *repository) Login(_ context.Context, refused string) (user, password string, err error) {
+	return "oauth2", r.client.token.Current(refused), nil
 }
 
 // Author returns the user of the token; empty where GitLab does not answer.

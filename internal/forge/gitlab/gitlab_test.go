@@ -3,6 +3,7 @@ package gitlab
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,11 +21,17 @@ func start(t *testing.T) (*sandboxforge.GitLab, *forgetest.Fixture) {
 	git := forgetest.StartGit(t)
 	lab := sandboxforge.NewGitLab(git)
 	t.Cleanup(lab.Close)
-	client, err := New(options(t, lab.URL))
+	with := options(t, lab.URL)
+	client, err := New(with)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return lab, &forgetest.Fixture{
+		Replace: func(token string) {
+			if err := os.WriteFile(with.TokenFile, []byte(token), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Client: client, Git: git, Close: lab.Close, Secret: func() string { return sandboxforge.GitLabToken },
 		Pulls:      func() []sandboxforge.Pull { return lab.Pulls(forgetest.Name) },
 		Break:      func(fault forgetest.Fault) { lab.Fault = fault },
