@@ -16,7 +16,8 @@ import (
 )
 
 // git makes the part that opens git repositories.
-func (s *setup) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrite.Service {
+func (p *program) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrite.Service {
+	s := p.setup
 	credentials.Servers = s.gitServers()
 	credentials.Remedy = permission.AllowSecret
 
@@ -27,6 +28,12 @@ func (s *setup) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrite.
 		Scoped:      credentials.Scoped,
 		Guard:       s.guard,
 		Limits:      s.gitLimits(),
+		OnCacheTrouble: func(trouble gitwrite.CacheTrouble) {
+			if s.metrics != nil {
+				s.metrics.CacheError()
+			}
+			p.log.Warn(trouble.String())
+		},
 	})
 }
 

@@ -86,7 +86,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
-	git := s.git(forges, p.secrets)
+	git := p.git(forges, p.secrets)
 	p.close = git.Close
 
 	p.engine = &engine.Engine{

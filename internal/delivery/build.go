@@ -66,7 +66,12 @@ type builder struct {
 func (b *gitBatch) attempt(ctx context.Context) {
 	building := &builder{gitBatch: b, stage: b.repository.NewStage()}
 	for _, t := range b.current() {
-		if err := building.add(t); err != nil {
+		err := building.add(t)
+		if err != nil && !b.repaired && b.repository.Repair(err) {
+			b.repaired = true
+			return // everything is pending still
+		}
+		if err != nil {
 			t.fail(err)
 		}
 	}

@@ -136,6 +136,7 @@ type gitBatch struct {
 	// removals are the branches that the next push deletes.
 	removals []string
 	division division
+	repaired bool // the mirror was made again
 }
 
 // Examine looks up the pull requests for which something changed, with one listing

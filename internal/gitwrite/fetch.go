@@ -132,7 +132,7 @@ func (m *mirror) heads() []plumbing.Hash {
 func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request fetchRequest) error {
 	shallows, err := m.store.Shallow()
 	if err != nil {
-		return err
+		return local(err)
 	}
 
 	request.haves, request.shallows, request.noBlobs = m.heads(), shallows, h.filter
@@ -154,7 +154,7 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 	shallows = slices.DeleteFunc(shallows, func(hash plumbing.Hash) bool {
 		return slices.Contains(update.Unshallows, hash)
 	})
-	return m.store.SetShallow(shallows)
+	return local(m.store.SetShallow(shallows))
 }
 
 // fetchBlobs gets blobs with at most one fetch. If the server does not send single

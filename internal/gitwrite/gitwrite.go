@@ -44,6 +44,8 @@ type Options struct {
 	Guard *httpclient.Guard
 	// Limits bound what servers may send; zero: DefaultLimits.
 	Limits Limits
+	// OnCacheTrouble is called when a mirror cannot be used as it was; nil: it is not.
+	OnCacheTrouble func(CacheTrouble)
 }
 
 // Signature is the name and the email address of an author.
@@ -72,6 +74,7 @@ func New(options Options) *Service {
 type Repository struct {
 	remote *remote
 
+	onTrouble func(CacheTrouble)
 	// resize notes how many bytes the repository needs between cycles.
 	resize func(bytes int64)
 
@@ -175,10 +178,16 @@ func (s *Service) Open(ctx context.Context, access Access) (*Repository, error) 
 	}
 	m, err := openMirror(s.options.CacheDir, remote.public, s.limits)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: opening its mirror in the cache directory: %w", remote.public, err)
+		s.trouble(CacheTrouble{remote.public, err, true})
+		if m, err = openMirror("", remote.public, s.limits); err != nil {
+			return nil, err // does not happen: memory has no errors
+		}
+	}
+	if m.remade != nil {
+		s.trouble(CacheTrouble{remote.public, m.remade, false})
 	}
 
-	r := &Repository{remote: remote, mirror: m}
+	r := &Repository{remote: remote, mirror: m, onTrouble: s.trouble}
 	r.resize = func(bytes int64) { s.repos.Resize(key, bytes) }
 	s.repos.Put(key, r, repositorySize+m.size())
 	return r, nil

@@ -32,6 +32,7 @@ type mirror struct {
 	temporary bool   // the folder goes with the process
 	store     storage.Storer
 	lock      *flock.Flock
+	remade    error // why the folder was made again when it was opened
 	packs     int
 	objects   int
 	bytes     int64 // of the objects, decompressed
@@ -87,7 +88,11 @@ func openMirror(cacheDir, address string, l *limits) (*mirror, error) {
 	}
 	m.packs = len(indexes)
 	if err := m.open(); err != nil {
-		return nil, err
+		if m.reset() != nil {
+			m.close()
+			return nil, err
+		}
+		m.remade = err
 	}
 
 	return m, nil
@@ -184,7 +189,7 @@ func (m *mirror) head(branch string) plumbing.Hash {
 }
 
 func (m *mirror) setHead(branch string, hash plumbing.Hash) error {
-	return m.store.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(branch), hash))
+	return local(m.store.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(branch), hash)))
 }
 
 func (m *mirror) has(hash plumbing.Hash) bool { return m.store.HasEncodedObject(hash) == nil }
@@ -241,7 +246,7 @@ func (m *mirror) unpack(pack *spool) error {
 		return nil
 	}
 
-	return err
+	return local(err) // the pack itself has been looked at
 }
 
 // maxShare is which part of the memory one mirror may use.
@@ -288,11 +293,27 @@ func isLimit(err error) bool {
 
 // object returns an object of the mirror.
 func (m *mirror) object(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
-	object, err := m.store.EncodedObject(kind, hash)
+	stored, err := m.store.EncodedObject(kind, hash)
 	if err != nil {
-		return nil, fmt.Errorf("object %s: %w", hash, err)
+		return nil, &mirrorError{fmt.Errorf("object %s: %w", hash, err)}
 	}
-	return object, nil
+	if m.dir == "" || stored.Size() > m.limits.FileSize.Max && stored.Type() == plumbing.BlobObject {
+		return stored, nil
+	}
+
+	// A disk may return something else than what was written.
+	data, err := content(stored)
+	if err == nil && plumbing.ComputeHash(stored.Type(), data) != hash {
+		err = errors.New("it has another content")
+	}
+	if err != nil {
+		return nil, &mirrorError{fmt.Errorf("object %s: %w", hash, err)}
+	}
+	read := &plumbing.MemoryObject{}
+	read.SetType(stored.Type())
+	_, err = read.Write(data)
+
+	return read, err
 }
 
 // tooLarge returns the error for a file.

@@ -62,7 +62,7 @@ func (r *Repository) Refresh(ctx context.Context, wants []Want) (*Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	return r.read(ctx, h, wants)
+	return r.recovered(ctx, func(ctx context.Context) (*Snapshot, error) { return r.read(ctx, h, wants) })
 }
 
 // Has reports whether the mirror has a commit with its trees.
@@ -83,22 +83,18 @@ func (r *Repository) Read(ctx context.Context, wants []Want) (*Snapshot, error) 
 		return nil, err
 	}
 
-	snapshot, err := r.read(ctx, h, wants)
-	if err != nil && !fresh && ctx.Err() == nil {
-		if h, err = r.advertise(ctx); err != nil { // a push may not have been reported
-			return nil, err
+	snapshot, err := r.recovered(ctx, func(ctx context.Context) (*Snapshot, error) {
+		snapshot, err := r.read(ctx, h, wants)
+		if err != nil && !fresh && ctx.Err() == nil {
+			if h, err = r.advertise(ctx); err != nil { // a push may not have been reported
+				return nil, err
+			}
+			fresh = true
+			snapshot, err = r.read(ctx, h, wants)
 		}
-		snapshot, err = r.read(ctx, h, wants)
-	}
 
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		// The mirror is damaged. It can be dropped, because it is only a cache.
-		if err := r.mirror.reset(); err != nil {
-			return nil, r.remote.failed("creating its mirror again", err)
-		}
-		snapshot, err = r.read(ctx, h, wants)
-	}
-
+		return snapshot, err
+	})
 	if err != nil {
 		return nil, r.remote.failed("reading files", err)
 	}

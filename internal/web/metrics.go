@@ -26,6 +26,7 @@ type Metrics struct {
 	calls, callsFailed       prometheus.Counter
 	cycle                    prometheus.Gauge
 	triggers                 *prometheus.CounterVec
+	cacheErrors              prometheus.Counter
 
 	// What becomes a label is somebody else's word, so there are not more of them
 	// than exist, or than are kept.
@@ -62,10 +63,12 @@ func NewMetrics() *Metrics {
 			"How long the last cycle about all Applications took."),
 		triggers: counters("image_writeback_events_total",
 			"Triggers that arrived, by their type and by what was done with them.", "type", "result"),
+		cacheErrors: counter("image_writeback_git_cache_errors_total",
+			"Mirrors of git repositories that could not be used as they were."),
 	}
 
 	m.registry.MustRegister(m.applications, m.watched, m.updated, m.failed, m.requests, m.requestsFailed,
-		m.calls, m.callsFailed, m.cycle, m.triggers,
+		m.calls, m.callsFailed, m.cycle, m.triggers, m.cacheErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	return m
@@ -162,6 +165,9 @@ func (m *Metrics) registryLabel(registry string) string {
 
 	return registry
 }
+
+// CacheError counts a mirror that could not be used as it was.
+func (m *Metrics) CacheError() { m.cacheErrors.Inc() }
 
 // RegistryRequest counts a request to a registry's API.
 func (m *Metrics) RegistryRequest(registry string, failed bool) {
