@@ -29,10 +29,7 @@ func (p *program) git(forges forges, credentials *gitwrite.ArgoSecrets) *gitwrit
 		Guard:       s.guard,
 		Limits:      s.gitLimits(),
 		OnCacheTrouble: func(trouble gitwrite.CacheTrouble) {
-			if s.metrics != nil {
-				s.metrics.CacheError()
-			}
-			p.log.Warn(trouble.String())
+			s.noteCacheError(p.log, trouble.String())
 		},
 	})
 }

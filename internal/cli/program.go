@@ -53,7 +53,7 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 		return nil, err
 	}
 
-	registries, err := s.cachedRegistries()
+	registries, err := s.cachedRegistries(log)
 	if err != nil {
 		return nil, err
 	}

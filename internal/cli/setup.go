@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -130,15 +131,25 @@ func (s *setup) registries() (*registry.Client, error) {
 	return client, nil
 }
 
-// cachedRegistries are the registries with what git.cacheDir remembers of them.
-func (s *setup) cachedRegistries() (*registry.Client, error) {
+// cachedRegistries are the registries with what git.cacheDir remembers of them. It is only
+// a cache: without it, they are asked again.
+func (s *setup) cachedRegistries(log *slog.Logger) (*registry.Client, error) {
 	client, err := s.registries()
 	if err != nil || s.config.Git.CacheDir == "" {
 		return client, err
 	}
 	if err := client.CacheIn(s.config.Git.CacheDir); err != nil {
-		return nil, fmt.Errorf("git.cacheDir: %w", err)
+		s.noteCacheError(log, fmt.Sprintf("git.cacheDir: what is known about images cannot be kept there: %v; "+
+			"it is in memory until the next start; check the folder", err))
 	}
 
 	return client, nil
+}
+
+// noteCacheError tells of a cache that cannot be used.
+func (s *setup) noteCacheError(log *slog.Logger, text string) {
+	if s.metrics != nil {
+		s.metrics.CacheError()
+	}
+	log.Warn(text)
 }

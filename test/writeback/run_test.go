@@ -20,6 +20,26 @@ import (
 	"github.com/liverty-music/image-writeback/test/harness"
 )
 
+// TestACacheFolderThatIsNone has a file where git.cacheDir should be: everything is done
+// in memory, with a word.
+func TestACacheFolderThatIsNone(t *testing.T) {
+	w := harness.NewWorld(t)
+	file := harness.Write(t, filepath.Join(t.TempDir(), "cache"), "")
+	harness.Edit(t, w.Config, "git:\n", "git:\n  cacheDir: "+file+"\n")
+	got := harness.Run(t, harness.In(w, "run", "--once")...).MustEnd(t, 0)
+	if commits := harness.Commits(t, w.Git, world.Repository); len(commits) != 2 {
+		t.Errorf("commits: %q", commits)
+	}
+	for _, want := range []string{
+		"git.cacheDir: what is known about images cannot be kept there", "its mirror cannot be used",
+		"it is in memory until the next start; check git.cacheDir",
+	} {
+		if strings.Count(got.Stderr, want) != 1 {
+			t.Errorf("%q is not said once:\n%s", want, got.Stderr)
+		}
+	}
+}
+
 // TestTheMainJob is the story of the README: a dev commit and a prod pull
 // request, then nothing more to do, in a second run with git.cacheDir.
 func TestTheMainJob(t *testing.T) {
