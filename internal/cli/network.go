@@ -55,12 +55,8 @@ func networkRemedy(e *httpclient.AddressError) string {
 		return "name the server, or write its address in the usual form"
 	}
 
-	line := fmt.Sprintf("network: {allow: [%s]}", netip.PrefixFrom(e.Address, e.Address.BitLen()))
-	if e.Address.Is6() {
-		line = fmt.Sprintf("network: {allow: [%q]}", netip.PrefixFrom(e.Address, e.Address.BitLen()))
-	}
-
-	return "if this server is yours, add " + line + " to config.yaml"
+	return fmt.Sprintf("if this server is yours, add to network.allow in config.yaml: - '%s'",
+		netip.PrefixFrom(e.Address, e.Address.BitLen()))
 }
 
 // configuredHosts returns the registries and forges of config.yaml, as HOST:PORT.

@@ -102,6 +102,42 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	return p, nil
 }
 
+// followSetting is where it is set whether AppProjects are followed.
+const followSetting = "projects.follow in config.yaml"
+
+// applicationFiles reads Applications from files.
+func (s *setup) applicationFiles(paths []string) (*argo.Files, error) {
+	selection, err := s.selection()
+	if err != nil {
+		return nil, err
+	}
+
+	return &argo.Files{
+		Paths: paths, Selection: selection, Defaults: s.defaults(), Namespace: s.namespace(""),
+		Follow: s.config.Projects.Follow, Setting: followSetting,
+	}, nil
+}
+
+// selection is which Applications are read.
+func (s *setup) selection() (argo.Selection, error) {
+	a := s.config.Applications
+	selection, err := argo.NewSelection(a.Namespaces, a.Selector, a.Names)
+	if err != nil {
+		return selection, fmt.Errorf("applications: %w", err)
+	}
+
+	return selection, nil
+}
+
+// defaults apply where an Application has no annotation.
+func (s *setup) defaults() argo.Defaults {
+	c := s.config
+	return argo.Defaults{
+		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget,
+		Namespace: s.namespace(""), Images: limitOf(int64(c.Limits.Images), "images"),
+	}
+}
+
 // argoCD is the namespace of Argo CD.
 func (p *program) argoCD() string {
 	if p.cluster == nil {
@@ -114,36 +150,26 @@ func (p *program) argoCD() string {
 // source returns the Applications of files or of the cluster, to which it then
 // connects.
 func (p *program) source() (engine.Source, error) {
-	c := p.config
-	selection, err := argo.NewSelection(c.Applications.Namespaces, c.Applications.Selector, c.Applications.Names)
-	if err != nil {
-		return nil, fmt.Errorf("applications: %w", err)
-	}
-
-	defaults := argo.Defaults{
-		WriteBackMethod: c.Defaults.WriteBackMethod, WriteBackTarget: c.Defaults.WriteBackTarget,
-		Namespace: p.namespace(""), Images: limitOf(int64(c.Limits.Images), "images"),
-	}
-
-	const setting = "projects.follow in config.yaml"
 	if len(p.applications) > 0 {
 		p.secrets = gitCredentials(nil, "", secretsOf(p.connect))
-		return &argo.Files{
-			Paths: p.applications, Selection: selection, Defaults: defaults, Namespace: p.namespace(""),
-			Follow: c.Projects.Follow, Setting: setting,
-		}, nil
+		return p.applicationFiles(p.applications)
 	}
 
+	selection, err := p.selection()
+	if err != nil {
+		return nil, err
+	}
 	if p.cluster, err = p.connect(); err != nil {
 		return nil, err
 	}
 
+	defaults := p.defaults()
 	defaults.Namespace = p.argoCD()
 	p.secrets = gitCredentials(p.cluster, defaults.Namespace, secretsOf(p.connect))
 	source, watch := fromCluster(p.cluster, selection, defaults)
 	source.Projects = &argo.Projects{
 		Lister: projectReader{p.cluster, defaults.Namespace, p.secrets},
-		Follow: c.Projects.Follow, Setting: setting, Warn: func(text string) { p.log.Warn(text) },
+		Follow: p.config.Projects.Follow, Setting: followSetting, Warn: func(text string) { p.log.Warn(text) },
 	}
 	p.watch = watch
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,32 +85,35 @@ func (v *validation) files(paths []string) {
 		}
 	}
 
-	defaults, namespace := v.setup.config.Defaults, v.setup.namespace("")
-	var listings []spec.Listing
-	for _, path := range manifests {
-		files := &argo.Files{Paths: []string{path}, Namespace: namespace, Defaults: argo.Defaults{
-			WriteBackMethod: defaults.WriteBackMethod, WriteBackTarget: defaults.WriteBackTarget, Namespace: namespace,
-		}}
-		found, err := files.List(context.Background())
-		if err != nil {
-			v.inConfig++
-			v.print("%v", err)
-			continue
-		}
-		listings = append(listings, found)
+	v.manifests(manifests)
+}
+
+// manifests checks the Applications of files, which are read together, as plan does.
+func (v *validation) manifests(paths []string) {
+	if len(paths) == 0 {
+		return
 	}
 
-	territory := v.territory(listings)
-	for _, found := range listings {
-		v.applications += len(found.Applications)
-		for _, app := range found.Applications {
-			found.Problems = append(found.Problems, app.Problems...)
-			found.Problems = append(found.Problems, v.refusals(app, territory)...)
-		}
-		for _, p := range found.Problems {
-			v.inApplications++
-			v.print("%s: %s: %s", p.Where, p.Application, p.Error())
-		}
+	files, err := v.setup.applicationFiles(paths)
+	if err != nil {
+		return // the problem of config.yaml says why
+	}
+	found, err := files.List(context.Background())
+	if err != nil {
+		v.inConfig++
+		v.print("%v", err)
+		return
+	}
+
+	v.applications += len(found.Applications)
+	territory := v.territory(found)
+	for _, app := range found.Applications {
+		found.Problems = append(found.Problems, app.Problems...)
+		found.Problems = append(found.Problems, v.refusals(app, territory)...)
+	}
+	for _, p := range found.Problems {
+		v.inApplications++
+		v.print("%s: %s: %s", p.Where, p.Application, p.Error())
 	}
 }
 
@@ -169,13 +173,11 @@ func (v *validation) follow(c config.Config) {
 }
 
 // territory is what the Applications of the files deploy.
-func (v *validation) territory(listings []spec.Listing) *permission.Territory {
+func (v *validation) territory(found spec.Listing) *permission.Territory {
 	var all []spec.Application
-	for _, found := range listings {
-		for _, app := range slices.Concat(found.Applications, found.Neighbours) {
-			if v.rules == nil || v.rules.Deployed(app) {
-				all = append(all, app)
-			}
+	for _, app := range slices.Concat(found.Applications, found.Neighbours) {
+		if v.rules == nil || v.rules.Deployed(app) {
+			all = append(all, app)
 		}
 	}
 
@@ -211,18 +213,20 @@ func (v *validation) mayWrite(app spec.Application, territory *permission.Territ
 		return nil
 	}
 
-	var refused *permission.Refusal
+	var first *permission.Refusal
 	for _, files := range app.Target.Candidates() {
-		if refused = v.rules.Write(app, placeOf(app, files.Path()), territory); refused == nil {
+		refused := v.rules.Write(app, placeOf(app, files.Path()), territory)
+		if refused == nil {
 			return nil
 		}
+		first = cmp.Or(first, refused)
 	}
 
-	return refused
+	return first
 }
 
 // placeOf is where an Application writes, as far as that is known without its repository:
-// the default branch has no name.
+// the default branch may be any.
 func placeOf(app spec.Application, file string) permission.Place {
 	target := app.Target
 	at := permission.Place{
@@ -230,6 +234,9 @@ func placeOf(app spec.Application, file string) permission.Place {
 		Named: target.WriteBranch != "",
 	}
 	for _, source := range app.SourcesIn(giturl.Parse(target.Repository).Key()) {
+		if source.Branch() == "" {
+			at.Base = ""
+		}
 		at.Tracked = append(at.Tracked, source.Branch())
 	}
 

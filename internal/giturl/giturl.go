@@ -162,6 +162,14 @@ func (a Address) Key() string {
 	return a.key
 }
 
+// PlaceKey is like Key, without any port: servers have another port for each protocol.
+func (a Address) PlaceKey() string {
+	if a.host == "" {
+		return a.Key()
+	}
+	return strings.ToLower(a.host + "/" + a.path)
+}
+
 // ProtocolKey is the same for all spellings of one repository with the same
 // protocol: credentials for HTTPS do not help where SSH is spoken.
 func (a Address) ProtocolKey() string { return a.key }

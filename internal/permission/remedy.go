@@ -15,38 +15,60 @@ func (r *Rules) notAllowed(app spec.Application, reason string, at Place) *Refus
 		"project: " + literalGlob(app.Project), "namespace: " + literalGlob(app.Namespace),
 		"application: " + literalGlob(app.Name),
 	}
-	for _, list := range []struct{ key, only string }{
-		{"repositories", giturl.Parse(at.Repository).Public()}, {"branches", at.Base}, {"paths", at.Path},
+	branches := []string{at.Base}
+	if at.Write != at.Base {
+		branches = append(branches, at.Write)
+	}
+	for _, list := range []struct {
+		key string
+		all []string
+	}{
+		{"repositories", []string{giturl.Parse(at.Repository).Public()}}, {"branches", branches},
+		{"paths", []string{at.Path}},
 	} {
-		if list.only != "" {
-			fields = append(fields, list.key+": ["+literalGlob(list.only)+"]")
+		if all := literalGlobs(list.all); len(all) > 0 {
+			fields = append(fields, list.key+": ["+strings.Join(all, ", ")+"]")
 		}
 	}
 
 	return &Refusal{
 		"git.allow", reason,
-		"the operator can allow it in config.yaml: git: {allow: [{" + strings.Join(fields, ", ") + "}]}",
+		"the operator can allow it in config.yaml, by an entry of git.allow: - {" + strings.Join(fields, ", ") + "}",
 	}
 }
 
-// AllowSecret is the line of config.yaml that lets the Applications of a project name
-// a Secret, NAMESPACE/NAME, for a host.
+// AllowSecret is the entry of config.yaml that lets the Applications of a project name
+// a Secret, NAMESPACE/NAME, for a host. Without a project, it has a word in its stead.
 func AllowSecret(secret, host, project string) string {
-	projects := ""
-	if project != "" {
-		projects = fmt.Sprintf(", projects: [%s]", literalGlob(project))
+	if project == "" {
+		project = "PROJECT"
 	}
+	projects := fmt.Sprintf(", projects: [%s]", literalGlob(project))
 
-	return fmt.Sprintf("add to config.yaml annotations: {secrets: [{secret: %s, hosts: [%s]%s}]}",
+	return fmt.Sprintf("add to annotations.secrets in config.yaml: - {secret: %s, hosts: [%s]%s}",
 		inYAML(secret), inYAML(host), projects)
 }
 
-// literalGlob is the glob, for a list of config.yaml, that matches a text alone.
+// literalGlobs are the globs that match some texts alone, without empty ones.
+func literalGlobs(texts []string) []string {
+	var globs []string
+	for _, text := range texts {
+		if text != "" {
+			globs = append(globs, literalGlob(text))
+		}
+	}
+
+	return globs
+}
+
+// literalGlob is the glob, for a list of config.yaml, that matches a text alone. It has no
+// backslash, which logs escape.
 func literalGlob(text string) string {
 	var b strings.Builder
 	for _, r := range text {
-		if strings.ContainsRune(`*?[]{}\`, r) {
-			b.WriteByte('\\')
+		if strings.ContainsRune(`*?[{}`, r) {
+			b.WriteString("[" + string(r) + "]")
+			continue
 		}
 		b.WriteRune(r)
 	}

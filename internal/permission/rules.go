@@ -123,7 +123,7 @@ func (r *Rules) Repository(app spec.Application, repository string) *Refusal {
 		}
 
 		return r.notAllowed(app, fmt.Sprintf("git.allow does not have the repository %s for this Application", address),
-			Place{Repository: address.Public()})
+			Place{Repository: address.Public(), Base: "BRANCH", Write: "BRANCH", Path: "FOLDER/FILE"})
 	}
 
 	if len(app.SourcesIn(address.Key())) > 0 {
@@ -186,7 +186,7 @@ func (r *Rules) Image(app spec.Application, i spec.Image) *Refusal {
 	if len(r.Images) > 0 && !anyGlob(r.Images, fullName(i.Ref)) {
 		return &Refusal{
 			"images.allow", fmt.Sprintf("images.allow does not have the image %s", fullName(i.Ref)),
-			fmt.Sprintf("the operator can add it in config.yaml: images: {allow: [%s]}", literalGlob(fullName(i.Ref))),
+			fmt.Sprintf("the operator can add it to images.allow in config.yaml: - %s", literalGlob(fullName(i.Ref))),
 		}
 	}
 

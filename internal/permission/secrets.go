@@ -80,15 +80,15 @@ func (s Secrets) Image(app spec.Application, asked spec.Image) *Refusal {
 // ofOperator decides about credentials of the updater itself: its environment, its
 // programs, its identity at Google.
 func (s Secrets) ofOperator(named credentials, host string) *Refusal {
-	remedy := fmt.Sprintf("add to config.yaml registries: [{prefix: %s, credentials: %s}]",
-		inYAML(host), inYAML(string(named)))
+	remedy := fmt.Sprintf("add to registries in config.yaml: - {prefix: %s, credentials: %s} (or credentials to the "+
+		"entry that has this prefix)", inYAML(host), inYAML(string(named)))
 
 	if !slices.Contains(s.Kinds, named.kind()) {
 		return &Refusal{
 			Rule: ruleCredentials,
 			Reason: fmt.Sprintf("pull-secret names %s, credentials of the updater itself, which belong to the operator",
 				quoted(string(named))),
-			Remedy: fmt.Sprintf("%s, or annotations: {credentials: [%s]} to let every annotation name such ones",
+			Remedy: fmt.Sprintf("%s, or add %s to annotations.credentials to let every annotation name such ones",
 				remedy, named.kind()),
 		}
 	}

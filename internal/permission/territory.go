@@ -131,14 +131,14 @@ func (t *Territory) addValues(app spec.Application, file spec.ValuesFile) {
 	t.values[key][file.Path] = claims
 }
 
-// key is that of a repository. Those of sources are known: thousands of
-// Applications share one.
+// key is that of a repository, whatever the protocol and the port: servers have a port for
+// each protocol. Those of sources are known: thousands of Applications share one.
 func (t *Territory) key(repository string) string {
 	if t != nil && t.keys[repository] != "" {
 		return t.keys[repository]
 	}
 
-	return giturl.Parse(repository).Key()
+	return giturl.Parse(repository).PlaceKey()
 }
 
 // folderOf is a path as a folder from the root of its repository; "." is the root.
@@ -151,30 +151,31 @@ func folderOf(p string) string {
 	return folder
 }
 
-// tracked reports whether an Application of another project deploys a branch.
-func (t *Territory) tracked(repository, branch, defaultBranch, project string) bool {
+// trackedBy returns another project than one, of which an Application deploys a branch;
+// empty if there is none.
+func (t *Territory) trackedBy(repository, branch, defaultBranch, than string) string {
 	if t == nil {
-		return false
+		return ""
 	}
 
-	branches := t.branches[giturl.Parse(repository).Key()]
-	count, _ := branches[branch].others(project)
-	if branch == defaultBranch && count == 0 {
-		count, _ = branches[""].others(project)
+	branches := t.branches[t.key(repository)]
+	_, first := branches[branch].others(than)
+	if branch == defaultBranch && first == "" {
+		_, first = branches[""].others(than)
 	}
 
-	return count > 0
+	return first
 }
 
 // holds reports whether a file is the Application's own: it is below one of its
 // source paths, and no older Application of another project deploys a folder
-// between the two, or has the file as values file; or the first Application that had
-// it as values file is of the same project. So an Application of Applications keeps
-// what it deploys, and one that somebody adds above the folders of others, or beside
-// them, gets nothing.
+// between the two; or the oldest Application that has it as values file is of the same
+// project, and no other project deploys a folder that holds it. So an Application of
+// Applications keeps what it deploys, and one that somebody adds above the folders of
+// others gets nothing.
 func (t *Territory) holds(app spec.Application, repository, file string) bool {
 	key := t.key(repository)
-	for _, own := range foldersIn(app, key) {
+	for _, own := range t.foldersIn(app, key) {
 		if within(own, file) && !t.older(app, key, own, file) {
 			return true
 		}
@@ -184,7 +185,11 @@ func (t *Territory) holds(app spec.Application, repository, file string) bool {
 	if !ok || first.project != app.Project {
 		return false
 	}
-	_, foreign := t.folderClaim(app, key, file, first.olderThan)
+	_, foreign := t.folderClaim(app, key, file, func(folder string, c claim) bool {
+		container := path.Dir(file) != folder && t.contains(key, folder, c.project)
+
+		return !container || first.olderThan(c) // a newer container changes nothing
+	})
 
 	return !foreign
 }
@@ -207,13 +212,15 @@ func (t *Territory) firstValues(key, file, project string) (claim, bool) {
 }
 
 // older reports whether an Application of another project, which is not newer, deploys
-// a folder strictly below own that holds a file, or has the file as values file.
+// a folder strictly below own that holds a file; or has the file as values file, if own is
+// only a container.
 func (t *Territory) older(app spec.Application, key, own, file string) bool {
 	if t == nil {
 		return false
 	}
 	self := claim{app.Project, app.Created}
-	if first, ok := t.firstValues(key, file, app.Project); ok && self.olderThan(first) {
+	first, ok := t.firstValues(key, file, app.Project)
+	if ok && self.olderThan(first) && t.contains(key, own, app.Project) {
 		return true
 	}
 
@@ -229,32 +236,40 @@ func (t *Territory) older(app spec.Application, key, own, file string) bool {
 	return false
 }
 
+// contains reports whether a folder that a project deploys is only a container: the root,
+// or one with folders of other projects.
+func (t *Territory) contains(key, folder, project string) bool {
+	count, _ := t.below[key][folder].others(project)
+
+	return folder == "." || count > 0
+}
+
 // foreign returns what a file is to an Application of another project, which deploys a
-// folder that holds it, or was the first to have it as values file; empty if to none.
+// folder that holds it, or else was the first to have it as values file; empty if to none.
 func (t *Territory) foreign(app spec.Application, repository, file string) string {
 	key := t.key(repository)
+	if project, ok := t.folderClaim(app, key, file, func(string, claim) bool { return true }); ok {
+		return fmt.Sprintf("below the source path of an Application of another project (%s)", project)
+	}
 	if first, ok := t.firstValues(key, file, app.Project); ok && first.project != app.Project {
 		return fmt.Sprintf("a values file of an Application of another project (%s)", first.project)
 	}
 
-	project, ok := t.folderClaim(app, key, file, func(c claim) bool { return c.project != app.Project })
-	if !ok {
-		return ""
-	}
-
-	return fmt.Sprintf("below the source path of an Application of another project (%s)", project)
+	return ""
 }
 
-// folderClaim returns the project of the first of some claims to a folder that is one to
-// a file, against an Application.
-func (t *Territory) folderClaim(app spec.Application, key, file string, some func(claim) bool) (string, bool) {
+// folderClaim returns the project, other than that of an Application, whose claim to a
+// folder is one to a file, among some claims.
+func (t *Territory) folderClaim(
+	app spec.Application, key, file string, some func(folder string, c claim) bool,
+) (project string, ok bool) {
 	if t == nil {
 		return "", false
 	}
 
 	for folder := path.Dir(file); ; folder = path.Dir(folder) {
 		for _, c := range t.claims[key][folder] {
-			if some(c) && t.claimed(app, c.project, key, folder, file) {
+			if c.project != app.Project && some(folder, c) && t.claimed(app, c.project, key, folder, file) {
 				return c.project, true
 			}
 		}
@@ -289,17 +304,17 @@ func (t *Territory) claimed(app spec.Application, project, key, folder, file str
 
 // leadsTo reports whether an Application deploys a folder, or one below it.
 func (t *Territory) leadsTo(app spec.Application, key, folder string) bool {
-	return slices.ContainsFunc(foldersIn(app, key), func(own string) bool {
+	return slices.ContainsFunc(t.foldersIn(app, key), func(own string) bool {
 		return own == folder || within(folder, own)
 	})
 }
 
 // foldersIn returns the folders of a repository that an Application deploys.
-func foldersIn(app spec.Application, key string) []string {
+func (t *Territory) foldersIn(app spec.Application, key string) []string {
 	var folders []string
 
-	for _, source := range app.SourcesIn(key) {
-		if source.Path != "" {
+	for _, source := range app.Sources {
+		if !source.Chart && source.Path != "" && t.key(source.Repository) == key {
 			folders = append(folders, folderOf(source.Path))
 		}
 	}
@@ -308,10 +323,10 @@ func foldersIn(app spec.Application, key string) []string {
 }
 
 // valuesIn reports whether a file of a repository is a values file of an Application.
-func valuesIn(app spec.Application, key, file string) bool {
+func (t *Territory) valuesIn(app spec.Application, key, file string) bool {
 	for _, source := range app.Sources {
 		if slices.ContainsFunc(source.Values, func(v spec.ValuesFile) bool {
-			return v.Path == file && giturl.Parse(v.Repository).Key() == key
+			return v.Path == file && t.key(v.Repository) == key
 		}) {
 			return true
 		}
@@ -364,12 +379,12 @@ func (t *Territory) Owner(apps []spec.Application, repository, file string) int 
 // holds a file, or that of the file itself, if it is a values file; -1 if none does.
 func (t *Territory) heldBy(app spec.Application, repository, file string) int {
 	key := t.key(repository)
-	if valuesIn(app, key, file) {
+	if t.valuesIn(app, key, file) {
 		return len(file)
 	}
 
 	longest := -1
-	for _, own := range foldersIn(app, key) {
+	for _, own := range t.foldersIn(app, key) {
 		switch {
 		case own == ".":
 			longest = max(longest, 0)

@@ -21,7 +21,7 @@ const HeadPrefix = "image-writeback/"
 type Place struct {
 	Repository string // its URL
 	Path       string // of the file, from the root of the repository
-	Base       string // the branch that is deployed, or that the pull request is for
+	Base       string // the branch that is deployed, or that the pull request is for; empty: not known
 	Write      string // the branch that commits go to; empty: Base
 	Named      bool   // the annotation git-branch names Write
 	Default    string // the default branch of the repository
@@ -49,8 +49,12 @@ func (r *Rules) Write(app spec.Application, at Place, t *Territory) *Refusal {
 			}
 		}
 
-		return r.notAllowed(app, fmt.Sprintf("git.allow does not have %s on branch %s for this Application",
-			at.Path, at.Base), at)
+		where := at.Path
+		if at.Base != "" {
+			where += " on branch " + at.Base
+		}
+
+		return r.notAllowed(app, fmt.Sprintf("git.allow does not have %s for this Application", where), at)
 	}
 
 	if refusal := r.base(app, at, t); refusal != nil {
@@ -62,7 +66,7 @@ func (r *Rules) Write(app spec.Application, at Place, t *Territory) *Refusal {
 
 func (w WriteRule) has(at Place) bool {
 	return w.hasRepository(giturl.Parse(at.Repository)) &&
-		(len(w.Branches) == 0 || anyGlob(w.Branches, at.Base)) &&
+		(len(w.Branches) == 0 || at.Base == "" || anyGlob(w.Branches, at.Base)) &&
 		(len(w.Paths) == 0 || anyGlob(w.Paths, at.Path))
 }
 
@@ -79,15 +83,35 @@ func (r *Rules) head(app spec.Application, at Place, t *Territory) *Refusal {
 		}
 	case slices.Contains(at.Tracked, at.Write):
 		return nil
-	case at.Write == at.Default || t.tracked(at.Repository, at.Write, at.Default, app.Project):
-		return &Refusal{
-			"git-branch", fmt.Sprintf("the branch %s is not this Application's own: it is the default branch, "+
-				"or an Application of another project deploys it", at.Write),
-			"name a branch that nobody deploys, or the branch of the Application's source",
-		}
+	case strings.HasPrefix(strings.ToLower(at.Write), HeadPrefix): // whoever deploys it
+		return nil
+	case at.Write == at.Default:
+		return notOwn(at.Write, "is the default branch")
+	}
+	project := t.trackedBy(at.Repository, at.Write, at.Default, app.Project)
+	if project == "" || r.allowsHead(app, at) {
+		return nil
 	}
 
-	return nil
+	refusal := notOwn(at.Write, fmt.Sprintf("is deployed by an Application of another project (%s)", project))
+	refusal.Remedy += ", or " + r.notAllowed(app, "", at).Remedy
+
+	return refusal
+}
+
+// notOwn refuses a branch as the head of changes.
+func notOwn(branch, why string) *Refusal {
+	return &Refusal{
+		"git-branch", fmt.Sprintf("the branch %s %s, so changes are not gathered there", branch, why),
+		"name a branch that nobody deploys, or the branch of the Application's source",
+	}
+}
+
+// allowsHead reports whether git.allow names the branch that an Application writes to.
+func (r *Rules) allowsHead(app spec.Application, at Place) bool {
+	return slices.ContainsFunc(r.writeRules(app), func(rule WriteRule) bool {
+		return len(rule.Branches) > 0 && anyGlob(rule.Branches, at.Write) && rule.has(at)
+	})
 }
 
 // base refuses a branch that the Application does not deploy.
@@ -98,8 +122,11 @@ func (r *Rules) base(app spec.Application, at Place, t *Territory) *Refusal {
 	case len(at.Tracked) > 0:
 		return r.notAllowed(app, fmt.Sprintf("its source deploys the branch %s, but git-branch names %s",
 			strings.Join(at.Tracked, ", "), at.Base), at)
-	case at.Base != at.Default && t.tracked(at.Repository, at.Base, at.Default, app.Project):
-		return r.notAllowed(app, fmt.Sprintf("an Application of another project deploys the branch %s", at.Base), at)
+	case at.Base != at.Default:
+		if project := t.trackedBy(at.Repository, at.Base, at.Default, app.Project); project != "" {
+			return r.notAllowed(app, fmt.Sprintf("an Application of another project (%s) deploys the branch %s",
+				project, at.Base), at)
+		}
 	}
 
 	return nil

@@ -136,6 +136,26 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestLiteralGlobs holds that what refusals suggest matches what was refused, and that
+// alone.
+func TestLiteralGlobs(t *testing.T) {
+	for _, text := range []string{
+		"apps/[x]/dev/k.yaml", "a*b?c", "{a,b}.yaml", "a}b", "it's", "[]", "[[", "**/x", "a]b", "feature/{{x}}", "!a", "[!a]",
+	} {
+		var list []string
+		if err := yaml.Unmarshal([]byte("- "+literalGlob(text)), &list); err != nil || len(list) != 1 {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if !globMatches(list[0], text) {
+			t.Errorf("%s does not match %s", list[0], text)
+		}
+		if globMatches(list[0], text+"x") || globMatches(list[0], strings.NewReplacer("*", "y", "?", "y", "a,b", "a").Replace(text)+"") &&
+			strings.ContainsAny(text, "*?,") {
+			t.Errorf("%s matches more than %s", list[0], text)
+		}
+	}
+}
+
 // TestRepositories runs testdata/permission/repositories.yaml.
 func TestRepositories(t *testing.T) {
 	var vectors []struct {

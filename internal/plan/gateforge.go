@@ -10,7 +10,7 @@ func forgeGate(_ []*Decision, s Settings) answer {
 		}
 
 		remedy := s.PullRequests.Remedy
-		if !d.enforced {
+		if d.enforcedBy == 0 {
 			remedy += ", or annotate " + spec.Prefix + "write-back-delivery: commit"
 		}
 

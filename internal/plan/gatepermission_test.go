@@ -159,7 +159,7 @@ func TestEnforcedRules(t *testing.T) {
 			one.Application.Target.Delivery = c.asked
 			d := decideAll(Settings{DefaultDelivery: "commit", Rules: c.rules}, one)[0]
 			told := strings.Contains(strings.Join(d.Application.Problems, "\n"),
-				"a rule of git.delivery enforces pull-request")
+				"rule 1 of git.delivery in config.yaml enforces pull-request")
 			if got := d.Application.Images[0].Delivery; got != c.want || told != c.advice {
 				t.Errorf("%s, told %t; want %s, %t", got, told, c.want, c.advice)
 			}

@@ -15,13 +15,13 @@ type Decision struct {
 	Work        *Work // nil: nothing is written
 	Diffs       []FileDiff
 
-	delivery string
-	enforced bool // annotations cannot ask for less
-	file     File // whose content counts
-	fileErr  error
-	images   manifest.Images // of file; nil before the first image, and after the last
-	openErr  error           // of images
-	draft    *draft
+	delivery   string
+	enforcedBy int  // the number of the rule that annotations cannot weaken; 0: none
+	file       File // whose content counts
+	fileErr    error
+	images     manifest.Images // of file; nil before the first image, and after the last
+	openErr    error           // of images
+	draft      *draft
 }
 
 // Make decides about all cases of a cycle.
@@ -101,7 +101,7 @@ func branchChanges(app Application) []image.Change {
 // delivered.
 func (d *Decision) begin(s Settings) {
 	c, app := d.Case, d.Application
-	d.delivery, d.enforced = s.delivery(c)
+	d.delivery, d.enforcedBy = s.delivery(c)
 	d.file, d.fileErr = c.Place.current(d.delivery)
 
 	*app = Application{
@@ -116,8 +116,8 @@ func (d *Decision) begin(s Settings) {
 		app.Broken = app.Broken || !p.Advice
 	}
 	if asked := c.Application.Target.Delivery; asked != d.delivery && !c.inApplication() && asked != "" {
-		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: a rule "+
-			"of git.delivery enforces %s for %s", spec.Prefix, asked, d.delivery, d.file.Path))
+		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: rule %d "+
+			"of git.delivery in config.yaml enforces %s for %s", spec.Prefix, asked, d.enforcedBy, d.delivery, d.file.Path))
 	}
 	if advice := s.Permission.SignatureAdvice(c.Application, d.delivery); advice != "" {
 		app.Problems = append(app.Problems, advice)

@@ -27,26 +27,28 @@ type DeliveryRule struct {
 // delivery is that of the Application's annotation, otherwise of the first
 // rule that matches, otherwise the default. If that rule enforces pull requests,
 // the annotation does not count. It is empty for an Application that is written to
-// itself.
-func (s Settings) delivery(c *Case) (delivery string, enforced bool) {
+// itself. enforcedBy is the number of such a rule; 0: there is none.
+func (s Settings) delivery(c *Case) (delivery string, enforcedBy int) {
 	app := c.Application
 	if c.inApplication() {
-		return app.Target.Delivery, false
+		return app.Target.Delivery, 0
 	}
 
-	rule := DeliveryRule{Use: s.DefaultDelivery}
-	for _, r := range s.Rules {
+	rule, number := DeliveryRule{Use: s.DefaultDelivery}, 0
+	for i, r := range s.Rules {
 		if r.matches(app, c.Place.Repository, c.Place.Base.Path) {
-			rule = r
+			rule, number = r, i+1
 			break
 		}
 	}
-	enforced = rule.Enforce && opensPullRequest(rule.Use)
-	if app.Target.Delivery == "" || enforced {
-		return rule.Use, enforced
+	if rule.Enforce && opensPullRequest(rule.Use) {
+		return rule.Use, number
+	}
+	if app.Target.Delivery == "" {
+		return rule.Use, 0
 	}
 
-	return app.Target.Delivery, false
+	return app.Target.Delivery, 0
 }
 
 func opensPullRequest(delivery string) bool { return delivery == spec.DeliverPullRequest }

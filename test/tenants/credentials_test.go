@@ -34,8 +34,8 @@ type cell struct {
 
 // remedies are pieces of the refusals of rules.
 var remedies = map[string]string{
-	"annotations.secrets":     "add to config.yaml annotations: {secrets: [{secret: ",
-	"annotations.credentials": "or annotations: {credentials: [",
+	"annotations.secrets":     "add to annotations.secrets in config.yaml: - {secret: ",
+	"annotations.credentials": " to annotations.credentials",
 	"registries":              "but config.yaml gives these credentials to ",
 }
 

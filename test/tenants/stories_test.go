@@ -63,7 +63,7 @@ func placeStories(server string) []story {
 		{ // of the victim's project, which may propose a change of prod, and not commit it
 			name: "place-waiver", namespace: "argocd", path: "apps/waiver/overlays/prod",
 			annotations: map[string]string{"write-back-delivery": "commit"},
-			says:        "a rule of git.delivery enforces pull-request",
+			says:        "of git.delivery in config.yaml enforces pull-request",
 		},
 	}
 }

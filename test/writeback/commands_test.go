@@ -229,10 +229,10 @@ func TestValidateAsksTheRules(t *testing.T) {
 			t.Errorf("stdout %q, want %q", got.Stdout, want)
 		}
 	}
-	says("images.allow does not have the image ghcr.io/o/app; the operator can add it in config.yaml: " +
-		`images: {allow: ['ghcr.io/o/app']}`)
+	says("images.allow does not have the image ghcr.io/o/app; the operator can add it to images.allow in config.yaml: " +
+		"- 'ghcr.io/o/app'")
 	harness.Write(t, config, "images: {allow: [\"ghcr.io/o/**\"]}\n")
-	says("credentials: [env]")
+	says("add env to annotations.credentials")
 	harness.Write(t, config, "git: {allow: [{paths: [y/**]}]}\n")
 	says("git.allow does not have x/")
 	harness.Write(t, config, "annotations: {credentials: [env]}\n")

@@ -44,7 +44,7 @@ func TestNetwork(t *testing.T) {
 	got := harness.Run(t, "run", "--once", "--config", config, "--applications", apps).MustEnd(t, 1)
 
 	lines := strings.Split(got.Stderr, "\n")
-	const remedy = "if this server is yours, add network: {allow: [127.0.0.1/32]} to config.yaml"
+	const remedy = "if this server is yours, add to network.allow in config.yaml: - '127.0.0.1/32'"
 	for app, host := range map[string]string{"argocd/bad-image": hidden.Host(),
 		"argocd/bad-repository": strings.TrimPrefix(hiddenGit.URL, "http://")} {
 		said := strings.Join(errorsOf(app, lines), "\n")
