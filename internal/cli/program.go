@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,8 @@ func (s *setup) program(cmd *cobra.Command) (*program, error) {
 	p.engine = &engine.Engine{
 		Source: source, Registries: registries, Git: git, Delivery: delivery,
 		Compare:  forges.comparisons(decisions.Permission.MayShow),
-		Settings: decisions, Deadline: s.deadline(), Templates: texts, Log: log,
+		Settings: decisions, Deadline: s.deadline(), Grace: time.Duration(s.config.ShutdownTimeout), Templates: texts,
+		Log: log,
 	}
 
 	if p.cluster != nil && !s.noEvents { // a nil *kube.Cluster in an interface is not nil

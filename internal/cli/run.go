@@ -189,7 +189,7 @@ func onChange(log func(error)) func(error) {
 }
 
 // share makes this replica work on its share of the repositories only. Call leave
-// after the last cycle.
+// after the last cycle; the engine may have called it.
 func (p *program) share(ctx context.Context, inbox *engine.Inbox) (leave func()) {
 	election := p.config.LeaderElection
 	namespace := election.Namespace
@@ -199,18 +199,19 @@ func (p *program) share(ctx context.Context, inbox *engine.Inbox) (leave func())
 
 	replica := lease.New(p.cluster.Leases(namespace), election.Name, lease.Identity(election.Name),
 		time.Duration(election.LeaseDuration), p.log)
-	p.engine.Replicas = engine.Replicas{Owns: replica.Owns, PassOn: replica.Broadcast}
-	replica.Receive = inbox.Heard
-	replica.Join(ctx)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
+	leave = func() {
+		cancel()
+		<-ended
+	}
+	p.engine.Replicas = engine.Replicas{Owns: replica.Owns, PassOn: replica.Broadcast, Leave: leave}
+	replica.Receive = inbox.Heard
+	replica.Join(ctx)
 	go func() {
 		defer close(ended)
 		replica.Run(running, inbox.Everything)
 	}()
 
-	return func() {
-		cancel()
-		<-ended
-	}
+	return leave
 }

@@ -17,22 +17,23 @@ import (
 
 // Config is config.yaml.
 type Config struct {
-	Interval       Duration       `yaml:"interval"`
-	Applications   Applications   `yaml:"applications"`
-	Defaults       Defaults       `yaml:"defaults"`
-	Registries     []Registry     `yaml:"registries"`
-	Projects       Projects       `yaml:"projects"`
-	Annotations    Annotations    `yaml:"annotations"`
-	Images         Images         `yaml:"images"`
-	ArgoCD         ArgoCD         `yaml:"argocd"`
-	Git            Git            `yaml:"git"`
-	GitHub         GitHub         `yaml:"github"`
-	GitLab         GitLab         `yaml:"gitlab"`
-	Web            Web            `yaml:"web"`
-	Events         Events         `yaml:"events"`
-	Network        Network        `yaml:"network"`
-	Limits         Limits         `yaml:"limits"`
-	LeaderElection LeaderElection `yaml:"leaderElection"`
+	Interval        Duration       `yaml:"interval"`
+	ShutdownTimeout Duration       `yaml:"shutdownTimeout"`
+	Applications    Applications   `yaml:"applications"`
+	Defaults        Defaults       `yaml:"defaults"`
+	Registries      []Registry     `yaml:"registries"`
+	Projects        Projects       `yaml:"projects"`
+	Annotations     Annotations    `yaml:"annotations"`
+	Images          Images         `yaml:"images"`
+	ArgoCD          ArgoCD         `yaml:"argocd"`
+	Git             Git            `yaml:"git"`
+	GitHub          GitHub         `yaml:"github"`
+	GitLab          GitLab         `yaml:"gitlab"`
+	Web             Web            `yaml:"web"`
+	Events          Events         `yaml:"events"`
+	Network         Network        `yaml:"network"`
+	Limits          Limits         `yaml:"limits"`
+	LeaderElection  LeaderElection `yaml:"leaderElection"`
 }
 
 // Applications selects the Applications that are updated.
@@ -275,7 +276,7 @@ func (s *Size) UnmarshalYAML(node *yaml.Node) error {
 // Default returns the configuration that applies without a file.
 func Default() Config {
 	return Config{
-		Interval: Duration(2 * time.Minute),
+		Interval: Duration(2 * time.Minute), ShutdownTimeout: Duration(25 * time.Second),
 		Defaults: Defaults{WriteBackMethod: "git", WriteBackTarget: "kustomization"},
 		Projects: Projects{Follow: "auto"},
 		Git: Git{Commits: "per-application", CommitVia: "push",

@@ -60,6 +60,9 @@ func (c Config) problems() findings {
 	if c.Interval <= 0 {
 		found.add("interval", "must be greater than zero, for example 2m")
 	}
+	if c.ShutdownTimeout <= 0 {
+		found.add("shutdownTimeout", "must be greater than zero, for example 25s")
+	}
 	c.Defaults.check(&found)
 	checkRegistries(c.Registries, &found)
 	c.Git.Signing.check(&found)

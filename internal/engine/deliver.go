@@ -16,8 +16,8 @@ const deliverTimeout = 10 * time.Minute
 // deliver writes the plan: all targets at the same time. Once begun it is not
 // interrupted half-way: a push that is under way is finished, within the timeout. The
 // outcomes are those that are known, also of slow deliveries of earlier cycles.
-func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
-	ctx = context.WithoutCancel(ctx)
+func (c *cycle) deliver(waiting context.Context) []delivery.Outcome {
+	ctx := context.WithoutCancel(waiting)
 	repositories := c.repositoryJobs()
 	jobs := append(c.applicationJobs(), repositories...)
 	progress := c.stage("writing", len(repositories))
@@ -29,7 +29,7 @@ func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
 			step = progress
 		}
 		w.count(true, step)
-		c.state.deliveries.begin(job.Repository, func() []delivery.Outcome {
+		c.state.deliveries.begin(job, func() []delivery.Outcome {
 			ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 			defer cancel()
 
@@ -42,7 +42,7 @@ func (c *cycle) deliver(ctx context.Context) []delivery.Outcome {
 			return outcomes
 		}, c.resume, w.ended(step))
 	}
-	c.wait(ctx, w, 2*patience)
+	c.wait(waiting, w, 2*patience)
 
 	return c.state.deliveries.take()
 }

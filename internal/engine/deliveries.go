@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
 	"github.com/liverty-music/image-writeback/internal/giturl"
@@ -22,6 +24,7 @@ type deliveries struct {
 
 // writing is one job.
 type writing struct {
+	target     string               // as it may be shown
 	repository *gitwrite.Repository // nil for an Application that is written to itself
 	outcomes   []delivery.Outcome
 	ended      bool
@@ -31,12 +34,18 @@ type writing struct {
 // begin begins a job. If it ends late, resume is called with the address of its
 // repository; ended is called at the end.
 func (d *deliveries) begin(
-	repository *gitwrite.Repository, do func() []delivery.Outcome, resume func(address string), ended func(),
+	job delivery.Job, do func() []delivery.Outcome, resume func(address string), ended func(),
 ) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
+	repository := job.Repository
 	one := &writing{repository: repository}
+	if repository != nil {
+		one.target = repository.URL()
+	} else if len(job.Works) > 0 {
+		one.target = job.Works[0].Application
+	}
 	d.all = append(d.all, one)
 	d.group.Go(func() {
 		defer ended()
@@ -84,6 +93,39 @@ func (d *deliveries) writes(repository *gitwrite.Repository) bool {
 	return slices.ContainsFunc(d.all, func(one *writing) bool {
 		return one.repository == repository && !one.ended
 	})
+}
+
+// drain waits until no job is under way. If ctx has ended or ends, it waits no longer than
+// grace from then on, and returns what is still being written to.
+func (d *deliveries) drain(ctx context.Context, grace time.Duration) (left []string) {
+	done := make(chan struct{})
+	go func() {
+		d.group.Wait()
+		close(done)
+	}()
+
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, one := range d.all {
+		if !one.ended {
+			left = append(left, one.target)
+		}
+	}
+
+	return left
 }
 
 // underway reports whether any job is.

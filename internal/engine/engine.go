@@ -46,6 +46,9 @@ type Replicas struct {
 
 	// PassOn sends a line to the other replicas; see [Inbox.Heard].
 	PassOn func(line string)
+
+	// Leave gives up all shards; nil: there are no other replicas.
+	Leave func()
 }
 
 func (r Replicas) owns(shard string) bool { return r.Owns == nil || r.Owns(shard) }
@@ -59,6 +62,7 @@ type Engine struct {
 	Delivery   *delivery.Service
 	Settings   plan.Settings
 	Deadline   Deadline
+	Grace      time.Duration // how long what is being written may go on when the process is to stop
 	Templates  report.Templates
 	Log        *slog.Logger
 	Replicas   Replicas

@@ -14,7 +14,7 @@ func TestALateDeliveryIsTold(t *testing.T) {
 	var all deliveries
 	release, ended := make(chan struct{}), make(chan struct{})
 	var resumed []string
-	all.begin(nil, func() []delivery.Outcome {
+	all.begin(delivery.Job{}, func() []delivery.Outcome {
 		<-release
 		return []delivery.Outcome{{Kind: delivery.Failed}}
 	}, func(address string) { resumed = append(resumed, address) }, func() { close(ended) })

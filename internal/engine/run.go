@@ -46,11 +46,17 @@ func (e *Engine) Run(ctx context.Context, interval time.Duration, inbox *Inbox, 
 	}
 }
 
-// finish waits for the deliveries that are under way, tells of them, and waits until
-// the Events of all cycles are created, or for as long as is worth waiting. It reports
-// whether one of these deliveries failed.
+// finish waits for the deliveries that are under way, but if ctx has ended no longer than
+// Grace, tells of them, and waits until the Events of all cycles are created, or for as
+// long as is worth waiting. It reports whether one of these deliveries failed.
 func (e *Engine) finish(ctx context.Context) (failed bool) {
-	e.state.deliveries.group.Wait()
+	if ctx.Err() != nil && e.Replicas.Leave != nil {
+		e.Replicas.Leave() // others take over at once
+	}
+	for _, target := range e.state.deliveries.drain(ctx, e.Grace) {
+		e.Log.Warn("stopped while this was being written; the next start finds out what has become of it",
+			"target", target)
+	}
 	result := &report.Cycle{Plan: &plan.Plan{}, Outcomes: e.state.deliveries.take()}
 	if len(result.Outcomes) > 0 {
 		e.publish(context.WithoutCancel(ctx), result, false)

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -189,6 +190,30 @@ func TestASlowPush(t *testing.T) {
 	service.Says("msg=committed application=argocd/slow", 1)
 	if n := len(harness.Commits(t, w.git, "o/slow-push")); n != 2 {
 		t.Errorf("%d commits", n)
+	}
+}
+
+// TestAPushThatHangsStopsNobody has a push whose answer never comes when the process is to
+// stop: it stops, and says what it was writing to.
+func TestAPushThatHangsStopsNobody(t *testing.T) {
+	w := newSlowWorld(t)
+	t.Cleanup(func() { close(w.release) })
+	w.application("slow", "o/slow-push", "some/image")
+	config, flags := w.flags("shutdownTimeout: 100ms\n")
+	file := harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)
+
+	ctx, stop := context.WithCancel(t.Context())
+	var log sandbox.Log
+	ended := harness.Go(ctx, &log, slices.Concat([]string{"run", "--config", file}, flags)...)
+	harness.Await(t, "the push", func() bool { return w.held.Load() > 0 })
+	stop()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d", status)
+	}
+	want := `msg="stopped while this was being written; the next start finds out what has become of it" target=` +
+		w.git.URLOf("o/slow-push")
+	if !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %s:\n%s", want, log.String())
 	}
 }
 

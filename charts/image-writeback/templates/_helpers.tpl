@@ -63,6 +63,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $config = mustMerge $config (dict "events" (dict "listen" ":8082" "secretFiles" $files)) -}}
 {{- end -}}
 {{- $defaults := dict "leaderElection" (dict "enabled" true "name" (include "image-writeback.fullname" .)) -}}
+{{- $_ := set $defaults "shutdownTimeout" (printf "%ds" (max 1 (sub (int64 .Values.terminationGracePeriodSeconds) 5))) -}}
 {{- mustMerge $config $defaults | toYaml -}}
 {{- end -}}
 
