@@ -55,7 +55,10 @@ func TestNetworkRemedies(t *testing.T) {
 		refused httpclient.AddressError
 		want    string
 	}{
-		{httpclient.AddressError{Address: netip.MustParseAddr("127.0.0.1")}, "network.allow in config.yaml: - '127.0.0.1/32'"},
+		{
+			httpclient.AddressError{Address: netip.MustParseAddr("127.0.0.1")},
+			"network.allow in config.yaml: - '127.0.0.1/32'",
+		},
 		{httpclient.AddressError{Address: netip.MustParseAddr("::1")}, "network.allow in config.yaml: - '::1/128'"},
 		{
 			httpclient.AddressError{Address: netip.MustParseAddr("10.0.0.1"), Denied: true},

@@ -139,8 +139,10 @@ func TestWrite(t *testing.T) {
 // TestLiteralGlobs holds that what refusals suggest matches what was refused, and that
 // alone.
 func TestLiteralGlobs(t *testing.T) {
-	for _, text := range []string{
-		"apps/[x]/dev/k.yaml", "a*b?c", "{a,b}.yaml", "a}b", "it's", "[]", "[[", "**/x", "a]b", "feature/{{x}}", "!a", "[!a]",
+	for text, other := range map[string]string{ // what the text as a glob would match
+		"apps/[x]/dev/k.yaml": "apps/x/dev/k.yaml", "a*b?c": "aybyc", "{a,b}.yaml": "a.yaml", "**/x": "y/x",
+		"[!a]": "b", "a}b": "ab", "it's": "its", "[]": "", "[[": "[", "a]b": "ab", "feature/{{x}}": "feature/x",
+		"!a": "b",
 	} {
 		var list []string
 		if err := yaml.Unmarshal([]byte("- "+literalGlob(text)), &list); err != nil || len(list) != 1 {
@@ -149,9 +151,8 @@ func TestLiteralGlobs(t *testing.T) {
 		if !globMatches(list[0], text) {
 			t.Errorf("%s does not match %s", list[0], text)
 		}
-		if globMatches(list[0], text+"x") || globMatches(list[0], strings.NewReplacer("*", "y", "?", "y", "a,b", "a").Replace(text)+"") &&
-			strings.ContainsAny(text, "*?,") {
-			t.Errorf("%s matches more than %s", list[0], text)
+		if globMatches(list[0], other) {
+			t.Errorf("%s matches %s", list[0], other)
 		}
 	}
 }

@@ -117,7 +117,8 @@ func (d *Decision) begin(s Settings) {
 	}
 	if asked := c.Application.Target.Delivery; asked != d.delivery && !c.inApplication() && asked != "" {
 		app.Problems = append(app.Problems, fmt.Sprintf("annotation %swrite-back-delivery = %q has no effect: rule %d "+
-			"of git.delivery in config.yaml enforces %s for %s", spec.Prefix, asked, d.enforcedBy, d.delivery, d.file.Path))
+			"of git.delivery in config.yaml enforces %s for %s",
+			spec.Prefix, asked, d.enforcedBy, d.delivery, d.file.Path))
 	}
 	if advice := s.Permission.SignatureAdvice(c.Application, d.delivery); advice != "" {
 		app.Problems = append(app.Problems, advice)
