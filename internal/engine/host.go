@@ -16,8 +16,9 @@ import (
 // in this cycle; once it has used up the tries of one repository with 429 or 5xx, no
 // request is repeated for the others.
 type host struct {
-	turns  *turns // those of earlier cycles as well
 	memory *hostMemory
+	// lists and details are those of memory, of earlier cycles as well.
+	lists, details *turns
 
 	mu         sync.Mutex
 	closed     int   // slots that are closed until the registry answers
@@ -30,9 +31,15 @@ const firstAtOnce = 16
 
 // hostMemory is what is known about a registry from one cycle to the next.
 type hostMemory struct {
-	turns  *turns
-	silent atomic.Bool // it did not answer when it was asked last
+	// lists are the turns of those who ask for a list, details of those who ask for more. A
+	// list may wait for room that is left only when somebody's details are known, so these
+	// do not wait for one another.
+	lists, details *turns
+	silent         atomic.Bool // it did not answer when it was asked last
 }
+
+// idle reports whether nobody asks.
+func (m *hostMemory) idle() bool { return m.lists.idle() && m.details.idle() }
 
 // hosts are the registries that one cycle asks.
 type hosts struct {
@@ -57,7 +64,8 @@ func (h *hosts) expect(all *questions, everybody bool) {
 		at := h.of(q.repository)
 		for _, a := range q.asks {
 			if project, ok := first[at]; ok && project != a.project {
-				at.turns.share()
+				at.memory.lists.share()
+				at.memory.details.share()
 			}
 			first[at] = a.project
 		}
@@ -65,7 +73,7 @@ func (h *hosts) expect(all *questions, everybody bool) {
 
 	if everybody {
 		maps.DeleteFunc(h.memory, func(name string, m *hostMemory) bool {
-			return h.byName[name] == nil && m.turns.idle()
+			return h.byName[name] == nil && m.idle()
 		})
 	}
 }
@@ -84,11 +92,11 @@ func (h *hosts) of(r *registry.Repository) *host {
 		h.memory[name] = memory
 	}
 	found = &host{memory: memory}
-	if memory.turns == nil || memory.turns.idle() { // otherwise it has slots, and may have answered
+	if memory.lists == nil || memory.idle() { // otherwise it has slots, and may have answered
 		found.closed = max(0, r.Concurrency()-firstAtOnce)
-		memory.turns = newTurns(r.Concurrency(), found.closed)
+		memory.lists, memory.details = newTurns(r.Concurrency(), found.closed), newTurns(r.Concurrency(), 0)
 	}
-	found.turns = memory.turns
+	found.lists, found.details = memory.lists, memory.details
 	h.byName[name] = found
 
 	return found
@@ -121,7 +129,7 @@ func (h *host) learn(err error) {
 
 	if err == nil {
 		h.memory.silent.Store(false)
-		h.turns.open(h.closed)
+		h.lists.open(h.closed)
 		h.closed = 0
 	}
 

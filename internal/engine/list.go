@@ -45,8 +45,8 @@ func (l *list) start(ctx context.Context, d Deadline) {
 }
 
 func (l *list) ask(ctx context.Context, d Deadline) (registry.Listing, error) {
-	l.host.turns.take(l.asker)
-	defer l.host.turns.give(l.asker)
+	l.host.lists.take(l.asker)
+	defer l.host.lists.give(l.asker)
 	repository := l.question.repository
 	if err := l.host.begin(repository); err != nil {
 		return registry.Listing{}, err

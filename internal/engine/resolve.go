@@ -205,8 +205,8 @@ func (c *cycle) answer(ctx context.Context, list *list, who asker, asked spec.Im
 	if err != nil {
 		return policy.Choice{}, err
 	}
-	host.turns.take(who)
-	defer host.turns.give(who)
+	host.details.take(who)
+	defer host.details.give(who)
 	if err := host.begin(repository); err != nil {
 		return policy.Choice{}, err
 	}

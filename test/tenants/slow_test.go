@@ -132,6 +132,40 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
+// TestLargeListsDoNotWaitForOneAnother has more large lists than slots, of which only some
+// are in memory at a time, with policies that need more than the list.
+func TestLargeListsDoNotWaitForOneAnother(t *testing.T) {
+	w := newSlowWorld(t)
+	t.Cleanup(func() { close(w.release) })
+	w.registry.Plain, w.registry.PageSize = true, 10_000
+	var images []string
+	for i := range 12 {
+		image := fmt.Sprintf("large/image-%d", i)
+		for tag := range 5_500 {
+			w.announce(image, fmt.Sprintf("x%d", tag))
+		}
+		images = append(images, image)
+	}
+	w.application("large", "o/large", images...)
+	for _, image := range images {
+		w.registry.Push(image, registry.Build{Created: time.Now()}, "1.0.0")
+		w.registry.Push(image, registry.Build{Created: time.Now().Add(time.Minute)}, "1.1.0")
+	}
+	policies := "    argocd-image-updater.argoproj.io/update-strategy: newest-build\n" +
+		"    argocd-image-updater.argoproj.io/allow-tags: regexp:^1\n"
+	text := strings.Replace(w.applications.String(), "  annotations:\n", "  annotations:\n"+policies, 1)
+	w.applications.Reset()
+	w.applications.WriteString(text)
+	config, flags := w.flags("limits: {decisionTime: 30s}\n")
+	config = strings.Replace(config, "api_url:", "limit: 8, api_url:", 1)
+	file := harness.Write(t, filepath.Join(t.TempDir(), "config.yaml"), config)
+
+	harness.Run(t, slices.Concat([]string{"run", "--once", "--config", file}, flags)...).MustEnd(t, 0)
+	if n := strings.Count(harness.Show(t, w.git, "o/large", "app/kustomization.yaml"), "1.1.0"); n != 12 {
+		t.Errorf("%d of 12 images", n)
+	}
+}
+
 // TestASlowPolicy holds back what only a stranger's policy needs to know about the image
 // of others. Their updates land all the same: one needs nothing but the list of tags, and
 // one other manifests.

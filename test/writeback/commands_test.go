@@ -229,8 +229,8 @@ func TestValidateAsksTheRules(t *testing.T) {
 			t.Errorf("stdout %q, want %q", got.Stdout, want)
 		}
 	}
-	says("images.allow does not have the image ghcr.io/o/app; the operator can add it to images.allow in config.yaml: " +
-		"- 'ghcr.io/o/app'")
+	says("images.allow does not have the image ghcr.io/o/app; " +
+		"the operator can add it to images.allow in config.yaml: - 'ghcr.io/o/app'")
 	harness.Write(t, config, "images: {allow: [\"ghcr.io/o/**\"]}\n")
 	says("add env to annotations.credentials")
 	harness.Write(t, config, "git: {allow: [{paths: [y/**]}]}\n")
