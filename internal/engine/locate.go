@@ -287,6 +287,9 @@ func explainRead(repository string, file gitwrite.File, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, gitwrite.ErrNoBranch) && file.Branch == "":
+		return fmt.Errorf("repository %s: the server does not say which branch is the default one; name a branch in "+
+			"%sgit-branch or spec.source.targetRevision", repository, spec.Prefix)
 	case errors.Is(err, gitwrite.ErrNoBranch):
 		return fmt.Errorf("repository %s: %w; name a branch in %sgit-branch or spec.source.targetRevision",
 			repository, err, spec.Prefix)

@@ -83,6 +83,7 @@ func (s *Service) connect(access Access) (*remote, error) {
 	}
 
 	if login != nil {
+		r.forge = true
 		endpoint.User, endpoint.Password = "", ""
 		base := httpTransport()
 		s.options.Guard.Protect(base)

@@ -44,6 +44,10 @@ func (r *remote) failed(doing string, err error) error {
 	case errors.Is(err, errIdle):
 		e.Err = errIdle
 		e.Remedy = "it is tried again in the next cycle; check that it can be reached from here"
+	case errors.Is(err, transport.ErrAuthenticationRequired) && r.forge:
+		e.Err = errors.New("the server rejected the login that config.yaml has for it, and there is no newer one")
+		e.Remedy = "check that the App is installed on the repository and its key is listed in the App's settings, " +
+			"or make a new token and put it into the token file"
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		e.Err = errors.New("the server requires credentials, or rejected the ones that were sent")
 		e.Remedy = "configure a GitHub App or a token for it, " +

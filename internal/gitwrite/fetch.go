@@ -141,6 +141,15 @@ func (m *mirror) fetchCommits(ctx context.Context, r *remote, h *heads, request 
 	}
 
 	update, err := r.fetch(ctx, request, m.add)
+	if err != nil && request.noBlobs && ctx.Err() == nil && !isLimit(err) && !isLocal(err) {
+		// Some servers say that they can leave files out, and refuse to.
+		request.noBlobs = false
+		all, retried := r.fetch(ctx, request, m.add)
+		if retried == nil {
+			update, err = all, nil
+			r.noBlobWants, h.filter = true, false
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,6 +231,54 @@ func TestPathsThatLeaveTheRepositoryAreRefused(t *testing.T) {
 	}
 }
 
+// TestNamesOfNoFiles reads what has the name of a file, and is a folder or a submodule.
+func TestNamesOfNoFiles(t *testing.T) {
+	git := startGit(t, true, 1)
+	if err := git.Commit(repo, "main", "A folder", map[string]string{"a/kustomization.yaml/x": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	head, err := git.Run(repo, "rev-parse", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := git.Run(repo, "rev-parse", "main^{tree}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"read-tree", strings.TrimSpace(tree)},
+		{"update-index", "--add", "--cacheinfo", "160000," + strings.TrimSpace(head) + ",b/kustomization.yaml"},
+	} {
+		if _, err := git.Run(repo, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tree, err = git.Run(repo, "write-tree"); err != nil {
+		t.Fatal(err)
+	}
+	commit, err := git.Run(repo, "commit-tree", "-m", "A submodule", strings.TrimSpace(tree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := git.Run(repo, "update-ref", "refs/heads/main", strings.TrimSpace(commit)); err != nil {
+		t.Fatal(err)
+	}
+
+	a := Want{Folder: "a", Names: "kustomization.yaml/kustomization.yml"}
+	b := Want{Folder: "b", Names: "kustomization.yaml/kustomization.yml"}
+	snapshot, err := open(t, newService(t, Options{}), git.URLOf(repo)).Read(t.Context(), []Want{a, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, says := range map[Want]string{
+		a: "a/kustomization.yaml is a folder", b: "b/kustomization.yaml is a submodule; annotate git-repository",
+	} {
+		if _, err := snapshot.File(want); !errors.Is(err, ErrNoFile) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %s", err, says)
+		}
+	}
+}
+
 func TestErrorsSayWhatToDoAndHoldNoCredentials(t *testing.T) {
 	git := startGit(t, true, 1)
 	git.Allow = func(user, password string) bool { return user == "ada" && password == "s3cret-password" }
@@ -298,6 +347,7 @@ func TestServersThatGiveOutLess(t *testing.T) {
 		"no single objects":      {"uploadpack.allowFilter"},
 		"none of the extensions": nil,
 		"promises broken":        {"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"},
+		"filters refused":        {"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			git := startGit(t, false, 2)
@@ -306,8 +356,11 @@ func TestServersThatGiveOutLess(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if name == "promises broken" {
+			switch name {
+			case "promises broken":
 				git.Fault = refuseSingleObjects
+			case "filters refused":
+				git.Fault = refuseFilters
 			}
 			r := open(t, newService(t, Options{}), git.URLOf(repo))
 			for i := range 3 { // it is learned once
@@ -321,6 +374,68 @@ func TestServersThatGiveOutLess(t *testing.T) {
 				t.Errorf("file: %q", got)
 			}
 			t.Logf("%d fetches for three cycles", git.Count("fetch"))
+		})
+	}
+}
+
+// refuseFilters refuses fetches that leave files out.
+func refuseFilters(w http.ResponseWriter, r *http.Request) bool {
+	if !strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	if err == nil && bytes.Contains(body, []byte("filter blob:none")) {
+		http.Error(w, "no filters", http.StatusInternalServerError)
+		return true
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return false
+}
+
+// TestServersWithoutHEAD reads the default branch of servers that do not name it.
+func TestServersWithoutHEAD(t *testing.T) {
+	for name, c := range map[string]struct {
+		branches []string
+		want     string
+	}{
+		"main":            {[]string{"main", "other"}, "main"},
+		"master":          {[]string{"master", "other"}, "master"},
+		"both, one apart": {[]string{"main", "master"}, "main"}, // HEAD is there
+		"neither":         {[]string{"trunk", "other"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			git := startGit(t, true, 1)
+			head, err := git.Run(repo, "rev-parse", "main")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, branch := range c.branches {
+				if _, err := git.Run(repo, "branch", "-f", branch, "main"); branch != "main" && err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "both, one apart" {
+				if err := git.Commit(repo, "master", "Apart", map[string]string{"x": "1"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := git.Run(repo, "update-ref", "--no-deref", "HEAD", strings.TrimSpace(head)); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(c.branches, "main") {
+				if _, err := git.Run(repo, "branch", "-D", "main"); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			r := open(t, newService(t, Options{}), git.URLOf(repo))
+			snapshot, err := r.Read(t.Context(), []Want{wantFile("f0/k.yaml")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := snapshot.Branch(""); got != c.want || ok != (c.want != "") {
+				t.Errorf("%q, %t", got, ok)
+			}
 		})
 	}
 }

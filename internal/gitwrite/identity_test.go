@@ -87,7 +87,8 @@ func TestALoginThatIsRefused(t *testing.T) {
 	}
 
 	valid.Store("gone")
-	if _, err := r.Refresh(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "rejected the ones") {
+	const want = "rejected the login that config.yaml has for it"
+	if _, err := r.Refresh(t.Context(), nil); err == nil || !strings.Contains(err.Error(), want) {
 		t.Error(err)
 	}
 }

@@ -34,6 +34,7 @@ type remote struct {
 	public     string       // the address without credentials
 	opening    atomic.Int32 // connections that wait for the server
 	limits     *limits
+	forge      bool // it is reached with the login of a forge
 	// noBlobWants is set once the server has refused to send single blobs.
 	noBlobWants bool
 }
@@ -86,10 +87,36 @@ func (r *remote) advertise(ctx context.Context) (*heads, error) {
 		}
 	}
 
+	if h.defaultBranch == "" {
+		h.defaultBranch = h.usualDefault(refs.Head)
+	}
+
 	h.shallow = refs.Capabilities.Supports(capability.Shallow)
 	h.filter = !r.noBlobWants && refs.Capabilities.Supports(capability.Filter) &&
 		refs.Capabilities.Supports(capability.AllowReachableSHA1InWant)
 	return h, nil
+}
+
+// usualDefault returns the default branch of a server that does not name it: main or
+// master, if just one of them is there, or at HEAD; empty if that does not say it.
+func (h *heads) usualDefault(head *plumbing.Hash) string {
+	var there, atHead []string
+	for _, name := range []string{"main", "master"} {
+		if at, ok := h.branches[name]; ok {
+			there = append(there, name)
+			if head != nil && at == *head {
+				atHead = append(atHead, name)
+			}
+		}
+	}
+
+	for _, some := range [][]string{there, atHead} {
+		if len(some) == 1 {
+			return some[0]
+		}
+	}
+
+	return ""
 }
 
 // session is the input of one request. Its endpoint is a copy, because a redirect

@@ -180,15 +180,24 @@ func (s *Snapshot) locate(trees *objects, w Want) (File, object.TreeEntry, error
 		return file, object.TreeEntry{}, fmt.Errorf("%w: %s is not a folder", ErrNoFile, w.Folder)
 	}
 
+	var noFile error // what has the name of a file, and is none
 	for name := range strings.SplitSeq(w.Names, "/") {
 		file.Path = path.Join(w.Folder, name)
 		entry, err := trees.find(commit.TreeHash, file.Path)
-		if err == nil && entry.Mode != filemode.Dir {
+		switch {
+		case err == nil && entry.Mode != filemode.Dir:
 			return file, entry, nil
-		}
-		if err != nil && !errors.Is(err, ErrNoFile) {
+		case err == nil:
+			noFile = fmt.Errorf("%w: %s is a folder", ErrNoFile, file.Path)
+		case !errors.Is(err, ErrNoFile):
 			return file, entry, err
+		case entry.Mode == filemode.Submodule:
+			noFile = err
 		}
+	}
+	if noFile != nil {
+		file.Path = ""
+		return file, object.TreeEntry{}, noFile
 	}
 
 	if tree, err := trees.tree(folder.Hash); err == nil {
