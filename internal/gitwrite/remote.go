@@ -62,6 +62,10 @@ func (h *heads) set(branch string, head plumbing.Hash) {
 
 // advertise asks for the heads of all branches.
 func (r *remote) advertise(ctx context.Context) (*heads, error) {
+	return reading(ctx, func() (*heads, error) { return r.advertiseOnce(ctx) })
+}
+
+func (r *remote) advertiseOnce(ctx context.Context) (*heads, error) {
 	ctx, transfer, end := r.limits.begin(ctx, advertiseTimeout)
 	defer end()
 	session, err := r.uploadPack(ctx, transfer)
@@ -178,6 +182,12 @@ type fetchRequest struct {
 // fetch streams a pack into store, and returns the commits at which the history now
 // ends.
 func (r *remote) fetch(
+	ctx context.Context, request fetchRequest, store func(io.Reader) error,
+) (*packp.ShallowUpdate, error) {
+	return reading(ctx, func() (*packp.ShallowUpdate, error) { return r.fetchOnce(ctx, request, store) })
+}
+
+func (r *remote) fetchOnce(
 	ctx context.Context, request fetchRequest, store func(io.Reader) error,
 ) (*packp.ShallowUpdate, error) {
 	ctx, transfer, end := r.limits.begin(ctx, transferTimeout)
