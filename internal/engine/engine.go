@@ -123,14 +123,18 @@ type state struct {
 
 // stage announces a stage; each call of the function it returns is one step.
 func (e *Engine) stage(name string, total int) func() {
+	e.state.health.move(time.Now())
 	if e.Progress == nil || total == 0 {
-		return func() {}
+		return func() { e.state.health.move(time.Now()) }
 	}
 
 	e.Progress(name, 0, total)
 	var done atomic.Int64
 
-	return func() { e.Progress(name, int(done.Add(1)), total) }
+	return func() {
+		e.state.health.move(time.Now())
+		e.Progress(name, int(done.Add(1)), total)
+	}
 }
 
 // Plan returns what a cycle would do. It writes nothing. The error is for

@@ -11,6 +11,7 @@ import (
 type health struct {
 	mu      sync.Mutex
 	began   time.Time // of the cycle under way; zero: none is
+	moved   time.Time // when something was done in it last
 	ended   bool      // at least one has
 	failure error     // of the last one as a whole
 }
@@ -19,7 +20,15 @@ func (h *health) begin(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	h.began = now
+	h.began, h.moved = now, now
+}
+
+// move notes that a cycle has done something: it is not stuck, however long it takes.
+func (h *health) move(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	h.moved = now
 }
 
 // end notes how a cycle ended, and returns how the one before did.
@@ -33,19 +42,20 @@ func (h *health) end(err error) (before error) {
 	return before
 }
 
-// longestCycle is more than any cycle takes that is not stuck: every wait is
-// limited to minutes, so that only a great many registries that all hang come
-// near to it.
+// longestCycle is more than a cycle takes from one step to the next if it is not stuck:
+// every wait is limited to minutes, and to Deadline.
 const longestCycle = 30 * time.Minute
 
-// Alive returns an error if Run is stuck, so that only a restart helps.
+// Alive returns an error if Run is stuck, so that only a restart helps. A cycle that is
+// slow, because registries or git servers are, goes on step by step.
 func (e *Engine) Alive(now time.Time) error {
 	h := &e.state.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	if !h.began.IsZero() && now.Sub(h.began) > longestCycle {
-		return fmt.Errorf("the cycle that began at %s has not ended", h.began.Format(time.RFC3339))
+	if !h.began.IsZero() && now.Sub(h.moved) > longestCycle+e.Deadline.Time {
+		return fmt.Errorf("the cycle that began at %s has done nothing since %s", h.began.Format(time.RFC3339),
+			h.moved.Format(time.RFC3339))
 	}
 
 	return nil

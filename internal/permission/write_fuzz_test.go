@@ -33,9 +33,9 @@ func FuzzWrite(f *testing.F) {
 		}
 	}
 	own := app("own", "a", "teams/a", "main")
-	others := NewTerritory([]spec.Application{
-		own, app("other", "b", "teams/b", "main"), app("far", "b", "x", "b-deploys"),
-	})
+	far := app("far", "b", "x", "b-deploys")
+	far.Sources[0].Values = []spec.ValuesFile{{Repository: repository, Path: "envs/b.yaml"}}
+	others := NewTerritory([]spec.Application{own, app("other", "b", "teams/b", "main"), far})
 
 	f.Fuzz(func(t *testing.T, file, base, write string, named bool) {
 		var rules Rules
@@ -55,7 +55,7 @@ func FuzzWrite(f *testing.F) {
 			t.Errorf("%q has control characters", file)
 		case path.Clean(file) != file || path.IsAbs(file) || strings.HasPrefix(file, "../"):
 			t.Errorf("%q is not the path of a file", file)
-		case strings.HasPrefix(file, "teams/b/"):
+		case strings.HasPrefix(file, "teams/b/") || file == "envs/b.yaml":
 			t.Errorf("%q is another project's", file)
 		case strings.HasPrefix(lower, ".gitlab-ci") || strings.HasPrefix(lower, ".circleci/"):
 			t.Errorf("%q steers a CI system", file)
