@@ -136,6 +136,35 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestProtocolsOfOneRepository holds that a folder belongs to its project by whichever
+// protocol and port somebody else names the repository.
+func TestProtocolsOfOneRepository(t *testing.T) {
+	app := func(name, project, repository, folder string) spec.Application {
+		return spec.Application{
+			Namespace: "argocd", Name: name, Project: project, Target: spec.Target{Repository: repository},
+			Sources: []spec.Source{{Repository: repository, Path: folder}},
+		}
+	}
+	const file = "apps/victim/kustomization.yaml"
+	for _, of := range []string{
+		"ssh://git@git.corp:2222/o/deploy.git", "git@git.corp:o/deploy", "https://git.corp:8443/O/deploy", deploy,
+	} {
+		victim := app("victim", "a", of, "apps/victim")
+		for _, by := range []string{deploy, "ssh://git@GIT.corp:7999/o/deploy", "http://git.corp:8080/o/deploy.git"} {
+			stranger := app("stranger", "b", by, "apps/stranger")
+			territory := NewTerritory([]spec.Application{victim, stranger})
+			at := Place{Repository: by, Path: file, Base: "main", Default: "main", Tracked: []string{"main"}}
+			if (&Rules{}).Write(stranger, at, territory) == nil {
+				t.Errorf("%s may be written by way of %s", of, by)
+			}
+			at.Repository = of
+			if refusal := (&Rules{}).Write(victim, at, territory); refusal != nil {
+				t.Errorf("%s: %v", of, refusal)
+			}
+		}
+	}
+}
+
 // TestLiteralGlobs holds that what refusals suggest matches what was refused, and that
 // alone.
 func TestLiteralGlobs(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+
+	"github.com/liverty-music/image-writeback/internal/panics"
 )
 
 // Receiver takes all messages, however they arrived: it tells the sink, counts
@@ -58,7 +60,11 @@ func (r *Receiver) Take(kind string, triggers []Trigger, body []byte, err error)
 	r.count(kind, result)
 	if err != nil && result != Ignored {
 		r.sometimes(kind+" "+string(result), func() {
-			r.log.Warn("message refused", "type", kind, "result", string(result), "reason", err.Error())
+			fields := []any{"type", kind, "result", string(result), "reason", err.Error()}
+			if panicked := new(panics.Error); errors.As(err, &panicked) {
+				fields = append(fields, "stack", panicked.Stack)
+			}
+			r.log.Warn("message refused", fields...)
 		})
 	}
 

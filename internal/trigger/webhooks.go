@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/secretfile"
 )
 
@@ -124,7 +125,12 @@ func (h *Webhooks) take(
 	}
 	defer leave()
 
-	return in.receive(w, r)
+	_, err = panics.Try(func() (_ any, err error) {
+		triggers, body, err = in.receive(w, r)
+		return nil, err
+	})
+
+	return triggers, body, err
 }
 
 func (h *Webhooks) refuseUnknown(w http.ResponseWriter, kind string) {

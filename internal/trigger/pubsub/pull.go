@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/trigger"
 )
 
@@ -66,7 +67,9 @@ func receive(ctx context.Context, subscription string, receiver *trigger.Receive
 		var triggers []trigger.Trigger
 		err := trigger.ErrOversized
 		if len(m.Data) <= trigger.MaxSize {
-			triggers, err = trigger.ReadArtifactRegistry(m.ID, m.Data)
+			triggers, err = panics.Try(func() ([]trigger.Trigger, error) {
+				return trigger.ReadArtifactRegistry(m.ID, m.Data)
+			})
 		}
 
 		receiver.Take(pullType, triggers, m.Data, err)
