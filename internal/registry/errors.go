@@ -83,6 +83,9 @@ func (r *Repository) failed(doing string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err) || r.budget.expired.Load():
 		e.NoAnswer = noAnswer
 		e.Err = fmt.Errorf("%s did not answer within %s", host, Patience)
+		if !noAnswer {
+			e.Err = fmt.Errorf("after other answers, %s did not answer within %s", host, Patience)
+		}
 		e.Remedy = "it is tried again in the next cycle; " + checkReachable
 
 	case lastError != nil:

@@ -139,6 +139,8 @@ func (r *repository) remedy(response *http.Response, message, needs string) stri
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
 		return unauthorized(app, says)
+	case says("rate limit"): // which the headers did not say
+		return "GitHub limits the rate of requests; the next cycle continues"
 	case status == http.StatusForbidden:
 		if accepted := response.Header.Get("X-Accepted-GitHub-Permissions"); accepted != "" {
 			needs = permissions(accepted)
