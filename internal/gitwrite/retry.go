@@ -39,7 +39,8 @@ func mayPass(err error) bool {
 		err = errors.Join(err, unexpected.Err)
 	}
 	switch {
-	case isLimit(err), isLocal(err), errors.As(err, &refused), errors.Is(err, errIdle):
+	case isLimit(err), isLocal(err), errors.As(err, &refused), errors.Is(err, errIdle),
+		errors.Is(err, context.DeadlineExceeded), errors.As(err, &broken) && broken.Timeout():
 		return false
 	case errors.As(err, &answer) && answer.Response != nil:
 		status := answer.Response.StatusCode

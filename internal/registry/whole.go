@@ -56,6 +56,10 @@ func tryAgain(ctx context.Context, err error, wait time.Duration) error {
 func brokenOff(err error) bool {
 	var broken *net.OpError
 
+	if errors.As(err, &broken) && broken.Timeout() {
+		return false
+	}
+
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.As(err, &broken) && broken.Op == "read"
 }
