@@ -111,6 +111,7 @@ type state struct {
 	log     report.Log
 	events  report.Events
 	choices choices
+	gone    map[string]gone                          // by the keys of choices
 	opened  map[string]map[*gitwrite.Repository]bool // by spec.Application.Shard
 	health  health
 

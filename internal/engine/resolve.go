@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -233,8 +234,11 @@ func (c *cycle) note(all *questions) {
 		q := all.byKey[key]
 		for policyKey, errand := range q.errands {
 			choice, ok, err := c.state.questions.take(key+policyKey, errand)
-			if !ok {
+			switch {
+			case !ok:
 				err = &plan.Waiting{For: "what " + q.repository.Host() + " answers about " + q.name}
+			case err == nil:
+				err = c.state.missing(key+policyKey, choice, time.Now())
 			}
 			for _, a := range q.asks {
 				if a.key == policyKey {
@@ -259,12 +263,17 @@ type answer struct {
 // remember keeps the answers of a cycle, without the tags that were dropped. A
 // cycle about everything forgets what nobody asks about any more.
 func (c *cycle) remember(all *questions) {
+	last := c.state.choices
 	if c.scope.everything || c.state.choices == nil {
 		c.state.choices = choices{}
 	}
 
 	for _, key := range all.order {
 		for _, a := range all.byKey[key].asks {
+			if _, ok := c.state.gone[key+a.key]; ok { // it is compared with again
+				c.state.choices[key+a.key] = last[key+a.key]
+				continue
+			}
 			var waiting *plan.Waiting
 			if errors.As(a.candidate.Err, &waiting) {
 				delete(c.state.choices, key+a.key)

@@ -352,3 +352,28 @@ func TestUsage(t *testing.T) {
 		t.Error("a file was made")
 	}
 }
+
+// TestATagThatVanishesForAMoment has a registry that leaves a tag out of its list for some
+// cycles: the pull request that proposes it stays, with the reason, and is the same when
+// the tag is back.
+func TestATagThatVanishesForAMoment(t *testing.T) {
+	w := harness.NewWorld(t)
+	config := strings.Replace(harness.ReadFile(t, w.Config), "interval: ", "interval: 300ms # ", 1)
+	if !strings.Contains(config, "300ms") {
+		config = "interval: 300ms\n" + config
+	}
+	service := harness.Serve(t, config, "--applications", w.Applications)
+	harness.Await(t, "the pull request", func() bool { return len(w.GitHub.Pulls(world.Repository)) == 1 })
+
+	show := w.Registry.Hide(strings.TrimPrefix(world.Image, "asia-northeast2-docker.pkg.dev/"), "v1.3.0")
+	service.Says("waits for tag v1.3.0, which was chosen and is missing from the list since ", 1)
+	lists := w.Registry.Count("list")
+	harness.Await(t, "more cycles", func() bool { return w.Registry.Count("list") > lists+4 })
+	show()
+	lists = w.Registry.Count("list")
+	harness.Await(t, "more cycles", func() bool { return w.Registry.Count("list") > lists+4 })
+
+	if pulls := w.GitHub.Pulls(world.Repository); len(pulls) != 1 || pulls[0].State != "open" {
+		t.Errorf("pull requests: %+v", pulls)
+	}
+}

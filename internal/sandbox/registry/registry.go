@@ -130,6 +130,20 @@ func (r *Server) Announce(repository, tag, digest string, created time.Time) {
 	r.repos[repository][tag] = pushed{digest, created, created, "application/vnd.oci.image.manifest.v1+json"}
 }
 
+// Hide takes a tag out of the list, and returns what puts it back.
+func (r *Server) Hide(repository, tag string) (show func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	hidden := r.repos[repository][tag]
+	delete(r.repos[repository], tag)
+
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.repos[repository][tag] = hidden
+	}
+}
+
 func (r *Server) image(b Build, platform string) v1.Image {
 	p := sandbox.Must(v1.ParsePlatform(platform))
 	labels := map[string]string{"uploaded": b.Uploaded.Format(time.RFC3339Nano)}
