@@ -195,7 +195,9 @@ func (e *Engine) publish(ctx context.Context, result *report.Cycle, dryRun bool)
 	}
 
 	if !dryRun && e.Events != nil {
-		e.state.events.Creator, e.state.events.Log = e.Events, e.Log
+		if e.state.events.Creator == nil { // Events of earlier cycles may still be on their way
+			e.state.events.Creator, e.state.events.Log = e.Events, e.Log
+		}
 		e.state.events.Cycle(ctx, result)
 	}
 }

@@ -10,33 +10,38 @@ type turnsTest struct {
 	*testing.T
 	all   *turns
 	begun chan asker
+
+	taken, given int // turns
+}
+
+func (t *turnsTest) give(who asker) {
+	t.given++
+	t.all.give(who)
 }
 
 func (t *turnsTest) ask(who asker, questions int) {
-	waits := t.waiting()
+	before := t.asked(who)
 	for range questions {
 		go func() {
 			t.all.take(who)
 			t.begun <- who
 		}()
 	}
-	for t.waiting()+len(t.begun) < waits+questions {
+	for t.asked(who) < before+questions {
 		runtime.Gosched()
 	}
 }
 
-// waiting returns how many wait for their turn.
-func (t *turnsTest) waiting() int {
+// asked returns how many questions somebody has that wait for their turn, or have it.
+func (t *turnsTest) asked(who asker) int {
 	t.all.mu.Lock()
 	defer t.all.mu.Unlock()
-	n := 0
-	for _, p := range t.all.projects {
-		for _, a := range p.applications {
-			n += len(a.waiting)
-		}
+	p := t.all.projects[who.project]
+	if p == nil || p.applications[who.application] == nil {
+		return 0
 	}
 
-	return n
+	return len(p.applications[who.application].waiting) + p.applications[who.application].running
 }
 
 // next expects that so many questions of each begin next.
@@ -55,15 +60,17 @@ func (t *turnsTest) next(want map[asker]int) {
 			t.Errorf("%v: %d, want %d", who, got[who], each)
 		}
 	}
-	if len(t.begun) > 0 {
-		t.Errorf("%d more", len(t.begun))
+	t.all.mu.Lock()
+	defer t.all.mu.Unlock()
+	if t.taken += n; t.taken-t.given != t.all.running {
+		t.Errorf("%d are under way, want %d", t.all.running, t.taken-t.given)
 	}
 }
 
 // TestTurns holds that Applications of one project take turns at a registry, and that
 // none holds more than its part of the slots.
 func TestTurns(t *testing.T) {
-	test := &turnsTest{t, newTurns(20, 4), make(chan asker, 200)}
+	test := &turnsTest{T: t, all: newTurns(20, 4), begun: make(chan asker, 200)}
 	slow, victim := asker{"p", "slow"}, asker{"p", "victim"}
 
 	test.ask(slow, 100)
@@ -78,8 +85,8 @@ func TestTurns(t *testing.T) {
 	test.next(map[asker]int{a: 4, b: 4, c: 3})
 	test.all.open(4)
 	test.next(map[asker]int{slow: 1, a: 1, c: 1}) // each may hold five of twenty now
-	test.all.give(victim)
-	test.all.give(slow)
+	test.give(victim)
+	test.give(slow)
 	test.next(map[asker]int{slow: 1})
 }
 
@@ -87,7 +94,7 @@ func TestTurns(t *testing.T) {
 // another, however many they are, unless nobody else asks.
 func TestTurnsOfProjects(t *testing.T) {
 	many := func(project string) asker { return asker{project, "many"} }
-	test := &turnsTest{t, newTurns(16, 0), make(chan asker, 200)}
+	test := &turnsTest{T: t, all: newTurns(16, 0), begun: make(chan asker, 200)}
 	test.all.share()
 	for _, name := range []string{"a", "b", "c", "d"} {
 		test.ask(asker{"slow", name}, 10)
@@ -95,11 +102,11 @@ func TestTurnsOfProjects(t *testing.T) {
 	test.next(map[asker]int{{"slow", "a"}: 4, {"slow", "b"}: 4})
 	test.ask(many("victim"), 2)
 	test.next(map[asker]int{many("victim"): 2})
-	test.all.give(many("victim"))
-	test.all.give(asker{"slow", "a"})
+	test.give(many("victim"))
+	test.give(asker{"slow", "a"})
 	test.next(map[asker]int{{"slow", "c"}: 1})
 
-	alone := &turnsTest{t, newTurns(16, 0), make(chan asker, 200)}
+	alone := &turnsTest{T: t, all: newTurns(16, 0), begun: make(chan asker, 200)}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		alone.ask(asker{"p", name}, 10)
 	}
@@ -109,7 +116,7 @@ func TestTurnsOfProjects(t *testing.T) {
 // TestTurnsOfMany holds that the one that has waited for longest comes next, whoever
 // asks for how many.
 func TestTurnsOfMany(t *testing.T) {
-	test := &turnsTest{t, newTurns(1, 0), make(chan asker, 10)}
+	test := &turnsTest{T: t, all: newTurns(1, 0), begun: make(chan asker, 10)}
 	last := asker{"first", "first"}
 	test.ask(last, 1)
 	<-test.begun
@@ -119,14 +126,14 @@ func TestTurnsOfMany(t *testing.T) {
 
 	got := ""
 	for range 5 {
-		test.all.give(last)
+		test.give(last)
 		last = <-test.begun
 		got += last.application
 	}
 	if got != "acbaa" {
 		t.Error(got)
 	}
-	if test.all.give(last); !test.all.idle() {
+	if test.give(last); !test.all.idle() {
 		t.Error("not idle")
 	}
 }
