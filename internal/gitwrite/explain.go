@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -12,9 +13,16 @@ import (
 	"github.com/liverty-music/image-writeback/internal/limit"
 )
 
-// oneLine returns the message of a hook or a protection rule in one line.
+// secrets are pieces of messages that look like credentials: hooks print what they like.
+var secrets = regexp.MustCompile(`(?i)\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-)[\w-]{8,}|\bAKIA[0-9A-Z]{16}\b|` +
+	`(?:://)[^/\s:@]*:[^/\s@]+@|\b(?:bearer|basic)\s+[\w+/=.-]{8,}|` +
+	`\b[\w-]*(?:password|passwd|token|secret|api[_-]?key)["']?\s*[:=]\s*\S+|` +
+	`-----BEGIN [A-Z ]*PRIVATE KEY-----.*`)
+
+// oneLine returns the message of a hook or a protection rule in one line, without what
+// looks like credentials.
 func oneLine(s string) string {
-	words := strings.Join(strings.Fields(s), " ")
+	words := secrets.ReplaceAllString(strings.Join(strings.Fields(s), " "), "(hidden)")
 	if len(words) > maxError {
 		words = strings.ToValidUTF8(words[:maxError], "") + "…"
 	}

@@ -282,7 +282,7 @@ func (r *remote) push(
 	}
 
 	if report.UnpackStatus != "ok" {
-		return nil, r.failed("pushing", fmt.Errorf("%w: %s", ErrNotUnpacked, report.UnpackStatus))
+		return nil, r.failed("pushing", fmt.Errorf("%w: %s", ErrNotUnpacked, oneLine(report.UnpackStatus)))
 	}
 
 	refused = map[string]string{}

@@ -63,7 +63,11 @@ func (d *Decision) compare(candidate Candidate) Image {
 			i.Gate = permissionName
 		}
 	case !candidate.Choice.Found:
-		i.decide(ActionSkip, "no tag was chosen: "+candidate.Choice.Reason)
+		reason := "no tag was chosen: " + candidate.Choice.Reason
+		if len(candidate.Choice.Dropped) == 0 && !i.Old.IsZero() {
+			reason += ", though " + i.Current + " is in use; look at the registry's clean-up policy"
+		}
+		i.decide(ActionSkip, reason)
 	default:
 		d.want(&i, want)
 	}
