@@ -92,9 +92,9 @@ func fieldsType(source *StoredSource, reported spec.SourceType) spec.SourceType 
 func (s *Stored) sources() []spec.Source {
 	if h := s.Spec.Hydrator; h != nil {
 		return []spec.Source{
-			{Repository: h.Dry.RepoURL, Path: h.Dry.Path, Revision: h.Dry.TargetRevision},
+			{Repository: h.Dry.RepoURL, Path: bounded(h.Dry.Path), Revision: h.Dry.TargetRevision},
 			{
-				Repository: cmp.Or(h.Sync.RepoURL, h.Dry.RepoURL), Path: h.Sync.Path,
+				Repository: cmp.Or(h.Sync.RepoURL, h.Dry.RepoURL), Path: bounded(h.Sync.Path),
 				Revision: h.Sync.TargetBranch,
 			},
 		}
@@ -108,13 +108,23 @@ func (s *Stored) sources() []spec.Source {
 	var all []spec.Source
 	for _, one := range stored {
 		all = append(all, spec.Source{
-			Repository: one.RepoURL, Path: one.Path, Revision: one.TargetRevision,
+			Repository: one.RepoURL, Path: bounded(one.Path), Revision: one.TargetRevision,
 			Chart:  one.inRegistry(),
 			Values: s.valuesFiles(one, stored),
 		})
 	}
 
 	return all
+}
+
+// bounded returns the path of a folder, empty if no repository has such a long one: it
+// would take long to find out what lies around it.
+func bounded(path string) string {
+	if len(path) > longestPath {
+		return ""
+	}
+
+	return path
 }
 
 // inRegistry reports whether a source is a chart or an artifact, not a git repository.

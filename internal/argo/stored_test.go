@@ -148,6 +148,10 @@ func TestCheckedSources(t *testing.T) {
 				{Repository: charts, Chart: true},
 				{Repository: git, Path: "charts/a", Values: values("charts/values.yaml", "envs/b.yaml")},
 			}},
+		"a path that no folder has": {
+			`{"source": {"repoURL": "` + git + `", "path": "` + strings.Repeat("a/", 600) + `"}}`,
+			[]spec.Source{{Repository: git}},
+		},
 		"none": {`{}`, nil},
 	} {
 		app := Trim([]byte(`{"metadata": {"name": "a", "creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": ` +

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
 )
@@ -28,22 +29,46 @@ func Choose(
 	if err != nil {
 		return policy.Choice{}, orTooSlow(ctx, err)
 	}
-	choice, err := choose(ctx, repository, listing, p, platforms)
+	choice, err := chooser{}.choose(ctx, repository, listing, p, platforms)
 
 	return choice, orTooSlow(ctx, err)
 }
 
+// chooser lets policies choose. Among many tags, that takes time and memory: only some do
+// so at a time.
+type chooser struct {
+	room *limit.Room // nil: nobody else chooses
+	most int         // how many of the dropped tags are kept; 0: all
+}
+
+const (
+	manyTags     = 5000 // from here on, a policy waits for room
+	maxChoosing  = 2    // policies that choose among many tags at a time
+	mostDropped  = 1000 // are kept where nobody reads them all
+	piecesOfTags = 100  // that are filtered between two looks at the deadline
+)
+
 // choose completes the tags that the filters allow, and lets the policy pick
 // among them.
-func choose(
+func (c chooser) choose(
 	ctx context.Context, repository *registry.Repository, listing registry.Listing, p policy.Policy, platforms []string,
 ) (policy.Choice, error) {
-	standing, dropped, err := standing(ctx, listing.Tags, p)
+	var standing []image.Tag
+	var dropped []policy.Dropped
+	var none policy.Choice
+	err := c.inRoom(ctx, len(listing.Tags), func() (err error) {
+		if standing, dropped, err = filtered(ctx, listing.Tags, p); err == nil && len(standing) == 0 {
+			none = p.Choose(nil, dropped)
+		}
+		dropped = c.kept(dropped)
+		return err
+	})
 	if err != nil {
 		return policy.Choice{}, err
 	}
 	if len(standing) == 0 {
-		return p.Choose(nil, dropped), nil
+		none.Dropped = dropped
+		return none, nil
 	}
 
 	needs := p.Metadata()
@@ -63,18 +88,46 @@ func choose(
 		return policy.Choice{Reason: noPlatform(len(standing), platforms), Dropped: dropped}, nil
 	}
 
-	choice := p.Choose(described, nil)
-	choice.Dropped = append(dropped, choice.Dropped...)
+	var choice policy.Choice
+	err = c.inRoom(ctx, len(described), func() error {
+		choice = p.Choose(described, nil)
+		choice.Dropped = c.kept(append(dropped, choice.Dropped...))
+		return nil
+	})
 
-	return choice, nil
+	return choice, err
 }
 
-// standing is [policy.Policy.Standing], which may take long for many tags and a large
+// inRoom calls do, with room if there are many tags.
+func (c chooser) inRoom(ctx context.Context, tags int, do func() error) error {
+	if c.room == nil || tags <= manyTags {
+		return do()
+	}
+
+	stay := c.room.Stay()
+	defer stay.Leave()
+	if err := stay.Enter(ctx, nil); err != nil {
+		return err
+	}
+
+	return do()
+}
+
+// kept returns the dropped tags that are kept. The others do not stay in memory.
+func (c chooser) kept(dropped []policy.Dropped) []policy.Dropped {
+	if c.most == 0 || len(dropped) <= c.most {
+		return dropped
+	}
+
+	return slices.Clone(dropped[:c.most])
+}
+
+// filtered is [policy.Policy.Standing], which may take long for many tags and a large
 // expression. The error is that of the context.
-func standing(ctx context.Context, tags []image.Tag, p policy.Policy) (
+func filtered(ctx context.Context, tags []image.Tag, p policy.Policy) (
 	standing []image.Tag, dropped []policy.Dropped, err error,
 ) {
-	for some := range slices.Chunk(tags, 100) {
+	for some := range slices.Chunk(tags, piecesOfTags) {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}

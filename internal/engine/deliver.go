@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/delivery"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/spec"
@@ -30,7 +31,7 @@ func (c *cycle) deliver(waiting context.Context) []delivery.Outcome {
 		}
 		w.count(true, step)
 		c.state.deliveries.begin(job, func() []delivery.Outcome {
-			ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+			ctx, cancel := context.WithTimeout(limit.WithTenant(ctx, job.Works[0].Application), deliverTimeout)
 			defer cancel()
 
 			outcomes, err := panics.Try(func() ([]delivery.Outcome, error) { return c.carryOut(ctx, job), nil })

@@ -21,6 +21,7 @@ import (
 	"github.com/liverty-music/image-writeback/internal/forge"
 	"github.com/liverty-music/image-writeback/internal/giturl"
 	"github.com/liverty-music/image-writeback/internal/gitwrite"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/panics"
 	"github.com/liverty-music/image-writeback/internal/permission"
 	"github.com/liverty-music/image-writeback/internal/plan"
@@ -118,6 +119,7 @@ type state struct {
 	questions  *errands[string, policy.Choice]
 	readings   *errands[*gitwrite.Repository, *files]
 	deliveries deliveries
+	choosing   *limit.Room            // for policies that choose among many tags
 	hosts      map[string]*hostMemory // by registry
 	inbox      *Inbox                 // of Run and Once; nil: a cycle waits for everything
 }
@@ -226,6 +228,7 @@ func (e *Engine) plan(ctx context.Context, scope Scope) (*cycle, error) {
 	if e.state.questions == nil {
 		e.state.questions = newErrands[string, policy.Choice]()
 		e.state.readings = newErrands[*gitwrite.Repository, *files]()
+		e.state.choosing = limit.NewRoom(maxChoosing)
 		e.state.questions.panicked, e.state.readings.panicked = e.logPanic, e.logPanic
 	}
 
@@ -347,12 +350,13 @@ func (c *cycle) checked(app spec.Application, territory *permission.Territory) *
 func (c *cycle) collect(ctx context.Context) error {
 	questions := c.question()
 	policies := questions.policies()
-	w := newWait(len(policies) + len(c.cases))
-	c.putTo(ctx, questions, len(policies), w)
+	w, others := newWait(len(policies)+len(c.cases)), newWait(len(policies))
+	c.putTo(ctx, questions, len(policies), w, others)
 	c.open(ctx)
 	c.read(ctx, c.readings, w, c.stage("reading repositories", len(c.readings)))
 
 	c.wait(ctx, w, patience)
+	others.until(ctx, patience/5, patience) // what they want may matter, and is not what was asked for
 	c.note(questions)
 	c.place(c.readings)
 	if c.scope.everything { // it forgets what nobody asks about any more
@@ -371,7 +375,7 @@ func (c *cycle) wait(ctx context.Context, w *wait, quiet time.Duration) {
 	if c.state.inbox == nil {
 		w.until(ctx, 0, 0)
 	} else {
-		w.until(ctx, quiet, c.Deadline.Time)
+		w.until(ctx, quiet, 2*patience)
 	}
 }
 

@@ -55,6 +55,6 @@ func (s *state) missing(key string, choice policy.Choice, now time.Time) error {
 
 // lists reports whether a tag was in the list that a choice was made from.
 func lists(choice policy.Choice, tag string) bool {
-	return choice.Found && choice.Tag.Name == tag ||
+	return choice.Found && choice.Tag.Name == tag || len(choice.Dropped) >= mostDropped || // not all are known
 		slices.ContainsFunc(choice.Dropped, func(d policy.Dropped) bool { return d.Tag.Name == tag })
 }

@@ -133,6 +133,9 @@ func (c *cycle) take(r *reading) error {
 		return &plan.Waiting{For: "the files of " + r.repository.URL()}
 	case err != nil:
 		return err
+	case !read.have(r.wants(c.Settings.PullRequests)): // it was begun before somebody wanted more
+		c.resume(r.cases[0].Application.Shard())
+		return &plan.Waiting{For: "the files of " + r.repository.URL()}
 	}
 	r.snapshot = read.snapshot
 

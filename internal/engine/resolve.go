@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liverty-music/image-writeback/internal/image"
+	"github.com/liverty-music/image-writeback/internal/limit"
 	"github.com/liverty-music/image-writeback/internal/plan"
 	"github.com/liverty-music/image-writeback/internal/policy"
 	"github.com/liverty-music/image-writeback/internal/registry"
@@ -24,6 +25,7 @@ type question struct {
 	creds      string
 	name       string // of the image, as scopes name it
 	pushed     bool   // somebody has pushed the image
+	others     bool   // none of those who ask is one of Engine.Only
 	asks       []ask
 	errands    map[string]*errand[policy.Choice] // by policyKey of those who ask
 }
@@ -47,7 +49,10 @@ func (c *cycle) question() *questions {
 	for _, one := range c.cases {
 		for i := range one.Images {
 			if one.Open() && one.Images[i].Err == nil {
-				c.ask(all, asker{one.Application.Project, one.Application.String()}, &one.Images[i])
+				q := c.ask(all, asker{one.Application.Project, one.Application.String()}, &one.Images[i])
+				if q != nil && (c.Only == nil || c.Only(one.Application)) {
+					q.others = false
+				}
 			}
 		}
 	}
@@ -55,11 +60,12 @@ func (c *cycle) question() *questions {
 	return all
 }
 
-// ask adds an image to the question about its repository.
-func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) {
+// ask adds an image to the question about its repository, and returns that; nil if nothing
+// is asked.
+func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) *question {
 	asked := candidate.Spec
 	if len(asked.Problems) > 0 || asked.NotLive != "" {
-		return // the plan says why; no registry needs to be asked
+		return nil // the plan says why; no registry needs to be asked
 	}
 
 	key, policyKey := imageName(asked.Ref)+" "+asked.Credentials, policyKey(asked)
@@ -67,7 +73,7 @@ func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) {
 	if !c.scope.everything && !pushed {
 		if last, ok := c.state.choices[key+policyKey]; ok {
 			candidate.Choice, candidate.Err = last.choice, last.err
-			return
+			return nil
 		}
 	}
 
@@ -76,7 +82,7 @@ func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) {
 		repository, err := c.Registries.Repository(asked.Ref, asked.Credentials)
 		if err != nil {
 			candidate.Err = err
-			return
+			return nil
 		}
 		if pushed {
 			repository.Recheck()
@@ -84,12 +90,14 @@ func (c *cycle) ask(all *questions, who asker, candidate *plan.Candidate) {
 
 		q = &question{
 			repository: repository, ref: asked.Ref, creds: asked.Credentials, name: imageName(asked.Ref),
-			pushed: pushed, errands: map[string]*errand[policy.Choice]{},
+			pushed: pushed, others: true, errands: map[string]*errand[policy.Choice]{},
 		}
 		all.byKey[key] = q
 		all.order = append(all.order, key)
 	}
 	q.asks = append(q.asks, ask{who, candidate, policyKey})
+
+	return q
 }
 
 // policies returns those that ask, by the keys of their errands.
@@ -127,13 +135,17 @@ func (q *questions) load() (load func(a, b ask) int) {
 // putTo puts the questions to the registries: each policy is an errand of its own, and
 // those about one repository share its list. So one that needs more than the others
 // neither delays them nor fails with them.
-func (c *cycle) putTo(ctx context.Context, all *questions, policies int, w *wait) {
+// Those of Applications beside Engine.Only have a wait of their own.
+func (c *cycle) putTo(ctx context.Context, all *questions, policies int, own, others *wait) {
 	progress := c.stage("asking registries", policies)
 	hosts, load := c.newHosts(), all.load()
 	hosts.expect(all, c.scope.everything)
 
 	for _, key := range all.order {
-		q := all.byKey[key]
+		q, w := all.byKey[key], own
+		if q.others {
+			w = others
+		}
 		host := hosts.of(q.repository)
 		list := newList(q, host, slices.MinFunc(q.asks, load).asker)
 		waited := !host.silent() || c.state.inbox == nil // otherwise it is asked as well
@@ -195,9 +207,9 @@ func (c *cycle) answer(ctx context.Context, list *list, who asker, asked spec.Im
 
 	q, host := list.question, list.host
 	if !needsMore(asked) {
-		ctx, cancel := c.Deadline.start(ctx, "image "+q.name+": choosing a tag")
+		ctx, cancel := c.Deadline.start(limit.WithTenant(ctx, who.project), "image "+q.name+": choosing a tag")
 		defer cancel()
-		choice, err := choose(ctx, q.repository, list.found, asked.Policy, nil)
+		choice, err := c.chooser().choose(ctx, q.repository, list.found, asked.Policy, nil)
 
 		return choice, orTooSlow(ctx, err)
 	}
@@ -214,11 +226,21 @@ func (c *cycle) answer(ctx context.Context, list *list, who asker, asked spec.Im
 
 	ctx, end := startAsking(ctx, c.Deadline, q.name, repository, who)
 	defer end()
-	choice, err := choose(ctx, repository, list.found, asked.Policy, asked.Platforms)
+	choice, err := c.chooser().choose(ctx, repository, list.found, asked.Policy, asked.Platforms)
 	err = orTooSlow(ctx, err)
 	host.learn(err)
 
 	return choice, err
+}
+
+// chooser is for the policies of cycles. Whoever asks about some Applications alone, such
+// as explain, reads what was dropped.
+func (c *cycle) chooser() chooser {
+	if c.Only != nil {
+		return chooser{room: c.state.choosing}
+	}
+
+	return chooser{c.state.choosing, mostDropped}
 }
 
 // needsMore reports whether a policy needs more than the list of tags.

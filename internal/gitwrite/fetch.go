@@ -186,8 +186,11 @@ func (m *mirror) fetchBlobs(
 
 	if h.filter {
 		err := m.fetchSome(ctx, r, wants)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			m.noteMissing(wants)
+			return nil
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 		if isLimit(err) {

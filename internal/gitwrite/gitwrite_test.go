@@ -224,6 +224,9 @@ func TestPathsThatLeaveTheRepositoryAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := snapshot.File(Want{Folder: "f0", Names: "other.yaml"}); err == nil {
+		t.Error("a file that nobody asked for is there")
+	}
 	for w, want := range wants {
 		if file, err := snapshot.File(w); !errors.Is(err, want) || err == nil && string(file.Data) != "tag: v0\n" {
 			t.Errorf("%+v: %+v, %v; want %v", w, file, err, want)

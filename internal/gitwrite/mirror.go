@@ -169,6 +169,7 @@ const objectSize = 300
 // reset drops all objects.
 func (m *mirror) reset() error {
 	m.packs, m.objects, m.bytes, m.incomplete = 0, 0, 0, false
+	m.large = map[plumbing.Hash]int64{}
 	if m.dir == "" {
 		m.store = memory.NewStorage()
 		return nil

@@ -38,7 +38,14 @@ type Snapshot struct {
 
 // File returns the answer to a want that was passed to [Repository.Read]. The error
 // wraps [ErrNoBranch], [ErrNoFile] or [ErrSymlink], or is a *limit.Error.
-func (s *Snapshot) File(w Want) (File, error) { return s.files[w], s.errs[w] }
+func (s *Snapshot) File(w Want) (File, error) {
+	file, asked := s.files[w]
+	if !asked {
+		return File{}, fmt.Errorf("%s was not asked for", path.Join(w.Folder, w.Names))
+	}
+
+	return file, s.errs[w]
+}
 
 // Branch resolves the empty name to the default branch, and reports whether the
 // branch exists.

@@ -168,6 +168,9 @@ func plainAddress(address giturl.Address) *Refusal {
 		}
 	}
 
+	if strings.ContainsAny(address.Key(), "?#") {
+		return &Refusal{rule, "the address of its git repository has a query or a fragment", remedy}
+	}
 	for segment := range strings.SplitSeq(address.Path(), "/") {
 		// A space of Azure DevOps is written so in the short form of SSH.
 		plain := strings.ReplaceAll(segment, "%20", " ")

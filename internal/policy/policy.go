@@ -142,10 +142,15 @@ func ParseAllow(s string) (*regexp.Regexp, error) {
 const (
 	maxExpression = 1024
 	maxSteps      = 1000
+	maxIgnore     = 4096 // of all globs together
 )
 
 // ParseIgnore reads the value of an ignore-tags annotation: globs separated by commas.
 func ParseIgnore(s string) ([]string, error) {
+	if len(s) > maxIgnore {
+		return nil, fmt.Errorf("the globs are longer than %d characters together; use fewer", maxIgnore)
+	}
+
 	var globs []string
 	for glob := range strings.SplitSeq(s, ",") {
 		if glob = strings.TrimSpace(glob); glob == "" {
@@ -177,32 +182,49 @@ func (p Policy) Metadata() Metadata { return strategies[p.Strategy].metadata }
 // Standing applies the rules that look at names alone. Only the tags that it
 // returns as standing need to be looked up in a registry.
 func (p Policy) Standing(tags []image.Tag) (standing []image.Tag, dropped []Dropped) {
+	filters := p.filters()
+
+tags:
 	for _, tag := range tags {
-		if rule, why := p.drop(tag.Name); rule != "" {
-			dropped = append(dropped, Dropped{tag, rule, why})
-			continue
+		for _, f := range filters {
+			if f.drops(tag.Name) {
+				dropped = append(dropped, Dropped{tag, f.rule, f.why})
+				continue tags
+			}
 		}
 		standing = append(standing, tag)
 	}
+
 	return standing, dropped
 }
 
-func (p Policy) drop(tag string) (rule, why string) {
-	if !(image.Version{Tag: tag}).Valid() || p.Metadata().Created && !image.ValidTag(tag) {
-		return "name", "not a valid name of a tag in a registry"
+// filter is a rule that looks at names alone, with one text for all tags that it drops:
+// there may be hundreds of thousands.
+type filter struct {
+	rule, why string
+	drops     func(tag string) bool
+}
+
+func (p Policy) filters() []filter {
+	all := []filter{{"name", "not a valid name of a tag in a registry", func(tag string) bool {
+		return !(image.Version{Tag: tag}).Valid() || p.Metadata().Created && !image.ValidTag(tag)
+	}}}
+	if p.followsDigest() {
+		all = append(all, filter{string(p.Strategy), "not the tag to follow, " + p.Constraint,
+			func(tag string) bool { return tag != p.Constraint }})
 	}
-	if p.followsDigest() && tag != p.Constraint {
-		return string(p.Strategy), "not the tag to follow, " + p.Constraint
-	}
-	if p.Allow != nil && !p.Allow.MatchString(tag) {
-		return "allow-tags", "does not match " + p.Allow.String()
+	if p.Allow != nil {
+		all = append(all, filter{"allow-tags", "does not match " + p.Allow.String(),
+			func(tag string) bool { return !p.Allow.MatchString(tag) }})
 	}
 	for _, glob := range p.Ignore {
-		if ok, _ := filepath.Match(glob, tag); ok {
-			return "ignore-tags", "matches " + glob
-		}
+		all = append(all, filter{"ignore-tags", "matches " + glob, func(tag string) bool {
+			ok, _ := filepath.Match(glob, tag)
+			return ok
+		}})
 	}
-	return "", ""
+
+	return all
 }
 
 // Choose picks the winner among the tags that [Policy.Standing] divided. The policy must

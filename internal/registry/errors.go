@@ -80,12 +80,13 @@ func (r *Repository) failed(doing string, err error) error {
 			r.disconnect()
 		}
 
+	case errors.Is(err, errLimit):
+		e.Err = fmt.Errorf("there was no time left to wait for the limit of requests to %s", host)
+		e.Remedy = fmt.Sprintf("it is tried again in the next cycle; raise the limit for %s under %s if the registry "+
+			"allows more", r.registry.Prefix, r.client.Settings)
+
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err) || r.budget.expired.Load():
-		e.NoAnswer = noAnswer
-		e.Err = fmt.Errorf("%s did not answer within %s", host, Patience)
-		if !noAnswer {
-			e.Err = fmt.Errorf("after other answers, %s did not answer within %s", host, Patience)
-		}
+		e.NoAnswer, e.Err = noAnswer, silence(host, noAnswer)
 		e.Remedy = "it is tried again in the next cycle; " + checkReachable
 
 	case lastError != nil:
@@ -103,6 +104,16 @@ func (r *Repository) failed(doing string, err error) error {
 	}
 
 	return e
+}
+
+// silence is the error for a registry that did not answer in time.
+func silence(host string, noAnswer bool) error {
+	err := fmt.Errorf("%s did not answer within %s", host, Patience)
+	if !noAnswer {
+		err = fmt.Errorf("after other answers, %w", err)
+	}
+
+	return err
 }
 
 // refusedAddress returns the refusal of an address that made a request fail; nil if

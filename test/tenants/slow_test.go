@@ -166,6 +166,44 @@ func TestLargeListsDoNotWaitForOneAnother(t *testing.T) {
 	}
 }
 
+// TestAFileThatIsWantedLater adds an Application while the repository that it shares is
+// still being read for another one: its file is read after that, and nothing is decided
+// without it.
+func TestAFileThatIsWantedLater(t *testing.T) {
+	w := newSlowWorld(t)
+	files := map[string]string{}
+	for _, name := range []string{"a", "b"} {
+		w.announce(name+"/image", "1.0.0")
+		w.announce(name+"/image", "1.1.0")
+		files[name+"/kustomization.yaml"] = "images:\n- name: " + w.registry.Host() + "/" + name +
+			"/image\n  newTag: 1.0.0\n"
+	}
+	if err := w.git.Create("o/slow-shared", true, files); err != nil {
+		t.Fatal(err)
+	}
+	application := func(name string) string {
+		return harness.Manifest(name, w.git.URLOf("o/slow-shared"), name,
+			"image-list: a="+w.registry.Host()+"/"+name+"/image\nforce-update: \"true\"\n")
+	}
+	w.applications.WriteString(application("a"))
+	config, flags := w.flags("")
+	service := harness.Serve(t, strings.Replace(config, "interval: 1h", "interval: 300ms", 1), flags...)
+	service.Says("waits for the files of", 1)
+
+	w.application("other", "o/other", "slow/image") // it keeps the next cycle waiting
+	w.applications.WriteString(application("b"))
+	harness.Write(t, flags[1], w.applications.String())
+	harness.Await(t, "the next cycle", func() bool { return w.held.Load() > 1 })
+	close(w.release)
+	harness.Await(t, "both files", func() bool {
+		return strings.Contains(harness.Show(t, w.git, "o/slow-shared", "a/kustomization.yaml"), "1.1.0") &&
+			strings.Contains(harness.Show(t, w.git, "o/slow-shared", "b/kustomization.yaml"), "1.1.0")
+	})
+	if n := strings.Count(service.Log.String(), "level=ERROR"); n > 0 {
+		t.Errorf("%d errors", n)
+	}
+}
+
 // TestASlowPolicy holds back what only a stranger's policy needs to know about the image
 // of others. Their updates land all the same: one needs nothing but the list of tags, and
 // one other manifests.
