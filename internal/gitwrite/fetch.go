@@ -185,7 +185,7 @@ func (m *mirror) fetchBlobs(
 	}
 
 	if h.filter {
-		err := m.fetchSome(ctx, r, wants)
+		err := m.fetchInTime(ctx, r, wants)
 		if err == nil {
 			m.noteMissing(wants)
 			return nil
@@ -209,6 +209,24 @@ func (m *mirror) fetchBlobs(
 	}
 
 	return err
+}
+
+// fetchInTime gets blobs. If there was no time for all of them in one request before, it
+// gets them one by one: each that has come is there the next time.
+func (m *mirror) fetchInTime(ctx context.Context, r *remote, wants []plumbing.Hash) error {
+	size := len(wants)
+	if m.late {
+		size = 1
+	}
+	for some := range slices.Chunk(wants, size) {
+		if err := m.fetchSome(ctx, r, some); err != nil {
+			m.late = m.late || ctx.Err() != nil
+			return err
+		}
+	}
+	m.late = false
+
+	return nil
 }
 
 // fetchSome gets blobs. If they are too large together, it finds the one that is too

@@ -150,6 +150,43 @@ func TestALargeBranchStopsNobodyElse(t *testing.T) {
 	}
 }
 
+// TestFilesThatTakeLong has a server that needs more time for two files than there is. The
+// next time, they are asked for one by one, and nothing counts as too large.
+func TestFilesThatTakeLong(t *testing.T) {
+	git := startGit(t, true, 2)
+	r := open(t, newService(t, Options{}), git.URLOf(repo))
+	ctx, cancel := context.WithCancel(t.Context())
+	git.Fault = func(_ http.ResponseWriter, request *http.Request) bool {
+		if !strings.HasSuffix(request.URL.Path, "/git-upload-pack") {
+			return false
+		}
+		body, _ := io.ReadAll(request.Body)
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Count(body, []byte("want ")) > 1 {
+			cancel()
+			<-request.Context().Done()
+			return true
+		}
+		return false
+	}
+	wants := []Want{wantFile("f0/k.yaml"), wantFile("f1/k.yaml")}
+	if err := git.Commit(repo, "main", "Another", map[string]string{"f1/k.yaml": "tag: other\n"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(ctx, wants); err == nil {
+		t.Fatal("there was time")
+	}
+	snapshot, err := r.Read(t.Context(), wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range wants {
+		if file, err := snapshot.File(want); err != nil || len(file.Data) == 0 {
+			t.Errorf("%s: %v", want.Folder, err)
+		}
+	}
+}
+
 // largeFiles are files that are larger than the limit, and small ones that git packs
 // as deltas of them.
 func largeFiles() map[string]string {

@@ -42,6 +42,7 @@ type mirror struct {
 	large map[plumbing.Hash]int64
 	// refused has the heads of branches that are too large, each with the limit.
 	refused map[plumbing.Hash]error
+	late    bool // there was no time for the files that were asked for last
 	// incomplete is set if not all objects of a pack are here.
 	incomplete bool
 }

@@ -16,6 +16,13 @@ func WithTenant(ctx context.Context, tenant string) context.Context {
 	return context.WithValue(ctx, tenantKey{}, tenant)
 }
 
+// Tenant returns the tenant of a context; empty: work of nobody in particular.
+func Tenant(ctx context.Context) string {
+	tenant, _ := ctx.Value(tenantKey{}).(string)
+
+	return tenant
+}
+
 // Room is how many large things may be in memory at a time. No tenant takes all of it,
 // unless it has one place alone. It may be used from several goroutines.
 type Room struct {
@@ -39,7 +46,7 @@ func NewRoom(places int64) *Room {
 
 // enter waits for a place. Call leave at the end. The error is that of the context.
 func (r *Room) enter(ctx context.Context) (leave func(), err error) {
-	tenant, _ := ctx.Value(tenantKey{}).(string)
+	tenant := Tenant(ctx)
 	r.mu.Lock()
 	s := r.tenants[tenant]
 	if s == nil {

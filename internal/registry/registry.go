@@ -102,7 +102,7 @@ type Client struct {
 // host is what all repositories of one registry share.
 type host struct {
 	base    *http.Transport
-	limiter *rate.Limiter
+	limiter *fairLimiter
 	scheme  string // of the API's URL; empty: as the library finds out
 	pings   pingCache
 }
@@ -207,7 +207,7 @@ func (c *Client) newHost(r Registry) (*host, error) {
 	}
 	c.guard.Protect(base)
 
-	h := &host{base: base, limiter: rate.NewLimiter(rate.Limit(r.limit()), r.limit())}
+	h := &host{base: base, limiter: newFairLimiter(rate.NewLimiter(rate.Limit(r.limit()), r.limit()))}
 	if u, err := url.Parse(r.APIURL); err == nil {
 		h.scheme = u.Scheme
 	}
