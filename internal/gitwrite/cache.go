@@ -68,15 +68,25 @@ func (r *Repository) Repair(err error) bool {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	trouble := CacheTrouble{r.remote.public, err, false}
-	if r.mirror.reset() != nil {
-		r.mirror.close()
-		r.mirror.forget()
-		trouble.InMemory = true
-	}
-	r.onTrouble(trouble)
+	r.remake(err, false)
 
 	return true
+}
+
+// remake makes the mirror again: in memory, if that is asked for or its disk fails. It
+// reports what the mirror was to blame for, and where it is now.
+func (r *Repository) remake(cause error, inMemory bool) {
+	if !inMemory {
+		if err := r.mirror.reset(); err != nil {
+			cause, inMemory = err, true
+		}
+	}
+	if inMemory {
+		r.mirror.close()
+		r.mirror.forget()
+	}
+
+	r.onTrouble(CacheTrouble{r.remote.public, cause, inMemory})
 }
 
 // recovered reads again, if the mirror was to blame for an error: once after it was made
@@ -87,17 +97,9 @@ func (r *Repository) recovered(
 	snapshot, err := read(ctx)
 	for _, inMemory := range []bool{false, true} {
 		if !isLocal(err) || ctx.Err() != nil {
-			return snapshot, err
+			break
 		}
-
-		cause := err
-		if inMemory {
-			r.mirror.close()
-			r.mirror.forget()
-		} else if err = r.mirror.reset(); err != nil {
-			continue // with the error of the disk
-		}
-		r.onTrouble(CacheTrouble{r.remote.public, cause, inMemory})
+		r.remake(err, inMemory)
 		snapshot, err = read(ctx)
 	}
 

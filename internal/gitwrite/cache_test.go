@@ -81,7 +81,12 @@ func TestADamagedMirrorIsMadeAgain(t *testing.T) {
 				if err := git.Commit(repo, "main", "Another", map[string]string{"other": "1\n"}); err != nil {
 					t.Fatal(err)
 				}
-				mustRead(t, r, map[string]string{"f0/k.yaml": "", "other": ""})
+				snapshot := mustRead(t, r, map[string]string{"f0/k.yaml": "", "other": ""})
+				for _, name := range []string{"f0/k.yaml", "other"} {
+					if file, err := snapshot.File(wantFile(name)); err != nil || len(file.Data) == 0 {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
 				err := writeAll(r, setTag("f0/k.yaml", "v1", "v2"))
 				if err != nil && r.Repair(err) {
 					err = writeAll(r, setTag("f0/k.yaml", "v1", "v2"))

@@ -135,7 +135,7 @@ func (r *Repository) read(ctx context.Context, h *heads, wants []Want) (*Snapsho
 			continue
 		}
 		file, entry, err := s.locate(trees, w)
-		if errors.Is(err, plumbing.ErrObjectNotFound) {
+		if isLocal(err) {
 			return nil, err
 		}
 		s.files[w], s.errs[w] = file, err
